@@ -1,0 +1,1 @@
+"""Content Steward: a Confluence Cloud add-on that keeps a site's content fresh."""

@@ -1,0 +1,33 @@
+"""What every other package stands on: the clock, ids, the database, secrets, problem documents and the ports.
+
+`base` imports nothing of ours. A name belongs here only when at least two packages that may not import each
+other need it.
+"""
+
+from addon.base.clock import Clock, SystemClock
+from addon.base.database import Database, TenantScoped, UtcDateTime, metadata
+from addon.base.ids import TenantId, new_id
+from addon.base.ports import Caller, ScheduleSpec, Site, SiteSource, Space, TenantGone, Unreachable
+from addon.base.problems import FieldError, Problem
+from addon.base.secretbox import SecretBox
+
+__all__ = [
+    "Caller",
+    "Clock",
+    "Database",
+    "FieldError",
+    "Problem",
+    "ScheduleSpec",
+    "SecretBox",
+    "Site",
+    "SiteSource",
+    "Space",
+    "SystemClock",
+    "TenantGone",
+    "TenantId",
+    "TenantScoped",
+    "Unreachable",
+    "UtcDateTime",
+    "metadata",
+    "new_id",
+]

@@ -1,0 +1,94 @@
+"""The ports between packages that may not import each other: who calls, which site, which space, what is scheduled.
+
+`connect` produces a `Caller` and implements `SiteSource`; a Forge invocation token could produce the same. Screens and
+jobs never see a Connect token or a shared secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from requests.auth import AuthBase
+
+from addon.base.ids import TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The verified person behind a request.
+
+    `account_id` is the Atlassian account id (the token's `sub`), never empty: anonymous requests are refused before a
+    Caller exists. What the caller may do is asked of Confluence each time, never read from a token.
+    """
+
+    tenant_id: TenantId
+    account_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One Confluence site as its calls need it.
+
+    `base_url` ends in `/wiki`, without a trailing slash. `auth` signs each prepared request anew (requests calls it
+    for every attempt). `generation` rises at uninstall; `secret_version` at each new shared secret.
+    """
+
+    tenant_id: TenantId
+    base_url: str
+    generation: int
+    secret_version: int
+    auth: AuthBase = field(repr=False)
+
+
+class TenantGone(Exception):
+    """The tenant is not installed any more, or was installed anew since the work began. The run ends cancelled."""
+
+
+class Unreachable(Exception):
+    """The tenant is installed but its site refuses our signature: it needs to be installed again."""
+
+
+class SiteSource(Protocol):
+    """Where `confluence` gets a site's address and signature from."""
+
+    def get(self, tenant_id: TenantId, stale: Site | None = None) -> Site:
+        """Return the tenant's site.
+
+        Pass the site that was just answered 401 as `stale`: a newer secret is returned if there is one, otherwise the
+        tenant is marked as needing a new installation and Unreachable is raised.
+
+        Raises TenantGone when the tenant is unknown, uninstalled, or of another generation than `stale`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A Confluence space, as listed by `GET /wiki/api/v2/spaces` (confluence-api.md 2.1)."""
+
+    id: str
+    key: str
+    name: str
+    type: str
+    status: str = "current"
+    homepage_id: str | None = None
+    labels: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSpec:
+    """One schedule that policies hand to the engine.
+
+    `rule_id` tells schedules of one job type apart ("" for refresh-statuses, else the rule's or automation's id, made
+    unique with its scheme's id). `cron` has five fields and is read in `time_zone` (an IANA name).
+    """
+
+    job_type: str
+    rule_id: str
+    name: str
+    cron: str
+    time_zone: str
+    enabled: bool = True
+    max_lateness: timedelta = timedelta(hours=24)

@@ -1,0 +1,1 @@
+"""The only way out to a Confluence site: signed, metered, typed."""

@@ -1,0 +1,78 @@
+"""What calls to a site return: plain values, named in Confluence's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Kind = Literal["page", "blogpost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A content property (v2). `version` is its current version number; an update sends version + 1."""
+
+    id: str
+    key: str
+    value: Any
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A page or blog post as search (v1) or a look-up by id (v2) returns it; None or empty where not asked for.
+
+    `path` is the web path below the site's base URL. `status`: current, archived, trashed, draft.
+    `ancestors` are page ids, topmost first.
+    """
+
+    id: str
+    kind: Kind
+    title: str
+    space_id: str | None = None
+    space_key: str | None = None
+    status: str = "current"
+    author_id: str | None = None
+    updater_id: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    version: int | None = None
+    parent_id: str | None = None
+    path: str = ""
+    labels: frozenset[str] = frozenset()
+    ancestors: tuple[str, ...] = ()
+    properties: Mapping[str, Property] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person. `email` is None where the profile hides it (or no e-mail API is approved)."""
+
+    account_id: str
+    display_name: str
+    email: str | None = None
+    time_zone: str | None = None
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LongTask:
+    """A long-running task of the site (archive)."""
+
+    id: str
+    finished: bool
+    successful: bool
+    percent: int
+    errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SystemInfo:
+    """`GET /wiki/rest/api/settings/systemInfo`. `edition` in lower case; unknown editions count as standard."""
+
+    cloud_id: str
+    edition: str
+    site_title: str
+    time_zone: str

@@ -1,0 +1,40 @@
+"""The installations: one row per clientKey, ever."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from addon.base.database import Base
+from addon.base.ids import TenantId
+
+
+class Tenant(Base):
+    """One Confluence site that installed the add-on (connect.md 2.2). The clientKey is its identity for Atlassian."""
+
+    __tablename__ = "tenant"
+    __table_args__ = (
+        sa.CheckConstraint("state IN ('installed', 'uninstalled')", name="state"),
+        sa.CheckConstraint("(state = 'installed') = (secret IS NOT NULL)", name="secret_while_installed"),
+    )
+
+    id: Mapped[TenantId] = mapped_column(sa.String(36), primary_key=True)
+    client_key: Mapped[str] = mapped_column(sa.String(255), unique=True)
+    base_url: Mapped[str] = mapped_column(sa.String(500))
+    display_url: Mapped[str | None] = mapped_column(sa.String(500))
+    oauth_client_id: Mapped[str | None] = mapped_column(sa.String(255))
+    state: Mapped[str] = mapped_column(sa.String(16))
+    enabled: Mapped[bool] = mapped_column(default=True)
+    needs_reinstall: Mapped[bool] = mapped_column(default=False)
+    secret: Mapped[bytes | None]
+    """The shared secret, sealed by SecretBox; NULL as soon as the tenant is uninstalled."""
+    secret_version: Mapped[int] = mapped_column(default=1)
+    generation: Mapped[int] = mapped_column(default=1)
+    """Rises at every uninstall, so that work begun before it can tell that it is stale."""
+    lifecycle_iat: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    """`iat` of the newest verified installed/uninstalled (seconds since 1970); older ones change nothing."""
+    installed_at: Mapped[datetime]
+    uninstalled_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime]

@@ -1,0 +1,1 @@
+"""One execution per tenant: start, run, progress, cancel, recover, retry, schedule."""

@@ -1,0 +1,237 @@
+"""The engine's tables. The state row is the lock: at most one active execution per tenant by a unique partial index."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from addon.base.database import Base, TenantScoped
+from addon.base.ids import TenantId
+
+ACTIVE = ("running", "finalizing", "cancelling")
+TERMINAL = ("successful", "failed", "cancelled")
+
+
+def _one_of(column: str, *values: str) -> str:
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+class Lane(TenantScoped, Base):
+    """What the engine must know of a tenant before it starts anything, kept by the lifecycle and the policies."""
+
+    __tablename__ = "lane"
+
+    tenant_id: Mapped[TenantId] = mapped_column(sa.String(36), sa.ForeignKey("tenant.id"), primary_key=True)
+    open: Mapped[bool]
+    """Installed and enabled: only then anything starts."""
+    first_run: Mapped[bool]
+    """No administrator has confirmed the first-run panel yet: nothing at all starts."""
+    hold: Mapped[bool] = mapped_column(default=False)
+    """Scheduled starts are held; manual ones work."""
+    hold_reason: Mapped[str | None] = mapped_column(sa.Text)
+    hold_by: Mapped[str | None] = mapped_column(sa.String(128))
+    hold_until: Mapped[datetime | None]
+
+
+class JobSchedule(TenantScoped, Base):
+    """One cron of one job type. A slot is pending while next_fire_at <= now; a busy lane writes nothing."""
+
+    __tablename__ = "job_schedule"
+    __table_args__ = (
+        sa.UniqueConstraint("tenant_id", "job_type", "rule_id"),
+        sa.Index(
+            "ix_job_schedule_due", "next_fire_at", postgresql_where=sa.text("enabled"), sqlite_where=sa.text("enabled")
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(sa.String(36), primary_key=True)
+    job_type: Mapped[str] = mapped_column(sa.String(64))
+    rule_id: Mapped[str] = mapped_column(sa.String(200))
+    name: Mapped[str] = mapped_column(sa.String(200))
+    cron: Mapped[str] = mapped_column(sa.String(100))
+    time_zone: Mapped[str] = mapped_column(sa.String(64))
+    enabled: Mapped[bool]
+    next_fire_at: Mapped[datetime | None]
+    max_lateness_s: Mapped[int]
+    version: Mapped[int] = mapped_column(default=1)
+
+
+class ScheduleFire(TenantScoped, Base):
+    """What became of one slot. The primary key is what lets exactly one process fire it."""
+
+    __tablename__ = "schedule_fire"
+    __table_args__ = (sa.CheckConstraint(_one_of("outcome", "started", "coalesced", "skipped_late"), name="outcome"),)
+
+    schedule_id: Mapped[str] = mapped_column(sa.ForeignKey("job_schedule.id", ondelete="CASCADE"), primary_key=True)
+    scheduled_for: Mapped[datetime] = mapped_column(primary_key=True)
+    outcome: Mapped[str] = mapped_column(sa.String(16))
+    execution_id: Mapped[str | None] = mapped_column(sa.ForeignKey("job_execution.id", ondelete="SET NULL"))
+    at: Mapped[datetime]
+
+
+class JobExecution(TenantScoped, Base):
+    """One run of one job. Accepted but not claimed is running with no owner."""
+
+    __tablename__ = "job_execution"
+    __table_args__ = (
+        sa.CheckConstraint(_one_of("status", *ACTIVE, *TERMINAL), name="status"),
+        sa.CheckConstraint(f"({_one_of('status', *TERMINAL)}) = (ended_at IS NOT NULL)", name="ended"),
+        sa.CheckConstraint("(owner IS NULL) = (lease_until IS NULL)", name="owned_with_lease"),
+        sa.CheckConstraint("status <> 'cancelling' OR owner IS NOT NULL", name="cancelling_owned"),
+        sa.CheckConstraint(_one_of("scope", "site", "space"), name="scope"),
+        sa.CheckConstraint(_one_of("trigger", "scheduled", "manual", "retry"), name="trigger"),
+        sa.Index(
+            "uq_job_execution_active",
+            "tenant_id",
+            unique=True,
+            postgresql_where=sa.text(_one_of("status", *ACTIVE)),
+            sqlite_where=sa.text(_one_of("status", *ACTIVE)),
+        ),
+        sa.Index("ix_job_execution_history", "tenant_id", "id"),
+        sa.Index(
+            "ix_job_execution_claimable",
+            "status",
+            "owner",
+            "lease_until",
+            postgresql_where=sa.text(_one_of("status", *ACTIVE)),
+            sqlite_where=sa.text(_one_of("status", *ACTIVE)),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(sa.String(36), primary_key=True)
+    job_type: Mapped[str] = mapped_column(sa.String(64))
+    scope: Mapped[str] = mapped_column(sa.String(8))
+    space_id: Mapped[str | None] = mapped_column(sa.String(32))
+    space_key: Mapped[str | None] = mapped_column(sa.String(255))
+    trigger: Mapped[str] = mapped_column(sa.String(16))
+    started_by: Mapped[str | None] = mapped_column(sa.String(128))
+    """Account id of the person, NULL for scheduled runs and their retries."""
+    params: Mapped[dict[str, Any]]
+    """`rules`: the rule ids of the due schedules, absent when all take part; `spaces`: a retry's space ids."""
+    policy_version: Mapped[int]
+    generation: Mapped[int] = mapped_column(default=1)
+    dry_run: Mapped[bool] = mapped_column(default=False)
+    status: Mapped[str] = mapped_column(sa.String(16))
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    owner: Mapped[str | None] = mapped_column(sa.String(36))
+    fence: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    lease_until: Mapped[datetime | None]
+    losses: Mapped[int] = mapped_column(default=0)
+    not_before: Mapped[datetime | None]
+    pause_reason: Mapped[str | None] = mapped_column(sa.Text)
+    cancel_requested_at: Mapped[datetime | None]
+    cancel_requested_by: Mapped[str | None] = mapped_column(sa.String(128))
+    listed: Mapped[bool] = mapped_column(default=False)
+    """Whether the space list has been fixed."""
+    spaces_total: Mapped[int | None]
+    spaces_done: Mapped[int] = mapped_column(default=0)
+    spaces_failed: Mapped[int] = mapped_column(default=0)
+    percent: Mapped[int] = mapped_column(default=0)
+    seconds_left: Mapped[int | None]
+    progress_at: Mapped[datetime | None]
+    """When a safe point was last passed; older than ten minutes means no progress."""
+    points: Mapped[int] = mapped_column(default=0)
+    calls: Mapped[int] = mapped_column(default=0)
+    extra_metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """Metrics that belong to the execution and to no single space, such as contentsChecked of a group."""
+    metrics: Mapped[dict[str, Any] | None]
+    """The final sums, written once by whoever makes the terminal transition."""
+    error: Mapped[str | None] = mapped_column(sa.Text)
+    retry_of: Mapped[str | None] = mapped_column(sa.ForeignKey("job_execution.id", ondelete="SET NULL"))
+    attempt: Mapped[int] = mapped_column(default=1)
+    seq: Mapped[int] = mapped_column(default=0)
+    """Version counter: the number of audit events written."""
+    item_seq: Mapped[int] = mapped_column(default=0)
+    """The number of item rows written."""
+
+
+class ExecutionSpace(TenantScoped, Base):
+    """One space of one execution; the list is fixed at the start, a finished space is never redone."""
+
+    __tablename__ = "execution_space"
+    __table_args__ = (
+        sa.CheckConstraint(
+            _one_of("state", "pending", "running", "done", "failed", "skipped", "cancelled"), name="state"
+        ),
+    )
+
+    execution_id: Mapped[str] = mapped_column(sa.ForeignKey("job_execution.id", ondelete="CASCADE"), primary_key=True)
+    space_id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    space_key: Mapped[str] = mapped_column(sa.String(255))
+    name: Mapped[str] = mapped_column(sa.Text, default="")
+    type: Mapped[str] = mapped_column(sa.String(32), default="global")
+    position: Mapped[int]
+    weight: Mapped[int] = mapped_column(default=1)
+    state: Mapped[str] = mapped_column(sa.String(16), default="pending")
+    losses: Mapped[int] = mapped_column(default=0)
+    checkpoint: Mapped[dict[str, Any] | None]
+    metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    reason: Mapped[str | None] = mapped_column(sa.Text)
+    transient: Mapped[bool] = mapped_column(default=False)
+    """Whether the failure may pass by itself: only such spaces are retried."""
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
+class ExecutionItem(TenantScoped, Base):
+    """What one execution did to one content, and why. Titles are kept only for what an action removed."""
+
+    __tablename__ = "execution_item"
+
+    execution_id: Mapped[str] = mapped_column(sa.ForeignKey("job_execution.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    space_id: Mapped[str] = mapped_column(sa.String(32))
+    space_key: Mapped[str] = mapped_column(sa.String(255))
+    content_id: Mapped[str] = mapped_column(sa.String(32))
+    title: Mapped[str | None] = mapped_column(sa.Text)
+    action: Mapped[str] = mapped_column(sa.String(32))
+    outcome: Mapped[str] = mapped_column(sa.String(16))
+    reason: Mapped[str | None] = mapped_column(sa.Text)
+    at: Mapped[datetime]
+
+
+class AuditEvent(TenantScoped, Base):
+    """Append-only history of transitions, in the same transaction as the transition itself."""
+
+    __tablename__ = "audit_event"
+    __table_args__ = (sa.UniqueConstraint("execution_id", "seq"),)
+
+    id: Mapped[str] = mapped_column(sa.String(36), primary_key=True)
+    execution_id: Mapped[str | None] = mapped_column(sa.ForeignKey("job_execution.id", ondelete="CASCADE"))
+    seq: Mapped[int]
+    at: Mapped[datetime]
+    actor_type: Mapped[str] = mapped_column(sa.String(16))
+    actor_id: Mapped[str | None] = mapped_column(sa.String(128))
+    tag: Mapped[str] = mapped_column(sa.String(64))
+    detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class RetryDue(TenantScoped, Base):
+    """A retry that waits: inserted with the failure, deleted with the start or the end of the chain."""
+
+    __tablename__ = "retry_due"
+
+    failed_execution_id: Mapped[str] = mapped_column(
+        sa.ForeignKey("job_execution.id", ondelete="CASCADE"), primary_key=True
+    )
+    job_type: Mapped[str] = mapped_column(sa.String(64))
+    due_at: Mapped[datetime]
+    attempt: Mapped[int]
+
+
+class Worker(Base):
+    """One process that runs executions, under an id that is new at every start."""
+
+    __tablename__ = "worker"
+
+    id: Mapped[str] = mapped_column(sa.String(36), primary_key=True)
+    host: Mapped[str] = mapped_column(sa.String(255))
+    pid: Mapped[int]
+    version: Mapped[str] = mapped_column(sa.String(64))
+    started_at: Mapped[datetime]
+    heartbeat_at: Mapped[datetime]
+    draining: Mapped[bool] = mapped_column(default=False)

@@ -1,0 +1,1 @@
+"""What each job does to one space, and how it compiles its result."""

@@ -1,0 +1,70 @@
+"""The jobs' own tables: the ledger of stamps, what a notification run matched, the archive tasks submitted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from addon.base.database import Base, TenantScoped
+from addon.base.ids import TenantId
+
+
+class ContentStamp(TenantScoped, Base):
+    """The ledger: the status a content has. The stamp in Confluence is a copy, this row is the truth."""
+
+    __tablename__ = "content_stamp"
+    __table_args__ = (
+        sa.CheckConstraint("kind IN ('page', 'blogpost')", name="kind"),
+        sa.Index("ix_content_stamp_space", "tenant_id", "space_id", "slug"),
+    )
+
+    tenant_id: Mapped[TenantId] = mapped_column(sa.String(36), sa.ForeignKey("tenant.id"), primary_key=True)
+    content_id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    kind: Mapped[str] = mapped_column(sa.String(16))
+    space_id: Mapped[str] = mapped_column(sa.String(32))
+    slug: Mapped[str] = mapped_column(sa.String(64))
+    previous: Mapped[str | None] = mapped_column(sa.String(64))
+    changed_on: Mapped[datetime]
+    property_id: Mapped[str | None] = mapped_column(sa.String(32))
+    """NULL when the property could not be written: the content is read-only for the app."""
+    property_version: Mapped[int | None]
+    written_at: Mapped[datetime]
+    read_only_since: Mapped[datetime | None]
+
+
+class NotificationMatch(TenantScoped, Base):
+    """One content that one rule reports to one person, collected while running, grouped into mails in finalizing."""
+
+    __tablename__ = "notification_match"
+
+    execution_id: Mapped[str] = mapped_column(sa.ForeignKey("job_execution.id", ondelete="CASCADE"), primary_key=True)
+    rule_id: Mapped[str] = mapped_column(sa.String(200), primary_key=True)
+    content_id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    account_id: Mapped[str] = mapped_column(sa.String(128), primary_key=True)
+    space_id: Mapped[str] = mapped_column(sa.String(32))
+    space_key: Mapped[str] = mapped_column(sa.String(255))
+    kind: Mapped[str] = mapped_column(sa.String(16))
+    title: Mapped[str] = mapped_column(sa.Text)
+    path: Mapped[str] = mapped_column(sa.Text)
+    """The content's web path below the site's base URL."""
+    updated_at: Mapped[datetime]
+    slug: Mapped[str | None] = mapped_column(sa.String(64))
+
+
+class ArchiveTask(TenantScoped, Base):
+    """One submitted archive task: its page ids stored before the POST, its task id right after."""
+
+    __tablename__ = "archive_task"
+    __table_args__ = (sa.Index("ix_archive_task_open", "execution_id", "ended_at"),)
+
+    id: Mapped[str] = mapped_column(sa.String(36), primary_key=True)
+    execution_id: Mapped[str] = mapped_column(sa.ForeignKey("job_execution.id", ondelete="CASCADE"))
+    space_id: Mapped[str] = mapped_column(sa.String(32))
+    automation_id: Mapped[str] = mapped_column(sa.String(200))
+    page_ids: Mapped[list[str]]
+    titles: Mapped[list[str]]
+    task_id: Mapped[str | None] = mapped_column(sa.String(64))
+    submitted_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]

@@ -1,0 +1,1 @@
+"""The pages inside Confluence and the JSON API behind them."""

@@ -1,0 +1,1 @@
+"""What a host installs: the Connect descriptor, built from one template and checked."""

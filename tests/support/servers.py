@@ -1,0 +1,40 @@
+"""Real servers on loopback for tests, and waiting for what they do without fixed sleeps."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from waitress.server import create_server
+
+T = TypeVar("T")
+
+
+@contextmanager
+def running(wsgi: Any, *, host: str = "127.0.0.1", port: int = 0, threads: int = 8) -> Iterator[str]:
+    """Serve a WSGI application on a free loopback port; yield its URL."""
+    server = create_server(wsgi, host=host, port=port, threads=threads)
+    thread = threading.Thread(target=server.run, name="test-server", daemon=True)
+    thread.start()
+    try:
+        yield f"http://{host}:{server.effective_port}"
+    finally:
+        server.close()
+        server.task_dispatcher.shutdown()
+        thread.join(10)
+
+
+def eventually(probe: Callable[[], T], *, seconds: float = 20.0, every: float = 0.02) -> T:
+    """Return the first truthy answer of `probe`; fail when there is none within `seconds`."""
+    waiting = threading.Event()
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = probe()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"nothing within {seconds} s; last answer: {answer!r}")
+        waiting.wait(every)
