@@ -15,10 +15,9 @@ from tests.support.clock import VirtualClock
 
 
 @pytest.fixture(autouse=True)
-def _loopback_only() -> Iterator[None]:
+def _loopback_only() -> None:
     """No test opens a connection to anything but this machine."""
     socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
-    yield
 
 
 @pytest.fixture

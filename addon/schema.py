@@ -1,0 +1,79 @@
+"""Is the database's schema the one this code needs, and how does it get there?
+
+Alembic migrations are the only way a schema comes to be, on SQLite and PostgreSQL alike. They run by themselves at the
+start on SQLite (one process by contract) and by `steward migrate` elsewhere.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from addon.base import Database
+
+
+class SchemaOutdated(Exception):
+    """The database needs `steward migrate` before this version may run on it."""
+
+
+def upgrade(db: Database) -> str:
+    """Bring the database to the newest revision in one transaction; return that revision."""
+    config = _config()
+    with db.engine.execution_options(steward_write=True).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return head()
+
+
+def require_current(db: Database) -> None:
+    """Raise SchemaOutdated unless the database is at the newest revision."""
+    found = revision(db)
+    if found != head():
+        raise SchemaOutdated(
+            f"The database is at revision {found or 'none'}, this version needs {head()}. Run: steward migrate"
+        )
+
+
+def revision(db: Database) -> str | None:
+    """Return the database's revision, None when it has no schema."""
+    with db.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def head() -> str:
+    """Return the revision this code needs."""
+    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    assert newest is not None, "no migration found"
+    return newest
+
+
+def differences(db: Database) -> list[object]:
+    """Return what differs between the database's schema and the models; empty when nothing does."""
+    from alembic.autogenerate import compare_metadata
+
+    import addon.models  # noqa: F401  (registers every table)
+    from addon.base import metadata
+
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": _differ_in_type})
+        return list(compare_metadata(context, metadata))
+
+
+def _differ_in_type(
+    _context: object, _inspected: object, _metadata: object, inspected: sa.types.TypeEngine[object], wanted: object
+) -> bool | None:
+    """SQLite knows no time zones and no 64-bit type of its own; what it reports there says nothing."""
+    if isinstance(inspected, sa.DateTime | sa.Integer | sa.TIMESTAMP):
+        return False
+    return None
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config

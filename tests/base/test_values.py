@@ -1,0 +1,44 @@
+"""Ids sort by time, secrets open with any configured key, problems name the field."""
+
+import uuid
+
+import pytest
+from cryptography.fernet import Fernet
+
+from addon.base import FieldError, Problem, SecretBox, new_id
+from addon.base.secretbox import SecretUnreadable
+
+
+def test_ids_are_version_7_and_sort_by_the_millisecond_they_were_made_in() -> None:
+    ids = [new_id() for _ in range(50)]
+    assert all(uuid.UUID(value).version == 7 and uuid.UUID(value).variant == uuid.RFC_4122 for value in ids)
+    assert [value[:13] for value in ids] == sorted(value[:13] for value in ids)
+
+
+def test_an_old_key_still_opens_what_it_sealed_and_rotation_moves_to_the_newest() -> None:
+    old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+    sealed = SecretBox([old]).seal("shared")
+    both = SecretBox([new, old])
+    assert both.open(sealed) == "shared"
+    assert SecretBox([new]).open(both.rotate(sealed)) == "shared"
+    with pytest.raises(SecretUnreadable):
+        SecretBox([new]).open(sealed)
+
+
+def test_no_key_is_no_box() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        SecretBox([])
+
+
+def test_a_problem_document_names_the_field_and_carries_its_extra_members() -> None:
+    problem = Problem(
+        409, "busy", "Another execution runs.", errors=[FieldError("/job", "unknown")], extra={"execution": {"id": "1"}}
+    )
+    assert problem.document() == {
+        "type": "urn:content-steward:problem:busy",
+        "title": "Conflict",
+        "status": 409,
+        "detail": "Another execution runs.",
+        "errors": [{"pointer": "/job", "detail": "unknown"}],
+        "execution": {"id": "1"},
+    }
