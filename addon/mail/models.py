@@ -1,4 +1,4 @@
-"""The outbox: mails that were decided and are not lost, each sent at most once per lease and never after `sent_at`."""
+"""The outbox: mails that were decided and are not lost, each handed to the mail server at most once."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ class OutboxMail(TenantScoped, Base):
     not_before: Mapped[datetime]
     lease_owner: Mapped[str | None] = mapped_column(sa.String(36))
     lease_until: Mapped[datetime | None]
+    begun_at: Mapped[datetime | None]
+    """Set just before the content goes to the mail server, cleared when the server refused it."""
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     reason: Mapped[str | None] = mapped_column(sa.Text)
