@@ -1,1 +1,40 @@
-"""Who is calling, and which sites installed the add-on?"""
+"""Who is calling, and which sites installed the add-on?
+
+Views declare with `rule(...)` who is let in; `install_boundary` enforces it and sets the headers; `current_caller()`
+is the verified person. `Tenants` implements addon.base.SiteSource for the way out.
+"""
+
+from addon.connect.authenticate import authenticate_api, authenticate_page
+from addon.connect.hosts import AllowedHosts
+from addon.connect.installkeys import InstallKeys
+from addon.connect.lifecycle import PATHS, LifecycleListener, lifecycle_blueprint
+from addon.connect.rules import (
+    UndeclaredRoute,
+    check_rules,
+    current_caller,
+    current_installation,
+    install_boundary,
+    rule,
+)
+from addon.connect.siteauth import ForeignUrl, SiteAuth
+from addon.connect.tenants import Installation, Tenants
+
+__all__ = [
+    "PATHS",
+    "AllowedHosts",
+    "ForeignUrl",
+    "InstallKeys",
+    "Installation",
+    "LifecycleListener",
+    "SiteAuth",
+    "Tenants",
+    "UndeclaredRoute",
+    "authenticate_api",
+    "authenticate_page",
+    "check_rules",
+    "current_caller",
+    "current_installation",
+    "install_boundary",
+    "lifecycle_blueprint",
+    "rule",
+]

@@ -1,0 +1,96 @@
+"""Who is calling? A request's token becomes a Caller, or a Problem 401.
+
+There are two ways in and they never mix: pages, lifecycle and webhooks carry a token bound to the very request
+(computed qsh); the JSON API carries the frame's context token with the fixed literal, and nothing else may
+(connect.md 3.1 and 3.3).
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Request
+
+from addon.base import Caller, Clock
+from addon.config import Settings
+from addon.connect import tokens
+from addon.connect.qsh import CONTEXT_QSH, base_path_of, query_hash, raw_target, relative_path
+from addon.connect.tenants import Installation, Tenants
+from addon.connect.tokens import refused
+
+MAX_ACCOUNT_ID = 128
+
+
+@dataclass(frozen=True, slots=True)
+class HostCall:
+    """A request that an installed site signed: which one, and the verified claims."""
+
+    installation: Installation
+    claims: dict[str, Any]
+
+
+def expected_qsh(request: Request, settings: Settings) -> str:
+    """Return the qsh a token for this very request must carry."""
+    path, query = raw_target(request.environ)
+    return query_hash(request.method, relative_path(path, base_path_of(settings.base_url)), query)
+
+
+def check_request_qsh(claims: dict[str, Any], request: Request, settings: Settings) -> None:
+    """Compare the token's qsh with the request's in constant time. Raises Problem 401 token-qsh."""
+    if not hmac.compare_digest(tokens.qsh_of(claims), expected_qsh(request, settings)):
+        raise refused("token-qsh", "The token was made for another request.")
+
+
+def authenticate_host(request: Request, tenants: Tenants, clock: Clock, settings: Settings) -> HostCall:
+    """Verify a call of the site itself (enabled, disabled, webhooks): the token of an installed tenant, qsh computed.
+
+    Raises Problem 401.
+    """
+    call = _signed_by_tenant(tokens.token_of(request), tenants, clock)
+    check_request_qsh(call.claims, request, settings)
+    tenants.proved(call.installation)
+    return call
+
+
+def authenticate_page(request: Request, tenants: Tenants, clock: Clock, settings: Settings) -> Caller:
+    """Verify a page opened in the host's frame: qsh computed, a person in `sub`. Raises Problem 401."""
+    return caller_of(authenticate_host(request, tenants, clock, settings))
+
+
+def authenticate_api(request: Request, tenants: Tenants, clock: Clock, settings: Settings) -> Caller:
+    """Verify a call of the JSON API: `Authorization: JWT` with a context token of a person. Raises Problem 401."""
+    return caller_of(authenticate_context(request, tenants, clock))
+
+
+def authenticate_context(request: Request, tenants: Tenants, clock: Clock) -> HostCall:
+    """Verify a JSON API call: a context token (the literal qsh is required), in the header only. Raises Problem 401."""
+    call = _signed_by_tenant(tokens.token_of(request, from_query=False), tenants, clock)
+    if not hmac.compare_digest(tokens.qsh_of(call.claims), CONTEXT_QSH):
+        raise refused("token-qsh", "The API takes context tokens (AP.context.getToken) only.")
+    tenants.proved(call.installation)
+    return call
+
+
+def caller_of(call: HostCall) -> Caller:
+    """Return the person behind a verified call. Raises Problem 401 anonymous when there is none."""
+    account_id = tokens.identifier(call.claims, "sub")
+    if account_id is None:
+        raise refused("anonymous", "Log in to Confluence to use Content Steward.")
+    if len(account_id) > MAX_ACCOUNT_ID:
+        raise refused("token-claims", "The token's sub claim is not an account id.")
+    return Caller(call.installation.id, account_id)
+
+
+def _signed_by_tenant(text: str, tenants: Tenants, clock: Clock) -> HostCall:
+    token = tokens.parse(text)
+    client_key = tokens.identifier(token.claims, "iss")
+    if client_key is None:
+        raise refused("token-claims", "The token has no iss claim.")
+    installation = tenants.by_client_key(client_key)
+    if installation is None or not installation.installed:
+        raise refused("tenant-unknown", "Content Steward is not installed on the site that made this token.")
+    claims = tokens.verified(token, tenants.verification_secret(installation), "HS256")
+    tokens.check_times(claims, clock.now())
+    return HostCall(installation, claims)

@@ -1,0 +1,69 @@
+"""Which headers does every answer carry? Errors too: scanners and browsers see those as well (connect.md 4.1, 5.4)."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from addon.config import AP_SCRIPT_URL, Settings
+from addon.connect.hosts import AllowedHosts, csp_origin
+from addon.connect.tenants import Installation
+
+HSTS = "max-age=31536000; includeSubDomains"
+TYPOGRAPHY_CDN = "https://ds-cdn.prod-east.frontend.public.atl-paas.net"
+"""Where Atlassian's theming takes fonts and typography from, once it is switched on."""
+
+
+def set_headers(
+    response: Response, settings: Settings, allowed: AllowedHosts, installation: Installation | None
+) -> Response:
+    """Set the security headers. `installation` is the verified one of this request, if any.
+
+    Static files keep their own caching; everything else is never stored. There are no cookies and no X-Frame-Options:
+    who may frame a page is said by frame-ancestors alone.
+    """
+    headers = response.headers
+    headers["Strict-Transport-Security"] = HSTS
+    headers["Referrer-Policy"] = "no-referrer"
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Content-Security-Policy"] = content_security_policy(settings, allowed, installation)
+    if not _is_static() or response.status_code >= 400:
+        headers["Cache-Control"] = "no-store, no-cache"
+        headers.remove("Expires")
+    headers.remove("X-Frame-Options")
+    headers.remove("Set-Cookie")
+    return response
+
+
+def content_security_policy(settings: Settings, allowed: AllowedHosts, installation: Installation | None) -> str:
+    """Return the policy: our own scripts and the host's bridge, framed by the tenant's site only.
+
+    Without a verified installation the allowed host patterns may frame, so that an error shows inside Confluence.
+    """
+    bridge = csp_origin(settings.ap_script_url)
+    scripts = _sources("'self'", bridge)
+    typography = TYPOGRAPHY_CDN if settings.ap_script_url == AP_SCRIPT_URL else None
+    framers = [*allowed.csp_sources]
+    if installation is not None:
+        framers += [csp_origin(installation.base_url) or "", csp_origin(installation.display_url) or ""]
+    directives = {
+        "default-src": "'none'",
+        "script-src": scripts,
+        "style-src": _sources("'self'", bridge, typography),
+        "font-src": _sources("'self'", typography),
+        "img-src": "'self' data: https://*.atl-paas.net https://*.atlassian.net",
+        "connect-src": "'self'",
+        "form-action": "'self'",
+        "base-uri": "'self'",
+        "object-src": "'none'",
+        "frame-ancestors": _sources(*framers) or "'none'",
+    }
+    return "; ".join(f"{name} {value}" for name, value in directives.items())
+
+
+def _sources(*sources: str | None) -> str:
+    return " ".join(dict.fromkeys(source for source in sources if source))
+
+
+def _is_static() -> bool:
+    endpoint = request.endpoint or ""
+    return endpoint == "static" or endpoint.endswith(".static")

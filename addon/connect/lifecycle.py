@@ -1,0 +1,163 @@
+"""What happens when a site installs, enables, disables or uninstalls the add-on? Four addresses, any order, repeated.
+
+Installed and uninstalled are proved by Atlassian's own RS256 signature with every check of connect.md 2.3; enabled and
+disabled by the tenant's secret. The caller of `installed` waits, so it is one short transaction and nothing else.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from flask import Blueprint, Request, Response, request
+from sqlalchemy.orm import Session
+
+from addon.base import Clock, Database, TenantId
+from addon.config import Settings
+from addon.connect import store, tokens
+from addon.connect.authenticate import check_request_qsh
+from addon.connect.hosts import AllowedHosts
+from addon.connect.installkeys import InstallKeys
+from addon.connect.payload import Payload, lifecycle_body
+from addon.connect.qsh import CONTEXT_QSH
+from addon.connect.rules import current_claims, current_installation, rule
+from addon.connect.tenants import Tenants
+from addon.connect.tokens import refused
+
+log = logging.getLogger(__name__)
+
+PATHS = {name: f"/connect/{name}" for name in ("installed", "uninstalled", "enabled", "disabled")}
+"""The lifecycle's addresses below the base URL, as the descriptor names them."""
+
+
+class LifecycleListener(Protocol):
+    """What else has to happen inside the lifecycle's transaction. The session is bound to the tenant."""
+
+    def on_installed(self, session: Session, tenant_id: TenantId, *, first: bool, returning: bool) -> None:
+        """A site installed the add-on: for the `first` time, `returning` after an uninstall, or anew (neither)."""
+        ...
+
+    def on_uninstalled(self, session: Session, tenant_id: TenantId) -> None:
+        """A site uninstalled the add-on."""
+        ...
+
+    def on_enabled(self, session: Session, tenant_id: TenantId) -> None:
+        """The add-on was enabled on the site."""
+        ...
+
+    def on_disabled(self, session: Session, tenant_id: TenantId) -> None:
+        """The add-on was disabled on the site."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """What the lifecycle's views work with."""
+
+    db: Database
+    tenants: Tenants
+    keys: InstallKeys
+    clock: Clock
+    settings: Settings
+    allowed: AllowedHosts
+    listener: LifecycleListener
+
+    def asymmetric(self, event: str) -> tuple[Payload, int]:
+        """Return the verified body of installed or uninstalled, and the token's `iat`.
+
+        Raises Problem 401 (not proved), 400 (body, naming the field), 413, 503 (install keys unreachable).
+        """
+        claims = self._atlassian_claims(request)
+        body = lifecycle_body(request, event, self.settings.addon_key, self.allowed)
+        if claims.get("iss") != body.client_key:
+            raise refused("token-issuer", "The token was not made for this clientKey.")
+        issued = tokens.number(claims, "iat")
+        if issued is None:
+            raise refused("token-claims", "The token has no iat claim.")
+        return body, int(issued)
+
+    def _atlassian_claims(self, call: Request) -> dict[str, Any]:
+        token = tokens.parse(tokens.token_of(call))
+        if token.header.get("alg") != "RS256":
+            raise refused("token-algorithm", "The token must be signed with RS256.")
+        claims = tokens.verified(token, self.keys.get(token.header.get("kid")), "RS256")
+        tokens.check_times(claims, self.clock.now())
+        audience = claims.get("aud")
+        names = audience if isinstance(audience, list) else [audience]
+        own = self.settings.base_url.removesuffix("/")
+        if not any(isinstance(name, str) and name.removesuffix("/") == own for name in names):
+            raise refused("token-audience", "The token was made for another add-on.")
+        if tokens.qsh_of(claims) == CONTEXT_QSH:
+            raise refused("token-qsh", "A context token proves no installation.")
+        check_request_qsh(claims, call, self.settings)
+        return claims
+
+    def switch(self, event: str, apply: Callable[[Session, TenantId], None]) -> Response:
+        """Apply enabled or disabled, which the boundary verified. Raises Problem 401 or 400."""
+        installation = current_installation()
+        body = lifecycle_body(request, event, self.settings.addon_key, self.allowed)
+        if not hmac.compare_digest(body.client_key, installation.client_key):
+            raise refused("token-issuer", "The token was not made for this clientKey.")
+        issued = int(tokens.number(current_claims(), "iat") or self.clock.now().timestamp())
+        with self.db.write_all() as session:
+            changed = store.switch(
+                session, installation.id, enabled=event == "enabled", issued=issued, now=self.clock.now()
+            )
+            if changed:
+                session.info["tenant_id"] = installation.id
+                apply(session, installation.id)
+        log.info("tenant %s: %s%s", installation.id, event, "" if changed else " (stale, ignored)")
+        return Response(status=204)
+
+
+def lifecycle_blueprint(
+    *,
+    db: Database,
+    tenants: Tenants,
+    keys: InstallKeys,
+    clock: Clock,
+    settings: Settings,
+    listener: LifecycleListener,
+) -> Blueprint:
+    """Return the blueprint with the four addresses of PATHS. `install_boundary` must be in place."""
+    lifecycle = Lifecycle(db, tenants, keys, clock, settings, AllowedHosts(settings.allowed_hosts), listener)
+    blueprint = Blueprint("connect_lifecycle", __name__)
+
+    @blueprint.post(PATHS["installed"])
+    @rule("install")
+    def installed() -> Response:
+        body, issued = lifecycle.asymmetric("installed")
+        with db.write_all() as session:
+            outcome = store.install(session, body, tenants.seal(body.shared_secret), issued=issued, now=clock.now())
+            if outcome.changed:
+                session.info["tenant_id"] = outcome.tenant_id
+                listener.on_installed(session, outcome.tenant_id, first=outcome.first, returning=outcome.returning)
+        log.info("tenant %s: installed (%s)", outcome.tenant_id, outcome)
+        return Response(status=204)
+
+    @blueprint.post(PATHS["uninstalled"])
+    @rule("install")
+    def uninstalled() -> Response:
+        body, issued = lifecycle.asymmetric("uninstalled")
+        with db.write_all() as session:
+            tenant_id = store.uninstall(session, body.client_key, issued=issued, now=clock.now())
+            if tenant_id is not None:
+                session.info["tenant_id"] = tenant_id
+                listener.on_uninstalled(session, tenant_id)
+        log.info("tenant %s: uninstalled", tenant_id or "unknown or unchanged")
+        return Response(status=204)
+
+    @blueprint.post(PATHS["enabled"])
+    @rule("host")
+    def enabled() -> Response:
+        return lifecycle.switch("enabled", listener.on_enabled)
+
+    @blueprint.post(PATHS["disabled"])
+    @rule("host")
+    def disabled() -> Response:
+        return lifecycle.switch("disabled", listener.on_disabled)
+
+    return blueprint

@@ -1,0 +1,120 @@
+"""Who is let in at which address? Every view declares its rule; a view without one keeps the server from starting.
+
+Views only declare. `install_boundary` enforces the rule before the view runs and leaves the Caller on flask.g, so a
+Forge invocation token could be verified here and no screen would notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+from flask import Flask, g, request
+
+from addon.base import Caller, Clock
+from addon.config import Settings
+from addon.connect.authenticate import HostCall, authenticate_context, authenticate_host, caller_of
+from addon.connect.headers import set_headers
+from addon.connect.hosts import AllowedHosts
+from addon.connect.tenants import Installation, Tenants
+
+Rule = Literal["public", "page", "api", "host", "install"]
+"""public: anybody. page: a person through the host's frame, qsh of the request. api: a person with a context token.
+
+host: the site itself (enabled, disabled, webhooks), qsh of the request. install: the view verifies Atlassian's own
+signature (installed, uninstalled).
+"""
+
+RULES: frozenset[str] = frozenset(("public", "page", "api", "host", "install"))
+_ATTRIBUTE = "__steward_rule__"
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class UndeclaredRoute(Exception):
+    """A route was added without saying who is let in. The server does not start."""
+
+
+def rule(name: Rule) -> Callable[[View], View]:
+    """Declare who is let in to a view function. Put it below the route decorator. Raises ValueError on another name."""
+    if name not in RULES:
+        raise ValueError(f"no such rule: {name!r}")
+
+    def declare(view: View) -> View:
+        setattr(view, _ATTRIBUTE, name)
+        return view
+
+    return declare
+
+
+def rule_of(app: Flask, endpoint: str) -> Rule | None:
+    """Return the rule of an endpoint, or None when its view declares none. Flask's own static files are public."""
+    if endpoint == "static" or endpoint.endswith(".static"):
+        return "public"
+    view = app.view_functions.get(endpoint)
+    found = getattr(view, _ATTRIBUTE, None) or getattr(getattr(view, "view_class", None), _ATTRIBUTE, None)
+    return found if found in RULES else None
+
+
+def check_rules(app: Flask) -> None:
+    """Raise UndeclaredRoute naming every route of `app` whose view declares no rule. Call it once all are added."""
+    missing = sorted(
+        f"{route.rule} ({route.endpoint})" for route in app.url_map.iter_rules() if rule_of(app, route.endpoint) is None
+    )
+    if missing:
+        raise UndeclaredRoute(f"routes that do not say who is let in: {', '.join(missing)}")
+
+
+def install_boundary(app: Flask, tenants: Tenants, settings: Settings, clock: Clock) -> None:
+    """Enforce the rules before every view of `app`, and set the security headers on every answer.
+
+    Register it before any other before_request hook. Raises ValueError on a malformed STEWARD_ALLOWED_HOSTS entry.
+    """
+    allowed = AllowedHosts(settings.allowed_hosts)
+
+    def enforce() -> None:
+        if request.url_rule is None:
+            return  # No such address or method: Flask answers 404 or 405.
+        name = rule_of(app, request.url_rule.endpoint)
+        if name in ("public", "install"):
+            return
+        if name == "api":
+            _admit(authenticate_context(request, tenants, clock), person=True)
+        elif name in ("page", "host"):
+            _admit(authenticate_host(request, tenants, clock, settings), person=name == "page")
+        else:
+            raise UndeclaredRoute(request.url_rule.rule)
+
+    app.before_request(enforce)
+    app.after_request(lambda response: set_headers(response, settings, allowed, g.get("steward_installation")))
+
+
+def current_caller() -> Caller:
+    """Return the verified person behind the request. Raises LookupError in a view whose rule lets in nobody known."""
+    caller = g.get("steward_caller")
+    if not isinstance(caller, Caller):
+        raise LookupError("this view's rule admits no person")
+    return caller
+
+
+def current_installation() -> Installation:
+    """Return the installation that signed the request. Raises LookupError in a view whose rule verifies none."""
+    installation = g.get("steward_installation")
+    if not isinstance(installation, Installation):
+        raise LookupError("this view's rule verifies no installation")
+    return installation
+
+
+def current_claims() -> dict[str, Any]:
+    """Return the verified claims of a host call, for the lifecycle and webhooks only. Raises LookupError without."""
+    claims = g.get("steward_claims")
+    if not isinstance(claims, dict):
+        raise LookupError("this view's rule verifies no host call")
+    return claims
+
+
+def _admit(call: HostCall, *, person: bool) -> None:
+    g.steward_installation = call.installation
+    if person:
+        g.steward_caller = caller_of(call)
+    else:
+        g.steward_claims = call.claims
