@@ -39,6 +39,7 @@ class Settings(BaseSettings):
         "steward", pattern=r"^[a-z][a-z0-9]{0,20}$", description="Prefix of property keys and CQL aliases"
     )
     email_api: Literal["off", "approved"] = Field("off", description="approved: ask for ACCESS_EMAIL_ADDRESSES")
+    metrics_token: SecretStr | None = Field(None, description="Bearer token of /metrics; without it /metrics is off")
     ap_script_url: str = Field(AP_SCRIPT_URL, description="The host bridge script")
     runners: int = Field(4, ge=0, le=64, description="Executions this process runs at once; 0: web and ticks only")
     call_threads: int = Field(8, ge=1, le=64, description="Concurrent calls of one execution")
