@@ -1,1 +1,51 @@
-"""What administrators configure."""
+"""What administrators configure: one versioned document per tenant, its shapes, its checks, its defaults."""
+
+from addon.policies.checks import CheckCql, CheckTemplate, Notice
+from addon.policies.codec import MAX_BYTES, MEDIA_TYPES, dump, parse
+from addon.policies.defaults import refresh_cron, shipped
+from addon.policies.document import (
+    Action,
+    Assignment,
+    Automation,
+    AutomationScheme,
+    Hold,
+    NotificationScheme,
+    PolicyDocument,
+    Recipient,
+    Rule,
+    Selector,
+    Status,
+    StatusEntry,
+    StatusScheme,
+    Template,
+)
+from addon.policies.store import Accepted, Checked, Policies
+
+__all__ = [
+    "MAX_BYTES",
+    "MEDIA_TYPES",
+    "Accepted",
+    "Action",
+    "Assignment",
+    "Automation",
+    "AutomationScheme",
+    "CheckCql",
+    "CheckTemplate",
+    "Checked",
+    "Hold",
+    "Notice",
+    "NotificationScheme",
+    "Policies",
+    "PolicyDocument",
+    "Recipient",
+    "Rule",
+    "Selector",
+    "Status",
+    "StatusEntry",
+    "StatusScheme",
+    "Template",
+    "dump",
+    "parse",
+    "refresh_cron",
+    "shipped",
+]

@@ -1,0 +1,220 @@
+"""Do the parts of a policies document fit together? Every answer names the field by its JSON pointer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+
+from addon.base import FieldError
+from addon.policies import schemes
+from addon.policies.document import Automation, Cron, PolicyDocument, Rule
+from addon.policies.errors import pointer
+
+CheckCql = Callable[[str, bool], tuple[str, Sequence[str]]]
+"""(text, may read our status aliases) -> (text to use, notices). Raises ValueError with the reason."""
+CheckTemplate = Callable[[str, str, str], Sequence[tuple[str, str]]]
+"""(subject, text, html) -> (which of the three, what is wrong with it) for each mistake."""
+
+REFERENCE = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something an administrator should know about an accepted field, such as an ORDER BY that has no effect."""
+
+    pointer: str
+    detail: str
+
+
+def inconsistencies(document: PolicyDocument) -> list[FieldError]:
+    """Return everything that does not fit together in `document`, without CQL and template texts."""
+    return [
+        *_statuses(document),
+        *_status_schemes(document),
+        *_references(document),
+        *_schedules(document),
+        *_rules(document),
+        *_selectors(document),
+    ]
+
+
+def check_texts(
+    data: dict[str, Any], document: PolicyDocument, check_cql: CheckCql, check_template: CheckTemplate
+) -> tuple[list[FieldError], list[Notice]]:
+    """Check every CQL and template of `document`; put CQL that needed correcting into `data` in its corrected form.
+
+    Parameters: `data` is the same document as plain data. A status scheme's CQL may not read the status aliases that
+    it decides itself; rules and automations may.
+    """
+    errors: list[FieldError] = []
+    notices: list[Notice] = []
+    for path, text, allow_aliases in _cqls(document):
+        try:
+            corrected, said = check_cql(text, allow_aliases)
+        except ValueError as error:
+            errors.append(FieldError(pointer(*path), str(error)))
+            continue
+        if said:
+            notices += [Notice(pointer(*path), each) for each in said]
+            _replace(data, path, corrected)
+    for position, template in enumerate(document.templates):
+        for part, reason in check_template(template.subject, template.text, template.html):
+            errors.append(FieldError(pointer("templates", position, part), reason))
+    return errors, notices
+
+
+def _cqls(document: PolicyDocument) -> Iterator[tuple[tuple[str | int, ...], str, bool]]:
+    for i, scheme in enumerate(document.status_schemes):
+        for j, entry in enumerate(scheme.entries):
+            path: tuple[str | int, ...] = ("statusSchemes", i, "entries", j)
+            if entry.cql is not None:
+                yield (*path, "cql"), entry.cql, False
+            if entry.ancestor_cql is not None:
+                yield (*path, "ancestorCql"), entry.ancestor_cql, False
+    for path, part in _scheduled(document):
+        yield (*path, "cql"), part.cql, True
+
+
+def _scheduled(document: PolicyDocument) -> Iterator[tuple[tuple[str | int, ...], Rule | Automation]]:
+    for i, notifications in enumerate(document.notification_schemes):
+        for j, rule in enumerate(notifications.rules):
+            yield ("notificationSchemes", i, "rules", j), rule
+    for i, automations in enumerate(document.automation_schemes):
+        for j, automation in enumerate(automations.automations):
+            yield ("automationSchemes", i, "automations", j), automation
+
+
+def _replace(data: dict[str, Any], path: tuple[str | int, ...], value: str) -> None:
+    *parents, last = path
+    part: Any = data
+    for step in parents:
+        part = part[step]
+    part[last] = value
+
+
+def _repeated(
+    path: tuple[str | int, ...], field: str, values: Iterable[str], detail: str = "is used twice"
+) -> Iterator[FieldError]:
+    seen: set[str] = set()
+    for position, value in enumerate(values):
+        if value in seen:
+            yield FieldError(pointer(*path, position, field) if field else pointer(*path, position), detail)
+        seen.add(value)
+
+
+def _statuses(document: PolicyDocument) -> Iterator[FieldError]:
+    yield from _repeated(("statuses",), "id", (status.id for status in document.statuses))
+    names = (status.name.casefold() for status in document.statuses)
+    yield from _repeated(("statuses",), "name", names, "is the name of another status")
+    yield from _repeated(("templates",), "id", (template.id for template in document.templates))
+    sorts: dict[str, Sequence[schemes.Scheme]] = {
+        "statusSchemes": document.status_schemes,
+        "notificationSchemes": document.notification_schemes,
+        "automationSchemes": document.automation_schemes,
+    }
+    for name, group in sorts.items():
+        yield from _repeated((name,), "id", (scheme.id for scheme in group))
+        defaults = [i for i, scheme in enumerate(group) if scheme.default]
+        if not defaults:
+            yield FieldError(pointer(name), "needs one scheme with default: true")
+        for position in defaults[1:]:
+            yield FieldError(pointer(name, position, "default"), "only one scheme can be the default")
+
+
+def _status_schemes(document: PolicyDocument) -> Iterator[FieldError]:
+    known = {status.id for status in document.statuses}
+    for i, scheme in enumerate(document.status_schemes):
+        used = Counter[str]()
+        for j, entry in enumerate(scheme.entries):
+            path = ("statusSchemes", i, "entries", j)
+            used[entry.status] += 1
+            if entry.status not in known:
+                yield FieldError(pointer(*path, "status"), f"there is no status {entry.status}")
+            elif used[entry.status] > 1:
+                yield FieldError(pointer(*path, "status"), "is in this scheme already")
+            if j < len(scheme.entries) - 1:
+                if entry.cql is None:
+                    yield FieldError(pointer(*path, "cql"), "is missing: only the last entry goes without CQL")
+            else:
+                for field, text in (("cql", entry.cql), ("ancestorCql", entry.ancestor_cql)):
+                    if text is not None:
+                        yield FieldError(
+                            pointer(*path, field), "the last entry is the default and has no CQL; add one after it"
+                        )
+
+
+def _references(document: PolicyDocument) -> Iterator[FieldError]:
+    sorts = (
+        ("statusScheme", "status_scheme", {scheme.id for scheme in document.status_schemes}),
+        ("notificationScheme", "notification_scheme", {scheme.id for scheme in document.notification_schemes}),
+        ("automationScheme", "automation_scheme", {scheme.id for scheme in document.automation_schemes}),
+    )
+    for i, assignment in enumerate(document.assignments):
+        for field, attribute, known in sorts:
+            wanted = getattr(assignment, attribute)
+            if wanted is not None and wanted not in known:
+                yield FieldError(pointer("assignments", i, field), f"there is no scheme {wanted}")
+    templates = {template.id for template in document.templates}
+    for path, part in _scheduled(document):
+        if isinstance(part, Rule) and part.template not in templates:
+            yield FieldError(pointer(*path, "template"), f"there is no template {part.template}")
+
+
+def _rules(document: PolicyDocument) -> Iterator[FieldError]:
+    for i, notifications in enumerate(document.notification_schemes):
+        path = ("notificationSchemes", i, "rules")
+        yield from _repeated(path, "id", (rule.id for rule in notifications.rules))
+        for j, rule in enumerate(notifications.rules):
+            yield from _repeated((*path, j, "contentStates"), "", rule.content_states)
+            yield from _repeated((*path, j, "recipients"), "", (f"{r.kind} {r.id}" for r in rule.recipients))
+    for i, automations in enumerate(document.automation_schemes):
+        yield from _repeated(
+            ("automationSchemes", i, "automations"), "id", (each.id for each in automations.automations)
+        )
+
+
+def _schedules(document: PolicyDocument) -> Iterator[FieldError]:
+    yield from _cron(("schedules", "refreshStatuses"), document.schedules.refresh_statuses)
+    for path, part in _scheduled(document):
+        yield from _cron((*path, "schedule"), part.schedule)
+
+
+def _cron(path: tuple[str | int, ...], schedule: Cron) -> Iterator[FieldError]:
+    reason = cron_mistake(schedule.cron)
+    if reason:
+        yield FieldError(pointer(*path, "cron"), reason)
+    try:
+        ZoneInfo(schedule.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        yield FieldError(
+            pointer(*path, "timeZone"), "is not a time zone: use an IANA name such as Europe/Berlin or UTC"
+        )
+
+
+def cron_mistake(cron: str) -> str | None:
+    """Return what is wrong with `cron` (minute, hour, day of month, month, day of week), or None."""
+    if len(cron.split()) != 5:
+        return "needs five fields: minute, hour, day of month, month, day of week"
+    try:
+        next(CronSim(cron, REFERENCE))
+    except CronSimError as error:
+        return f"is not a cron expression: {str(error).removeprefix('Bad ')} is not valid"
+    except StopIteration:
+        return "would never be due"
+    return None
+
+
+def _selectors(document: PolicyDocument) -> Iterator[FieldError]:
+    written = (repr(selector.model_dump()) for selector in document.excluded_spaces)
+    yield from _repeated(("excludedSpaces",), "", written)
+    for i, assignment in enumerate(document.assignments):
+        named = assignment.status_scheme or assignment.notification_scheme or assignment.automation_scheme
+        # An assignment by key without a scheme is useful: it lets one space in that its type excludes.
+        if not named and assignment.space.key is None:
+            yield FieldError(pointer("assignments", i), "assigns no scheme")

@@ -1,0 +1,211 @@
+"""How are policies read from and written as JSON or YAML? Strictly: what could be meant in two ways is refused.
+
+YAML is read as its version 1.2 core schema has it: only true and false are booleans (so `on:` is a field name), dates
+and times stay text, numbers are decimal. Anchors and aliases are refused altogether, since a few lines of them can
+unfold into gigabytes; so are tags, second documents and fields given twice.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import yaml
+
+from addon.base import Problem
+from addon.policies.document import PolicyDocument
+
+MAX_BYTES = 1_000_000
+"""The longest text that is read, in bytes of UTF-8."""
+MAX_DEPTH = 20
+
+JSON = "application/json"
+YAML = "application/yaml"
+MEDIA_TYPES: Mapping[str, str] = {
+    JSON: JSON,
+    YAML: YAML,
+    "application/x-yaml": YAML,
+    "text/yaml": YAML,
+    "text/x-yaml": YAML,
+}
+"""Every content type that is understood, and which of the two formats it means."""
+
+
+class _Mistake(Exception):
+    """Something in the text cannot be read; `line` and `column` count from 1."""
+
+    def __init__(self, detail: str, line: int, column: int) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.line = line
+        self.column = column
+
+
+def media_type(content_type: str | None) -> str:
+    """Return the format (`application/json` or `application/yaml`) that a Content-Type header means.
+
+    Raises Problem 415 for any other.
+    """
+    essence = (content_type or "").partition(";")[0].strip().lower()
+    if essence not in MEDIA_TYPES:
+        raise Problem(
+            415, "unsupported-media-type", "Policies are read and written as application/json or application/yaml."
+        )
+    return MEDIA_TYPES[essence]
+
+
+def parse(text: str | bytes, content_type: str | None) -> dict[str, Any]:
+    """Return the fields in `text`, which is JSON or YAML by `content_type`.
+
+    Raises Problem 415 (unknown type), 413 (too long), or 400 with the line and column of what cannot be read.
+    """
+    kind = media_type(content_type)
+    name = "JSON" if kind == JSON else "YAML"
+    try:
+        decoded = _decode(text)
+        data = _read_json(decoded) if kind == JSON else _read_yaml(decoded)
+    except _Mistake as error:
+        raise Problem(
+            400,
+            f"invalid-{name.lower()}",
+            f"This is not {name} that can be read: line {error.line}, column {error.column}: {error.detail}.",
+            extra={"line": error.line, "column": error.column},
+        ) from error
+    if not isinstance(data, dict):
+        raise Problem(400, f"invalid-{name.lower()}", "The policies document is an object with fields at its top.")
+    return data
+
+
+def dump(document: PolicyDocument | Mapping[str, Any], content_type: str | None) -> str:
+    """Return `document` as text in the format of `content_type`. Raises Problem 415 for an unknown one."""
+    kind = media_type(content_type)
+    data = document.data() if isinstance(document, PolicyDocument) else dict(document)
+    if kind == JSON:
+        return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, indent=2)
+
+
+def _decode(text: str | bytes) -> str:
+    encoded = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if len(encoded) > MAX_BYTES:
+        raise Problem(
+            413, "too-large", f"A policies document has at most {MAX_BYTES:,} bytes; this has {len(encoded):,}."
+        )
+    try:
+        return encoded.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = encoded[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
+        raise _Mistake("the text is not UTF-8", line, column) from error
+
+
+def _read_json(text: str) -> Any:
+    def fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        read: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in read:
+                raise _Mistake(f"the field {name!r} is given twice", *_position(text, _second(text, name)))
+            read[name] = value
+        return read
+
+    def constant(name: str) -> Any:
+        raise _Mistake(f"{name} is not a JSON value", *_position(text, max(text.find(name), 0)))
+
+    try:
+        return json.loads(text, object_pairs_hook=fields, parse_constant=constant)
+    except json.JSONDecodeError as error:
+        raise _Mistake(error.msg[:1].lower() + error.msg[1:], error.lineno, error.colno) from error
+    except RecursionError as error:
+        raise _Mistake("the document is nested too deeply", 1, 1) from error
+    except ValueError as error:
+        raise _Mistake("a number is too long", 1, 1) from error
+
+
+def _second(text: str, name: str) -> int:
+    """Where a field of that name is written for the second time; a best guess when the same name is elsewhere too."""
+    written = [found.start() for found in re.finditer(re.escape(json.dumps(name)) + r"\s*:", text)]
+    return written[1] if len(written) > 1 else written[0] if written else 0
+
+
+def _position(text: str, offset: int) -> tuple[int, int]:
+    return text.count("\n", 0, offset) + 1, offset - (text.rfind("\n", 0, offset) + 1) + 1
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads scalars as YAML 1.2 does and refuses a field that is given twice."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (as PyYAML declares it)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else None
+            if name is None or key.tag != "tag:yaml.org,2002:str":
+                raise yaml.constructor.ConstructorError(None, None, "field names are text", key.start_mark)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the field {name!r} is given twice", key.start_mark
+                )
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9][0-9]{0,17})$"), list("-+0123456789"))
+
+
+def _read_yaml(text: str) -> Any:
+    try:
+        _refuse_bombs(text)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise _Mistake(error.problem or "cannot be read", line, column) from error
+    except yaml.reader.ReaderError as error:
+        raise _Mistake("a character is not allowed here", *_position(text, error.position)) from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise _Mistake("cannot be read", 1, 1) from error
+
+
+def _refuse_bombs(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            raise _at(event, "anchors and aliases are not read; put text that begins with * or & in quotes")
+        if getattr(event, "tag", None) is not None:
+            raise _at(event, "tags are not read; put text that begins with ! in quotes")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise _at(event, "the document is nested too deeply")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def _at(event: yaml.Event, detail: str) -> _Mistake:
+    mark = event.start_mark
+    return _Mistake(detail, mark.line + 1, mark.column + 1) if mark else _Mistake(detail, 1, 1)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes block style with indented lists, and text of several lines as it is.
+
+    It quotes what any YAML version might misread (`'on'`, `'2026-12-01'`), so that other tools read the same.
+    """
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        return super().increase_indent(flow, False)
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)

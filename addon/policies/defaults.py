@@ -1,0 +1,158 @@
+"""What does a new site start with? The shipped policies: one scheme of each sort, nothing that mails or acts on.
+
+Expired means: the date that people set has passed; or nobody set a date that is still to come, and for 24 months
+nobody updated or reviewed the content. CQL has no "is empty", so a missing date is asked for as "not in the future".
+Every condition begins with a positive clause, because Confluence refuses a query that begins with a negative one
+(confluence-api.md 8).
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from addon.base import TenantId
+from addon.base.resources import templates
+from addon.policies.document import (
+    Action,
+    Automation,
+    AutomationScheme,
+    Cron,
+    Hold,
+    NotificationScheme,
+    PolicyDocument,
+    Recipient,
+    RefreshSchedule,
+    Rule,
+    Schedules,
+    Selector,
+    Status,
+    StatusEntry,
+    StatusScheme,
+    Template,
+)
+
+FIRST_RUN_REASON = "New installation: waiting for a Confluence administrator to confirm the first run."
+
+STATUSES = (
+    Status(
+        id="expired",
+        name="Expired",
+        description="Its expiration date has passed, or nobody has updated or reviewed it for two years. "
+        "Update it, give it a new date, or let it go to the archive.",
+        colour="#c9372c",
+        icon="alert",
+    ),
+    Status(
+        id="not-updated",
+        name="Not updated",
+        description="Nobody has updated or reviewed it for a year. Please look whether it still holds.",
+        colour="#e2b203",
+        icon="clock",
+    ),
+    Status(
+        id="up-to-date",
+        name="Up-to-date",
+        description="Updated or reviewed within the last year.",
+        colour="#22a06b",
+        icon="check",
+    ),
+)
+
+
+def refresh_cron(tenant_id: TenantId) -> str:
+    """Return the cron of a tenant's refresh: four times a day, its hours and a minute of 10..35 from the tenant's hash.
+
+    Spread so that the sites of one add-on do not all ask Confluence at the same moment (PROTOCOLS 2).
+    """
+    number = int.from_bytes(hashlib.sha256(tenant_id.encode()).digest()[:8])
+    hour, minute = number % 6, 10 + number // 6 % 26
+    return f"{minute} {hour},{hour + 6},{hour + 12},{hour + 18} * * *"
+
+
+def expired_cql(namespace: str) -> str:
+    """Return the CQL of what is expired."""
+    return (
+        f"{namespace}ExpirationDate <= now()"
+        f' OR (lastmodified < now("-24M")'
+        f" AND NOT ({namespace}ExpirationDate > now())"
+        f' AND NOT ({namespace}ReviewedOn >= now("-24M")))'
+    )
+
+
+def not_updated_cql(namespace: str) -> str:
+    """Return the CQL of what was neither updated nor reviewed for twelve months."""
+    return f'lastmodified < now("-12M") AND NOT ({namespace}ReviewedOn >= now("-12M"))'
+
+
+def digest_template() -> Template:
+    """Return the shipped mail template, from templates/mail."""
+    folder = templates() / "mail"
+    return Template(
+        id="digest",
+        name="Digest of contents to look at",
+        subject=(folder / "digest.subject.txt").read_text(encoding="utf-8"),
+        text=(folder / "digest.txt").read_text(encoding="utf-8"),
+        html=(folder / "digest.html").read_text(encoding="utf-8"),
+    )
+
+
+def shipped(
+    namespace: str, tenant_id: TenantId, *, time_zone: str = "UTC", hold: bool = True, switched_on: bool = False
+) -> PolicyDocument:
+    """Return the policies of a new installation.
+
+    Parameters: `namespace` prefixes the CQL aliases; `time_zone` (IANA) is that of rule and automation, the refresh
+    runs in UTC because its hours are spread over all tenants; `hold` holds all schedules until the first run is
+    confirmed; `switched_on` enables rule and automation, which ship disabled (the demo site only).
+    """
+    return PolicyDocument(
+        statuses=STATUSES,
+        status_schemes=(
+            StatusScheme(
+                id="freshness",
+                name="Freshness",
+                default=True,
+                entries=(
+                    StatusEntry(status="expired", cql=expired_cql(namespace)),
+                    StatusEntry(status="not-updated", cql=not_updated_cql(namespace)),
+                    StatusEntry(status="up-to-date"),
+                ),
+            ),
+        ),
+        templates=(digest_template(),),
+        schedules=Schedules(
+            hold=Hold(on=hold, reason=FIRST_RUN_REASON if hold else None),
+            refresh_statuses=RefreshSchedule(cron=refresh_cron(tenant_id), time_zone="UTC", enabled=True),
+        ),
+        notification_schemes=(_reminders(namespace, time_zone, switched_on),),
+        automation_schemes=(_clean_up(namespace, time_zone, switched_on),),
+        excluded_spaces=tuple(
+            Selector(type=name) for name in ("personal", "system", "onboarding", "xflow_sample_space")
+        ),
+    )
+
+
+def _reminders(namespace: str, time_zone: str, enabled: bool) -> NotificationScheme:
+    rule = Rule(
+        id="expired-content",
+        name="Expired content",
+        enabled=enabled,
+        schedule=Cron(cron="0 8 * * 1", time_zone=time_zone),
+        cql=f'{namespace}Status = "expired"',
+        content_states=("current",),
+        recipients=(Recipient(kind="author"), Recipient(kind="lastUpdater")),
+        template="digest",
+    )
+    return NotificationScheme(id="reminders", name="Reminders", default=True, rules=(rule,))
+
+
+def _clean_up(namespace: str, time_zone: str, enabled: bool) -> AutomationScheme:
+    automation = Automation(
+        id="archive-expired",
+        name="Archive what has been expired for six months",
+        enabled=enabled,
+        schedule=Cron(cron="0 2 * * 0", time_zone=time_zone),
+        cql=f'{namespace}Status = "expired" AND {namespace}StatusChangedOn < now("-6M")',
+        action=Action(type="archive"),
+    )
+    return AutomationScheme(id="clean-up", name="Clean-up", default=True, automations=(automation,))

@@ -1,0 +1,98 @@
+"""Which scheme does a space have, and is it excluded? The first selector that matches wins.
+
+Two rules protect spaces from being swept up. A personal space has automations only when an assignment names it by its
+key. And an exclusion by type (all personal spaces, say) is lifted for a space that an assignment names by its key:
+that is how one personal space is let in. Exclusions by key, label or pattern are never lifted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+from addon.base import Space
+
+if TYPE_CHECKING:
+    from addon.policies.document import AutomationScheme, PolicyDocument, Selector
+
+Sort = Literal["status_scheme", "notification_scheme", "automation_scheme"]
+
+TYPES = {
+    "personal": "personal spaces",
+    "system": "system spaces",
+    "onboarding": "onboarding spaces",
+    "xflow_sample_space": "sample spaces",
+}
+
+
+class Scheme(Protocol):
+    """What the three sorts of schemes have in common."""
+
+    @property
+    def id(self) -> str:
+        """The scheme's slug."""
+        ...
+
+    @property
+    def default(self) -> bool:
+        """Whether spaces without an assignment have it."""
+        ...
+
+
+S = TypeVar("S", bound=Scheme)
+
+
+def matches(selector: Selector, space: Space) -> bool:
+    """Whether `selector` selects `space`. Keys compare without case, as Confluence's own do."""
+    if selector.key is not None:
+        return selector.key.casefold() == space.key.casefold()
+    if selector.type is not None:
+        return selector.type.casefold() == space.type.casefold()
+    if selector.label is not None:
+        return selector.label.casefold() in {label.casefold() for label in space.labels}
+    assert selector.key_pattern is not None, "the model holds exactly one"
+    return fnmatchcase(space.key.casefold(), selector.key_pattern.casefold().replace("[", "[[]"))
+
+
+def assigned(document: PolicyDocument, space: Space, sort: Sort, schemes: Sequence[S]) -> S:
+    """Return the scheme of `space` among `schemes`: that of the first assignment naming one of this sort, else the
+    default, else (in a document from before a check) the first.
+    """
+    for assignment in document.assignments:
+        wanted = getattr(assignment, sort)
+        if wanted is not None and matches(assignment.space, space):
+            for scheme in schemes:
+                if scheme.id == wanted:
+                    return scheme
+    return next((scheme for scheme in schemes if scheme.default), schemes[0])
+
+
+def automation_scheme(document: PolicyDocument, space: Space) -> AutomationScheme | None:
+    """Return the automation scheme of `space`, None when it is personal and no assignment names it by its key."""
+    if space.type != "personal":
+        return assigned(document, space, "automation_scheme", document.automation_schemes)
+    for assignment in document.assignments:
+        if assignment.automation_scheme and assignment.space.key and matches(assignment.space, space):
+            return next((s for s in document.automation_schemes if s.id == assignment.automation_scheme), None)
+    return None
+
+
+def exclusion(document: PolicyDocument, space: Space) -> str | None:
+    """Return why jobs leave `space` alone ("excluded by rule: personal spaces"), or None."""
+    named = any(a.space.key is not None and matches(a.space, space) for a in document.assignments)
+    for selector in document.excluded_spaces:
+        if matches(selector, space) and not (named and selector.type is not None):
+            return f"excluded by rule: {describe(selector)}"
+    return None
+
+
+def describe(selector: Selector) -> str:
+    """Return the selector as a phrase for people."""
+    if selector.key is not None:
+        return f"space {selector.key}"
+    if selector.type is not None:
+        return TYPES.get(selector.type.casefold(), f"spaces of the type {selector.type}")
+    if selector.label is not None:
+        return f"spaces labelled {selector.label}"
+    return f"spaces whose key fits {selector.key_pattern}"

@@ -1,0 +1,256 @@
+"""Which policies does a tenant have, and which had it? Every accepted document stays, under its version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import Clock, FieldError, Problem, TenantId
+from addon.base.database import insert
+from addon.policies import defaults
+from addon.policies.checks import CheckCql, CheckTemplate, Notice, check_texts, inconsistencies
+from addon.policies.document import Hold, PolicyDocument, invalid
+from addon.policies.errors import pointer
+from addon.policies.models import PolicyVersion, StatusSlug
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A document that may be stored, and what its author should know."""
+
+    document: PolicyDocument
+    notices: tuple[Notice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """One entry of the history: a version, who put it (None: shipped or the add-on itself) and when."""
+
+    version: int
+    by: str | None
+    at: datetime
+
+
+def accept_cql(text: str, allow_aliases: bool) -> tuple[str, Sequence[str]]:
+    """Take any CQL as it is. The application injects the real check, which lives in a package beside this one."""
+    return text, ()
+
+
+def accept_template(subject: str, text: str, html: str) -> Sequence[tuple[str, str]]:
+    """Take any template as it is. The application injects the real check."""
+    return ()
+
+
+class Policies:
+    """The policies of all tenants. Sessions are the caller's, so that what follows from a version shares its fate."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        namespace: str = "steward",
+        *,
+        time_zone: str = "UTC",
+        first_run: Literal["hold", "start"] = "hold",
+        switched_on: bool = False,
+        check_cql: CheckCql = accept_cql,
+        check_template: CheckTemplate = accept_template,
+    ) -> None:
+        """Parameters: `namespace` prefixes the CQL aliases of the shipped document; `time_zone`, `first_run` and
+        `switched_on` are its defaults (see `seed`); the two checks judge CQL and template texts.
+        """
+        self._clock = clock
+        self._namespace = namespace
+        self._time_zone = time_zone
+        self._hold = first_run == "hold"
+        self._switched_on = switched_on
+        self._check_cql = check_cql
+        self._check_template = check_template
+
+    def version(self, session: Session, tenant_id: TenantId) -> int:
+        """Return the version of the tenant's current policies, 0 when none was stored yet."""
+        newest = sa.select(sa.func.max(PolicyVersion.version)).where(PolicyVersion.tenant_id == tenant_id)
+        return session.scalar(newest) or 0
+
+    def current(self, session: Session, tenant_id: TenantId) -> tuple[int, PolicyDocument]:
+        """Return the tenant's current version and document; version 0 is the shipped document, before any is stored."""
+        version = self.version(session, tenant_id)
+        return version, self.at(session, tenant_id, version)
+
+    def at(self, session: Session, tenant_id: TenantId, version: int) -> PolicyDocument:
+        """Return the document of that version. Raises Problem 404 when there is none."""
+        if version == 0:
+            return self._shipped(tenant_id)
+        stored = session.scalar(
+            sa.select(PolicyVersion.document).where(
+                PolicyVersion.tenant_id == tenant_id, PolicyVersion.version == version
+            )
+        )
+        if stored is None:
+            raise Problem(404, "no-such-version", f"There is no version {version} of the policies.")
+        return PolicyDocument.model_validate(stored)
+
+    def history(
+        self, session: Session, tenant_id: TenantId, *, limit: int = 25, before: int | None = None
+    ) -> list[Accepted]:
+        """Return the newest `limit` versions, newest first; with `before`, only older ones than that version."""
+        wanted = sa.select(PolicyVersion.version, PolicyVersion.by, PolicyVersion.at).where(
+            PolicyVersion.tenant_id == tenant_id
+        )
+        if before is not None:
+            wanted = wanted.where(PolicyVersion.version < before)
+        rows = session.execute(wanted.order_by(PolicyVersion.version.desc()).limit(limit))
+        return [Accepted(version, by, at) for version, by, at in rows]
+
+    def slugs(self, session: Session, tenant_id: TenantId) -> set[str]:
+        """Return every status slug the tenant ever used, removed ones included."""
+        used = set(session.scalars(sa.select(StatusSlug.slug).where(StatusSlug.tenant_id == tenant_id)))
+        return used or {status.id for status in self._shipped(tenant_id).statuses}
+
+    def check(self, document: PolicyDocument | Mapping[str, Any]) -> Checked:
+        """Return `document` ready to be stored, with notices. Reads and writes nothing.
+
+        Raises Problem 422 naming every field that is not right by its JSON pointer.
+        """
+        if not isinstance(document, PolicyDocument):
+            document = PolicyDocument.read(document)
+        data = document.data()
+        errors = inconsistencies(document)
+        text_errors, notices = check_texts(data, document, self._check_cql, self._check_template)
+        if errors or text_errors:
+            raise invalid([*errors, *text_errors])
+        return Checked(PolicyDocument.model_validate(data), tuple(notices))
+
+    def put(
+        self,
+        session: Session,
+        tenant_id: TenantId,
+        document: PolicyDocument | Mapping[str, Any],
+        *,
+        if_match: int,
+        by: str | None,
+    ) -> int:
+        """Store `document` as the next version and return its number.
+
+        Parameters: `if_match` is the version its author saw; `by` the author's account id. Raises Problem 412 when
+        the policies changed since, 422 with JSON pointers when the document is not right or brings back a status id
+        that was removed.
+        """
+        return self.put_checked(session, tenant_id, self.check(document), if_match=if_match, by=by)
+
+    def put_checked(
+        self, session: Session, tenant_id: TenantId, checked: Checked, *, if_match: int, by: str | None
+    ) -> int:
+        """Store what `check` returned; otherwise as `put`."""
+        version = self.version(session, tenant_id)
+        if if_match != version:
+            raise self._changed(version)
+        self._bury_slugs(session, tenant_id, checked.document, version + 1)
+        return self._append(session, tenant_id, checked.document, version + 1, by)
+
+    def set_hold(self, session: Session, tenant_id: TenantId, hold: Hold, *, by: str | None) -> int:
+        """Store a new version that differs in its hold only; return its number (the current one if nothing changes)."""
+        version, document = self.current(session, tenant_id)
+        if version and document.schedules.hold == hold:
+            return version
+        schedules = document.schedules.model_copy(update={"hold": hold})
+        changed = document.model_copy(update={"schedules": schedules})
+        self._bury_slugs(session, tenant_id, changed, version + 1)
+        return self._append(session, tenant_id, changed, version + 1, by)
+
+    def seed(
+        self,
+        session: Session,
+        tenant_id: TenantId,
+        *,
+        hold: bool | None = None,
+        time_zone: str | None = None,
+        switched_on: bool | None = None,
+    ) -> int:
+        """Give a new tenant the shipped policies and return their version; one that has policies keeps them.
+
+        Parameters override the settings given to the constructor: `hold` holds all schedules, `time_zone` is that of
+        rule and automation, `switched_on` enables both.
+        """
+        version = self.version(session, tenant_id)
+        if version:
+            return version
+        document = self._shipped(tenant_id, hold=hold, time_zone=time_zone, switched_on=switched_on)
+        self._bury_slugs(session, tenant_id, document, 1)
+        return self._append(session, tenant_id, document, 1, None)
+
+    def _shipped(
+        self,
+        tenant_id: TenantId,
+        *,
+        hold: bool | None = None,
+        time_zone: str | None = None,
+        switched_on: bool | None = None,
+    ) -> PolicyDocument:
+        return defaults.shipped(
+            self._namespace,
+            tenant_id,
+            time_zone=self._time_zone if time_zone is None else time_zone,
+            hold=self._hold if hold is None else hold,
+            switched_on=self._switched_on if switched_on is None else switched_on,
+        )
+
+    def _append(
+        self, session: Session, tenant_id: TenantId, document: PolicyDocument, version: int, by: str | None
+    ) -> int:
+        data = document.model_copy(update={"version": version}).data()
+        row = (
+            insert(session, PolicyVersion)
+            .values(tenant_id=tenant_id, version=version, document=data, by=by, at=self._clock.now())
+            .on_conflict_do_nothing()
+            .returning(PolicyVersion.version)
+        )
+        if session.scalar(row) is None:
+            raise self._changed(self.version(session, tenant_id))
+        return version
+
+    def _bury_slugs(self, session: Session, tenant_id: TenantId, document: PolicyDocument, version: int) -> None:
+        """Remember the statuses this version uses for the first time and those it uses no more; refuse the dead."""
+        known = {
+            row.slug: row.removed_version
+            for row in session.execute(
+                sa.select(StatusSlug.slug, StatusSlug.removed_version).where(StatusSlug.tenant_id == tenant_id)
+            )
+        }
+        wanted = [status.id for status in document.statuses]
+        dead = [
+            FieldError(
+                pointer("statuses", position, "id"),
+                f"was removed in version {known[slug]} and can never be used again, because contents may still "
+                "carry it; take a new id",
+            )
+            for position, slug in enumerate(wanted)
+            if known.get(slug) is not None
+        ]
+        if dead:
+            raise invalid(dead)
+        fresh = [slug for slug in wanted if slug not in known]
+        if fresh:
+            rows = [{"tenant_id": tenant_id, "slug": slug, "first_version": version} for slug in fresh]
+            session.execute(insert(session, StatusSlug).values(rows).on_conflict_do_nothing())
+        gone = [slug for slug, removed in known.items() if removed is None and slug not in wanted]
+        if gone:
+            session.execute(
+                sa.update(StatusSlug)
+                .where(StatusSlug.tenant_id == tenant_id, StatusSlug.slug.in_(gone))
+                .values(removed_version=version)
+            )
+
+    @staticmethod
+    def _changed(version: int) -> Problem:
+        return Problem(
+            412,
+            "policies-changed",
+            f"The policies were changed meanwhile: the current version is {version}. Load them again, repeat your "
+            "changes and save.",
+            extra={"currentVersion": version},
+        )

@@ -1,0 +1,200 @@
+"""The policies of a tenant over time: seeding, putting, history, tombstones."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from addon.base import Database, Problem, TenantId
+from addon.policies import Hold, Policies
+from tests.support.clock import VirtualClock
+
+NewTenant = Callable[..., TenantId]
+
+
+@pytest.fixture
+def policies(clock: VirtualClock) -> Policies:
+    return Policies(clock, "steward")
+
+
+@pytest.fixture
+def tenant(new_tenant: NewTenant, database: Database, policies: Policies) -> TenantId:
+    tenant_id = new_tenant()
+    with database.write(tenant_id) as session:
+        policies.seed(session, tenant_id)
+    return tenant_id
+
+
+def _data(database: Database, policies: Policies, tenant: TenantId) -> dict[str, Any]:
+    with database.read(tenant) as session:
+        return policies.current(session, tenant)[1].data()
+
+
+def _put(database: Database, policies: Policies, tenant: TenantId, data: dict[str, Any], if_match: int) -> int:
+    with database.write(tenant) as session:
+        return policies.put(session, tenant, data, if_match=if_match, by="u-admin")
+
+
+def _rename(data: dict[str, Any], name: str) -> dict[str, Any]:
+    return data | {"statuses": [data["statuses"][0] | {"name": name}, *data["statuses"][1:]]}
+
+
+def _without_not_updated(data: dict[str, Any]) -> dict[str, Any]:
+    scheme = data["statusSchemes"][0]
+    entries = [entry for entry in scheme["entries"] if entry["status"] != "not-updated"]
+    statuses = [status for status in data["statuses"] if status["id"] != "not-updated"]
+    return data | {"statuses": statuses, "statusSchemes": [scheme | {"entries": entries}]}
+
+
+def test_seeding_twice_keeps_what_is_there(database: Database, policies: Policies, tenant: TenantId) -> None:
+    data = _rename(_data(database, policies, tenant), "Out of date")
+    assert _put(database, policies, tenant, data, 1) == 2
+    with database.write(tenant) as session:
+        assert policies.seed(session, tenant) == 2
+        assert policies.current(session, tenant)[1].statuses[0].name == "Out of date"
+
+
+def test_a_tenant_without_policies_has_the_shipped_ones_as_version_0(
+    database: Database, policies: Policies, new_tenant: NewTenant
+) -> None:
+    tenant = new_tenant()
+    with database.read(tenant) as session:
+        version, document = policies.current(session, tenant)
+        assert policies.slugs(session, tenant) == {"expired", "not-updated", "up-to-date"}
+        assert policies.history(session, tenant) == []
+    assert version == 0
+    assert document.schedules.hold.on
+
+
+def test_each_put_appends_a_version_and_the_old_one_can_still_be_read(
+    database: Database, policies: Policies, tenant: TenantId, clock: VirtualClock
+) -> None:
+    clock.advance(60)
+    data = _rename(_data(database, policies, tenant), "Out of date")
+    assert _put(database, policies, tenant, data | {"version": 77}, 1) == 2
+    with database.read(tenant) as session:
+        version, document = policies.current(session, tenant)
+        assert (version, document.version) == (2, 2), "the version is the server's, whatever the client sent"
+        assert policies.at(session, tenant, 1).statuses[0].name == "Expired"
+        history = policies.history(session, tenant)
+        assert [(entry.version, entry.by) for entry in history] == [(2, "u-admin"), (1, None)]
+        assert history[0].at == clock.now()
+        assert policies.history(session, tenant, before=2) == history[1:]
+        with pytest.raises(Problem) as missing:
+            policies.at(session, tenant, 3)
+    assert missing.value.status == 404
+
+
+def test_who_saw_an_older_version_is_told_and_changes_nothing(
+    database: Database, policies: Policies, tenant: TenantId
+) -> None:
+    data = _data(database, policies, tenant)
+    _put(database, policies, tenant, _rename(data, "First"), 1)
+    with pytest.raises(Problem) as late:
+        _put(database, policies, tenant, _rename(data, "Second"), 1)
+    assert late.value.status == 412
+    assert late.value.document()["currentVersion"] == 2
+    assert _data(database, policies, tenant)["statuses"][0]["name"] == "First"
+
+
+def test_of_two_puts_at_the_same_instant_one_is_accepted(
+    database: Database, policies: Policies, tenant: TenantId
+) -> None:
+    data = _data(database, policies, tenant)
+    barrier = threading.Barrier(2)
+    outcomes: list[int] = []
+
+    def put(name: str) -> None:
+        barrier.wait(10)
+        try:
+            _put(database, policies, tenant, _rename(data, name), 1)
+            outcomes.append(200)
+        except Problem as problem:
+            outcomes.append(problem.status)
+
+    threads = [threading.Thread(target=put, args=(name,)) for name in ("One", "Two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(outcomes) == [200, 412]
+
+
+def test_a_removed_status_id_never_comes_back(database: Database, policies: Policies, tenant: TenantId) -> None:
+    before = _data(database, policies, tenant)
+    assert _put(database, policies, tenant, _without_not_updated(before), 1) == 2
+    with database.read(tenant) as session:
+        assert policies.slugs(session, tenant) == {"expired", "not-updated", "up-to-date"}
+    with pytest.raises(Problem) as refused:
+        _put(database, policies, tenant, before, 2)
+    assert refused.value.status == 422
+    assert [error.pointer for error in refused.value.errors] == ["/statuses/1/id"]
+    assert "version 2" in refused.value.errors[0].detail
+    with database.read(tenant) as session:
+        assert policies.version(session, tenant) == 2
+
+
+def test_one_tenants_tombstones_do_not_bind_another(
+    database: Database, policies: Policies, tenant: TenantId, new_tenant: NewTenant
+) -> None:
+    other = new_tenant("https://two.atlassian.net/wiki")
+    with database.write(other) as session:
+        policies.seed(session, other)
+    _put(database, policies, tenant, _without_not_updated(_data(database, policies, tenant)), 1)
+    _put(database, policies, other, _rename(_data(database, policies, other), "Old"), 1)
+    with database.read(other) as session:
+        assert {status.id for status in policies.current(session, other)[1].statuses} >= {"not-updated"}
+
+
+def test_the_hold_changes_alone_and_only_when_it_differs(
+    database: Database, policies: Policies, tenant: TenantId, clock: VirtualClock
+) -> None:
+    before = _data(database, policies, tenant)
+    hold = Hold(on=True, reason="Migration week", until=clock.now())
+    with database.write(tenant) as session:
+        assert policies.set_hold(session, tenant, hold, by="u-admin") == 2
+        assert policies.set_hold(session, tenant, hold, by="u-admin") == 2
+    after = _data(database, policies, tenant)
+    assert after["schedules"]["hold"] == {"on": True, "reason": "Migration week", "until": "2026-11-22T12:00:00Z"}
+    assert after | {"version": 1, "schedules": before["schedules"]} == before
+
+
+def test_a_corrected_cql_is_stored_with_a_notice_and_a_refused_one_is_named(clock: VirtualClock) -> None:
+    asked: list[tuple[str, bool]] = []
+
+    def check(text: str, allow_aliases: bool) -> tuple[str, list[str]]:
+        asked.append((text, allow_aliases))
+        if "currentUser" in text:
+            raise ValueError("currentUser() means nobody in a job")
+        if " ORDER BY " in text:
+            return text.partition(" ORDER BY ")[0], ["ORDER BY has no effect and was removed"]
+        return text, []
+
+    policies = Policies(clock, "steward", check_cql=check)
+    data = Policies(clock).at(None, TenantId("t"), 0).data()  # type: ignore[arg-type]  # version 0 asks no database
+    data["statusSchemes"][0]["entries"][0]["cql"] = "label = old ORDER BY title"
+    checked = policies.check(data)
+    assert checked.document.status_schemes[0].entries[0].cql == "label = old"
+    assert [notice.pointer for notice in checked.notices] == ["/statusSchemes/0/entries/0/cql"]
+    assert [allowed for _, allowed in asked] == [False, False, True, True], "statuses may not read status aliases"
+
+    data["statusSchemes"][0]["entries"][1]["ancestorCql"] = "creator = currentUser()"
+    data["automationSchemes"][0]["automations"][0]["cql"] = "creator = currentUser()"
+    with pytest.raises(Problem) as refused:
+        policies.check(data)
+    assert refused.value.status == 422
+    assert [error.pointer for error in refused.value.errors] == [
+        "/statusSchemes/0/entries/1/ancestorCql",
+        "/automationSchemes/0/automations/0/cql",
+    ]
+
+
+def test_a_template_that_cannot_be_rendered_is_named(clock: VirtualClock) -> None:
+    policies = Policies(clock, check_template=lambda subject, text, html: [("html", "nope")])
+    data = Policies(clock).at(None, TenantId("t"), 0).data()  # type: ignore[arg-type]
+    with pytest.raises(Problem) as refused:
+        policies.check(data)
+    assert [(error.pointer, error.detail) for error in refused.value.errors] == [("/templates/0/html", "nope")]
