@@ -1,0 +1,33 @@
+"""Where do hosts find the descriptor? At /atlassian-connect.json, for everybody."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from flask import Blueprint, Response
+
+from addon.config import Settings
+from addon.connect import rule
+from descriptor.rules import DescriptorInvalid, validate
+from descriptor.template import NAME, build
+
+log = logging.getLogger(__name__)
+
+
+def descriptor_blueprint(settings: Settings) -> Blueprint:
+    """Return the blueprint with GET /atlassian-connect.json. A descriptor that hosts would refuse is logged at once."""
+    descriptor = build(settings)
+    try:
+        validate(descriptor)
+    except DescriptorInvalid as error:
+        log.warning("Confluence will refuse the descriptor: %s", error)
+    body = json.dumps(descriptor, indent=2)
+    blueprint = Blueprint("descriptor", __name__)
+
+    @blueprint.get(f"/{NAME}")
+    @rule("public")
+    def connect_descriptor() -> Response:
+        return Response(body, mimetype="application/json")
+
+    return blueprint
