@@ -1,1 +1,68 @@
-"""The only way out to a Confluence site: signed, metered, typed."""
+"""The only way out to a Confluence site: signed, metered, typed.
+
+`Confluence` makes a `SiteClient` per tenant; `Permissions` says who administers what. CQL is read and written by
+`addon.confluence.cql`, built by `addon.confluence.queries`, checked by `addon.confluence.rules`.
+"""
+
+from addon.confluence.calls import APPROVED_CALLS, CALLS
+from addon.confluence.channel import CallGuard
+from addon.confluence.client import SiteClient
+from addon.confluence.content import Content, Kind, LongTask, Property, SystemInfo, User
+from addon.confluence.cql import CqlSyntaxError, parse, to_cql
+from addon.confluence.errors import (
+    BadRequest,
+    Conflict,
+    CqlRejected,
+    Forbidden,
+    Malformed,
+    Network,
+    NotFound,
+    QuotaExhausted,
+    RateLimited,
+    Redirected,
+    ServerError,
+    SiteError,
+    Timeout,
+)
+from addon.confluence.gateway import Confluence
+from addon.confluence.permissions import READ_AGE, WRITE_AGE, Permissions
+from addon.confluence.queries import base, group_spaces
+from addon.confluence.rules import Checked, CqlRefused, check_administrators_cql
+
+__all__ = [
+    "APPROVED_CALLS",
+    "CALLS",
+    "READ_AGE",
+    "WRITE_AGE",
+    "BadRequest",
+    "CallGuard",
+    "Checked",
+    "Conflict",
+    "Confluence",
+    "Content",
+    "CqlRefused",
+    "CqlRejected",
+    "CqlSyntaxError",
+    "Forbidden",
+    "Kind",
+    "LongTask",
+    "Malformed",
+    "Network",
+    "NotFound",
+    "Permissions",
+    "Property",
+    "QuotaExhausted",
+    "RateLimited",
+    "Redirected",
+    "ServerError",
+    "SiteClient",
+    "SiteError",
+    "SystemInfo",
+    "Timeout",
+    "User",
+    "base",
+    "check_administrators_cql",
+    "group_spaces",
+    "parse",
+    "to_cql",
+]

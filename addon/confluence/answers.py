@@ -1,0 +1,172 @@
+"""What does an answer's JSON mean? From Confluence's documents, v1 and v2, to the values of content.py."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar, cast
+
+from addon.base import Space
+from addon.confluence.content import Content, Kind, LongTask, Property, SystemInfo, User
+from addon.confluence.errors import Malformed
+
+T = TypeVar("T")
+Json = Mapping[str, Any]
+
+KINDS = ("page", "blogpost")
+_JAVA_NAME = re.compile(r"^(?:[a-z]\w*\.)+[A-Z]\w*(?:Exception|Error)?:\s*")
+_WORDS_LIMIT = 500
+
+
+def rows(answer: Any, read: Callable[[Json], T]) -> list[T]:
+    """Return a listing's `results`, each read by `read`. Raises Malformed on anything else."""
+    results = answer.get("results") if isinstance(answer, dict) else None
+    if not isinstance(results, list):
+        raise Malformed("a listing without results")
+    return [reading(read, row) for row in results]
+
+
+def reading(read: Callable[[Json], T], answer: Any) -> T:
+    """Return `read(answer)`; whatever is missing in it becomes Malformed."""
+    try:
+        return read(answer)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Malformed(f"an answer that lacks what it should have ({error!r})") from error
+
+
+def space(row: Json) -> Space:
+    """Read a v2 space."""
+    home = row.get("homepageId")
+    return Space(
+        id=str(row["id"]),
+        key=str(row["key"]),
+        name=str(row.get("name") or row["key"]),
+        type=str(row.get("type") or "global"),
+        status=str(row.get("status") or "current"),
+        homepage_id=None if home is None else str(home),
+    )
+
+
+def found(row: Json) -> Content:
+    """Read a content of a v1 search, with whatever was expanded."""
+    history, version = row.get("history") or {}, row.get("version") or {}
+    updated = history.get("lastUpdated") or version
+    metadata, place = row.get("metadata") or {}, row.get("space") or {}
+    ancestors = tuple(str(entry["id"]) for entry in row.get("ancestors") or ())
+    return Content(
+        id=str(row["id"]),
+        kind=cast(Kind, row["type"]),
+        title=str(row.get("title") or ""),
+        space_id=_text(place.get("id")),
+        space_key=_text(place.get("key")),
+        status=str(row.get("status") or "current"),
+        author_id=_text((history.get("createdBy") or {}).get("accountId")),
+        updater_id=_text((updated.get("by") or {}).get("accountId")),
+        created_at=moment(history.get("createdDate")),
+        updated_at=moment(updated.get("when")),
+        version=_number(version.get("number", updated.get("number"))),
+        parent_id=ancestors[-1] if ancestors else None,
+        path=str((row.get("_links") or {}).get("webui") or ""),
+        labels=frozenset(str(label["name"]) for label in (metadata.get("labels") or {}).get("results") or ()),
+        ancestors=ancestors,
+        properties=dict(_properties(metadata.get("properties") or {})),
+    )
+
+
+def content(kind: Kind) -> Callable[[Json], Content]:
+    """Return the reader of v2 pages or blog posts."""
+
+    def read(row: Json) -> Content:
+        version = row.get("version") or {}
+        return Content(
+            id=str(row["id"]),
+            kind=kind,
+            title=str(row.get("title") or ""),
+            space_id=_text(row.get("spaceId")),
+            status=str(row.get("status") or "current"),
+            author_id=_text(row.get("authorId")),
+            updater_id=_text(version.get("authorId")),
+            created_at=moment(row.get("createdAt")),
+            updated_at=moment(version.get("createdAt")),
+            version=_number(version.get("number")),
+            parent_id=_text(row.get("parentId")),
+            path=str((row.get("_links") or {}).get("webui") or ""),
+        )
+
+    return read
+
+
+def content_property(row: Json) -> Property:
+    """Read a content property, v1 or v2."""
+    return Property(str(row["id"]), str(row["key"]), row.get("value"), int(row["version"]["number"]))
+
+
+def user(row: Json) -> User:
+    """Read a v2 user."""
+    return User(
+        account_id=str(row["accountId"]),
+        display_name=str(row.get("displayName") or row.get("publicName") or ""),
+        email=_text(row.get("email")),
+        time_zone=_text(row.get("timeZone")),
+        active=row.get("accountStatus", "active") == "active",
+    )
+
+
+def long_task(row: Json) -> LongTask:
+    """Read a long-running task."""
+    return LongTask(
+        id=str(row["id"]),
+        finished=bool(row["finished"]),
+        successful=bool(row["successful"]),
+        percent=int(row["percentageComplete"]),
+        errors=tuple(_message(entry) for entry in row.get("errors") or ()),
+    )
+
+
+def system_info(row: Json) -> SystemInfo:
+    """Read the site's information; editions are undocumented, in lower case here."""
+    return SystemInfo(
+        cloud_id=str(row["cloudId"]),
+        edition=str(row.get("edition") or "standard").lower(),
+        site_title=str(row.get("siteTitle") or ""),
+        time_zone=str(row.get("defaultTimeZone") or "UTC"),
+    )
+
+
+def moment(value: Any) -> datetime | None:
+    """Read a time; one without a zone is UTC. Raises ValueError on text that is no time."""
+    if not value:
+        return None
+    at = datetime.fromisoformat(str(value))
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def words(answer: Any) -> str:
+    """Return Confluence's own explanation from an error document, v1 or v2; empty where it has none."""
+    if not isinstance(answer, dict):
+        return ""
+    errors = answer.get("errors")
+    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
+        parts = [str(errors[0].get(name)) for name in ("title", "detail") if errors[0].get(name)]
+        return ": ".join(parts)[:_WORDS_LIMIT]
+    return _JAVA_NAME.sub("", str(answer.get("message") or ""))[:_WORDS_LIMIT]
+
+
+def _properties(properties: Json) -> Iterator[tuple[str, Property]]:
+    for key, row in properties.items():
+        # Beside the properties themselves Confluence lists links and what else could be expanded.
+        if isinstance(row, dict) and "value" in row and "version" in row:
+            yield key, content_property({"key": key, **row})
+
+
+def _message(entry: Any) -> str:
+    return str(entry.get("translation") or entry.get("key") or entry) if isinstance(entry, dict) else str(entry)
+
+
+def _text(value: Any) -> str | None:
+    return None if value in (None, "") else str(value)
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)

@@ -1,0 +1,226 @@
+"""How does one ask a site? Typed calls, each checked, metered and limited before it is sent.
+
+Everything goes through `Channel.call` and `Channel.listing`; SiteClient's methods only name endpoints of
+calls.py and read answers with answers.py.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Protocol, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+import requests
+
+from addon.base import Clock, Site, SiteSource, TenantId, Unreachable
+from addon.confluence import answers, calls, errors, meter, ratelimits
+from addon.confluence.calls import Endpoint, Params
+from addon.confluence.quota import Quota, Share
+from addon.confluence.transport import Transport
+
+T = TypeVar("T")
+
+INTERACTIVE_SECONDS = 15.0
+"""Total limit of a call that no run stands behind: somebody waits at a screen."""
+RETRY_WAITS = (0.25, 1.0)
+"""Seconds before the quick second and third attempt of a repeatable call."""
+MOST_PAGES = 10_000
+"""Pages of one listing, against one that never ends."""
+
+
+class CallGuard(Protocol):
+    """Who asks for calls: says how long one may take, and hears what it cost. An engine's Run is one."""
+
+    def call_seconds(self, *, write: bool) -> float:
+        """Return the seconds that the next call may take in total; raises to stop the work instead."""
+        ...
+
+    def used(self, *, points: int, calls: int) -> None:
+        """Hear what was spent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What all clients of a process share."""
+
+    sites: SiteSource
+    clock: Clock
+    quota: Quota
+    transport: Transport
+    retry_waits: Sequence[float] = RETRY_WAITS
+
+
+class Channel:
+    """One site's calls for one purpose. Safe to use from several threads."""
+
+    def __init__(self, parts: Parts, tenant_id: TenantId, *, guard: CallGuard | None, share: Share) -> None:
+        """Look the site up. Raises TenantGone or Unreachable as SiteSource does."""
+        self._parts = parts
+        self._tenant_id = tenant_id
+        self._guard = guard
+        self._share: Share = share
+        self._site = parts.sites.get(tenant_id)
+        self._renewing = threading.Lock()
+
+    @property
+    def site_url(self) -> str:
+        """The site's base URL, ending in /wiki."""
+        return self._site.base_url
+
+    def close(self) -> None:
+        """Give the points back that were reserved and not spent."""
+        self._parts.quota.release(self._tenant_id, self._share)
+
+    def __enter__(self) -> Channel:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def call(
+        self, endpoint: Endpoint, ids: Sequence[str] = (), params: Params = (), *, body: Any = None, most: int = 1
+    ) -> Any:
+        """Make one call and return its decoded JSON, None for an empty answer.
+
+        `most` is the number of objects it may return. Transient failures of repeatable calls are tried twice more,
+        each signed anew. Raises SiteError and its kinds, Unreachable, TenantGone, and what the guard raises.
+        """
+        waits = self._parts.retry_waits if calls.repeatable(endpoint) else ()
+        for attempt in count():
+            try:
+                return self._attempt(endpoint, ids, params, body, most)
+            except errors.QuotaExhausted:
+                raise
+            except errors.SiteError as error:
+                if not error.transient or attempt >= len(waits) or (error.retry_after or 0) > max(waits):
+                    raise
+                pause = max(waits[attempt] * random.uniform(0.7, 1.3), error.retry_after or 0)  # noqa: S311
+            if pause:
+                self._parts.clock.wait(threading.Event(), pause)
+        raise AssertionError("unreachable: the loop returns or raises")
+
+    def listing(
+        self,
+        endpoint: Endpoint,
+        ids: Sequence[str] = (),
+        params: Params = (),
+        *,
+        read: Callable[[answers.Json], T],
+        limit: int,
+    ) -> Iterator[T]:
+        """Yield a listing's rows over all its pages of `limit`, following `_links.next` on our own path only.
+
+        Raises Malformed on a page without results and on a listing that does not end; otherwise as `call`.
+        """
+        current: Params = [*params, ("limit", str(limit))]
+        seen: set[tuple[tuple[str, str], ...]] = set()
+        for _page in range(MOST_PAGES):
+            answer = self.call(endpoint, ids, current, most=limit)
+            yield from answers.rows(answer, read)
+            following = self._next(endpoint, answer)
+            if following is None:
+                return
+            if tuple(following) in seen:
+                raise errors.Malformed("a listing that leads back to a page already read")
+            seen.add(tuple(following))
+            current = following
+        raise errors.Malformed(f"a listing of more than {MOST_PAGES} pages")
+
+    def _next(self, endpoint: Endpoint, answer: Any) -> list[tuple[str, str]] | None:
+        links = answer.get("_links") if isinstance(answer, dict) else None
+        link = links.get("next") if isinstance(links, dict) else None
+        if not link:
+            return None
+        parts = urlsplit(str(link))
+        own = urlsplit(self.site_url)
+        if parts.netloc and (parts.scheme, parts.netloc) != (own.scheme, own.netloc):
+            raise errors.Malformed("a listing that leads to another host")
+        # v1 leaves the /wiki prefix out and v2 has it; the path itself is ours either way (confluence-api.md 2).
+        last = endpoint.path.rsplit("/", 1)[-1]
+        if parts.path.rstrip("/").rsplit("/", 1)[-1] != last:
+            raise errors.Malformed("a listing that leads to another path")
+        return parse_qsl(parts.query, keep_blank_values=True)
+
+    def _attempt(self, endpoint: Endpoint, ids: Sequence[str], params: Params, body: Any, most: int) -> Any:
+        site = self._site
+        answer, data = self._send(site, endpoint, ids, params, body, most)
+        if answer.status_code == 401:
+            site = self._renewed(site)
+            answer, data = self._send(site, endpoint, ids, params, body, most)
+            if answer.status_code == 401:
+                self._renewed(site)
+                raise Unreachable("the site refuses our signature twice; install the add-on again")
+        if 200 <= answer.status_code < 300:
+            self._heed(answer)
+            return data
+        raise self._refused(endpoint, answer, data)
+
+    def _renewed(self, stale: Site) -> Site:
+        with self._renewing:
+            if self._site is stale:
+                self._site = self._parts.sites.get(self._tenant_id, stale=stale)
+            return self._site
+
+    def _send(
+        self, site: Site, endpoint: Endpoint, ids: Sequence[str], params: Params, body: Any, most: int
+    ) -> tuple[requests.Response, Any]:
+        url = calls.url(site.base_url, endpoint, ids, params)
+        writes = calls.writes(endpoint)
+        seconds = self._guard.call_seconds(write=writes) if self._guard else INTERACTIVE_SECONDS
+        hold = self._parts.quota.reserve(self._tenant_id, self._share, meter.ceiling(endpoint, most))
+        points = 1
+        try:
+            answer = self._parts.transport.send(site, endpoint.method, url, body, seconds=seconds)
+            data = _decoded(answer)
+            points = meter.cost(endpoint, data if answer.ok else None)
+        finally:
+            hold.settle(points)
+            if self._guard:
+                self._guard.used(points=points, calls=1)
+        return answer, data
+
+    def _heed(self, answer: requests.Response) -> None:
+        verdict = ratelimits.verdict(answer.status_code, answer.headers, self._parts.clock.now())
+        if verdict is not None:
+            self._parts.quota.apply(self._tenant_id, self._share, verdict)
+
+    def _refused(self, endpoint: Endpoint, answer: requests.Response, data: Any) -> errors.SiteError:
+        status = answer.status_code
+        now = self._parts.clock.now()
+        wait = ratelimits.retry_after(answer.headers, now)
+        if status == 429:
+            verdict = ratelimits.verdict(status, answer.headers, now)
+            if verdict is not None and verdict.scope != "burst":
+                return self._parts.quota.apply(self._tenant_id, self._share, verdict)
+            pause = wait if wait is not None else ratelimits.BURST_SECONDS
+            return errors.RateLimited("too many requests at once", status=status, retry_after=pause)
+        said = answers.words(data) or answer.reason or "no explanation"
+        if status >= 500:
+            return errors.ServerError(said, status=status, retry_after=wait)
+        if 300 <= status < 400:
+            return errors.Redirected("the site answered with a redirect", status=status)
+        kinds: dict[int, type[errors.SiteError]] = {
+            403: errors.Forbidden,
+            404: errors.NotFound,
+            409: errors.Conflict,
+        }
+        if status == 400 and endpoint in (calls.CONTENT_SEARCH, calls.SEARCH):
+            return errors.CqlRejected(said, status=status)
+        return kinds.get(status, errors.BadRequest)(said, status=status)
+
+
+def _decoded(answer: requests.Response) -> Any:
+    if not answer.content:
+        return None
+    try:
+        return json.loads(answer.content)
+    except ValueError as error:
+        if not answer.ok:
+            return None  # an error page of a gateway: its status says enough
+        raise errors.Malformed("an answer that is not JSON", status=answer.status_code) from error

@@ -1,0 +1,89 @@
+"""What can go wrong in a call to a site, and is it worth trying again?
+
+A `SiteError` is always about one call. `transient` is true for what time heals (429, 5xx, timeouts, network) and false
+for what somebody must change (permission, CQL, a removed page). A refused signature is `addon.base.Unreachable`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+class SiteError(Exception):
+    """A call that did not give what was asked. `status` is the HTTP status, None where no answer arrived.
+
+    `message` is Confluence's own words where it had any; `retry_after` its wish in seconds.
+    """
+
+    transient = False
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message if status is None else f"{status}: {message}")
+        self.status = status
+        self.message = message
+        self.retry_after = retry_after
+
+
+class BadRequest(SiteError):
+    """400 and other 4xx: the request itself is wrong, too long (413, 414) or goes to a removed endpoint (410)."""
+
+
+class CqlRejected(BadRequest):
+    """400 on a search: Confluence does not take this CQL."""
+
+
+class NotFound(SiteError):
+    """404: missing, or hidden from the app. v2 answers so for a missing permission too: never read it as deleted."""
+
+
+class Forbidden(SiteError):
+    """403: the app's user may not."""
+
+
+class Conflict(SiteError):
+    """409: somebody else's version came first, or another archive job runs. Read again, then decide."""
+
+
+class RateLimited(SiteError):
+    """429 for a burst: this endpoint only, for a short while. A used-up quota is QuotaExhausted."""
+
+    transient = True
+
+
+class ServerError(SiteError):
+    """5xx."""
+
+    transient = True
+
+
+class Timeout(SiteError):
+    """The call took longer than its total limit. A write may or may not have happened."""
+
+    transient = True
+
+
+class Network(SiteError):
+    """No connection, or it broke. A write may or may not have happened."""
+
+    transient = True
+
+
+class Malformed(SiteError):
+    """The answer is not what the API promises: broken JSON, missing fields, an endless listing, too large."""
+
+    transient = True
+
+
+class Redirected(SiteError):
+    """The site answered with a redirect, which is never followed: the signature is for this host and path only."""
+
+
+class QuotaExhausted(SiteError):
+    """No points are left. `until` is when to go on (already spread over tenants), `reason` says whose quota it is."""
+
+    transient = True
+
+    def __init__(self, until: datetime, reason: str) -> None:
+        super().__init__(reason, status=429)
+        self.until = until
+        self.reason = reason

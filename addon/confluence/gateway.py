@@ -1,0 +1,53 @@
+"""Where does a client of a site come from? One gateway per process, put together by create_app."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from addon.base import Clock, Database, SiteSource, TenantId
+from addon.confluence.channel import RETRY_WAITS, CallGuard, Parts
+from addon.confluence.client import SiteClient
+from addon.confluence.quota import Quota, Share
+from addon.confluence.transport import Transport
+
+
+class Confluence:
+    """All sites, their shared quota and connections."""
+
+    def __init__(
+        self,
+        sites: SiteSource,
+        db: Database,
+        clock: Clock,
+        *,
+        namespace: str,
+        quota_points: int = 65_000,
+        email_api: bool = False,
+        user_agent: str,
+        retry_waits: Sequence[float] = RETRY_WAITS,
+    ) -> None:
+        """Build the gateway.
+
+        `namespace` is STEWARD_NAMESPACE; `quota_points` the points an hour of all tenants together; `email_api`
+        whether Atlassian approved the e-mail API for this app; `retry_waits` the seconds before the quick second,
+        third … attempt of a repeatable call, waited on `clock`.
+        """
+        self.namespace = namespace
+        self.quota = Quota(db, clock, points=quota_points)
+        self._email_api = email_api
+        self._transport = Transport(user_agent)
+        self._parts = Parts(sites, clock, self.quota, self._transport, tuple(retry_waits))
+
+    def client(self, tenant_id: TenantId, *, run: CallGuard | None = None, share: Share = "interactive") -> SiteClient:
+        """Return a client for a tenant's site; `run` bounds and counts its calls, `share` says whose points it spends.
+
+        Raises TenantGone or Unreachable.
+        """
+        client = SiteClient(self._parts, tenant_id, guard=run, share=share)
+        client.email_api = self._email_api
+        return client
+
+    def close(self) -> None:
+        """Give unspent points back and close all connections."""
+        self.quota.release_all()
+        self._transport.close()

@@ -1,0 +1,59 @@
+"""What does a call cost in Atlassian's points? Before it, at most; after it, exactly.
+
+A read costs 1 and the objects it returns: 1 for each, 2 for each user, group or permission; a write costs 1 flat
+(confluence-api.md 4). POST reads are ambiguous there; they are priced as the dearer, per object.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from addon.confluence import calls
+from addon.confluence.calls import Endpoint
+
+_IDENTITY = frozenset(
+    {
+        calls.USER,
+        calls.MEMBER_OF,
+        calls.USERS_BULK,
+        calls.EMAILS,
+        calls.SPACE_PERMISSIONS,
+        calls.ROLE_ASSIGNMENTS,
+        calls.RESTRICTIONS,
+    }
+)
+
+
+def weight(endpoint: Endpoint) -> int:
+    """Return the points of one object that `endpoint` returns."""
+    return 2 if endpoint in _IDENTITY else 1
+
+
+def ceiling(endpoint: Endpoint, most: int) -> int:
+    """Return what a call may cost at most when it returns up to `most` objects."""
+    return 1 if calls.writes(endpoint) else 1 + most * weight(endpoint)
+
+
+def cost(endpoint: Endpoint, answer: Any) -> int:
+    """Return what a call cost that gave `answer` (decoded JSON; None where it failed or gave nothing)."""
+    return 1 if calls.writes(endpoint) else 1 + objects(endpoint, answer) * weight(endpoint)
+
+
+def objects(endpoint: Endpoint, answer: Any) -> int:
+    """Return how many objects `answer` holds: a listing's rows, else one."""
+    if answer is None:
+        return 0
+    if isinstance(answer, list):
+        return len(answer)
+    if not isinstance(answer, dict):
+        return 0
+    if endpoint == calls.RESTRICTIONS:
+        return sum(_restricted(entry) for entry in answer.values())
+    results = answer.get("results")
+    return len(results) if isinstance(results, list) else 1
+
+
+def _restricted(operation: Any) -> int:
+    restrictions = operation.get("restrictions", {}) if isinstance(operation, dict) else {}
+    lists = [restrictions.get(kind, {}) for kind in ("user", "group")]
+    return sum(len(entry.get("results", [])) for entry in lists if isinstance(entry, dict))

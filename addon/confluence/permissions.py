@@ -1,0 +1,138 @@
+"""May this person do this? Asked of Confluence, remembered for a short while, refused whenever it cannot be asked.
+
+A token says who somebody is, never what they may (connect.md 3.7). How fresh a decision must be: PROTOCOLS.md 4.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import timedelta
+
+from addon.base import Caller, Clock, Problem, Space, TenantGone, TenantId, Unreachable
+from addon.confluence.errors import QuotaExhausted, SiteError
+from addon.confluence.gateway import Confluence
+
+log = logging.getLogger(__name__)
+
+WRITE_AGE = timedelta(seconds=60)
+"""How old a decision may be for starting, cancelling and changing."""
+READ_AGE = timedelta(minutes=15)
+"""How old a decision may be for looking."""
+_REFUSAL_AGE = timedelta(seconds=60)
+"""A refusal is asked again sooner, so that a right just granted soon works."""
+_SITE = ""
+
+_Key = tuple[TenantId, str, str]
+
+
+class Permissions:
+    """Who administers what, with a bounded memory of this process."""
+
+    def __init__(self, confluence: Confluence, clock: Clock, *, remembered: int = 10_000) -> None:
+        """Take the gateway to ask and how many decisions to remember."""
+        self._confluence = confluence
+        self._clock = clock
+        self._remembered = remembered
+        self._decisions: OrderedDict[_Key, tuple[float, bool]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def require_site_admin(self, caller: Caller, *, max_age: timedelta = WRITE_AGE) -> None:
+        """Return if `caller` administers Confluence.
+
+        Raises Problem 403 when not, 503 when the site cannot be asked now.
+        """
+        if not self.is_site_admin(caller, max_age=max_age):
+            raise Problem(
+                403,
+                "not-site-administrator",
+                "Only Confluence administrators may do this. Ask one of them to do it or to grant you the permission.",
+            )
+
+    def require_space_admin(self, caller: Caller, space: Space, *, max_age: timedelta = WRITE_AGE) -> None:
+        """Return if `caller` administers `space`, or all of Confluence.
+
+        Raises Problem 403 when not, 503 when the site cannot be asked now.
+        """
+        if not self.is_space_admin(caller, space, max_age=max_age):
+            raise Problem(
+                403,
+                "not-space-administrator",
+                f"Only administrators of the space {space.key} and Confluence administrators may do this. "
+                "Ask one of them to do it or to grant you the permission.",
+            )
+
+    def is_site_admin(self, caller: Caller, *, max_age: timedelta = READ_AGE) -> bool:
+        """Return whether `caller` administers Confluence. Raises Problem 503 when the site cannot be asked now."""
+        key = (caller.tenant_id, caller.account_id, _SITE)
+        return self._decided(key, max_age, lambda: self._ask_site(caller))
+
+    def is_space_admin(self, caller: Caller, space: Space, *, max_age: timedelta = READ_AGE) -> bool:
+        """Return whether `caller` administers `space`, or all of Confluence, which is cheaper to ask and comes first.
+
+        Raises Problem 503 when the site cannot be asked now.
+        """
+        if self.is_site_admin(caller, max_age=max_age):
+            return True
+        key = (caller.tenant_id, caller.account_id, space.id)
+        return self._decided(key, max_age, lambda: self._ask_space(caller, space))
+
+    def forget(self, tenant_id: TenantId, account_id: str | None = None) -> None:
+        """Drop what is remembered of a tenant, or of one person in it: rights or groups changed there."""
+        with self._lock:
+            for key in [key for key in self._decisions if key[0] == tenant_id and account_id in (None, key[1])]:
+                del self._decisions[key]
+
+    def _ask_site(self, caller: Caller) -> bool:
+        return self._confluence.client(caller.tenant_id).is_site_admin(caller.account_id)
+
+    def _ask_space(self, caller: Caller, space: Space) -> bool:
+        return self._confluence.client(caller.tenant_id).is_space_admin(caller.account_id, space.id)
+
+    def _decided(self, key: _Key, max_age: timedelta, ask: Callable[[], bool]) -> bool:
+        asked_at = self._clock.monotonic()
+        with self._lock:
+            known = self._decisions.get(key)
+        if known is not None:
+            at, allowed = known
+            if asked_at - at <= (max_age if allowed else min(max_age, _REFUSAL_AGE)).total_seconds():
+                return allowed
+        allowed = self._asked(ask)
+        with self._lock:
+            # The age counts from before the question: a right may be withdrawn while it is answered.
+            self._decisions[key] = (asked_at, allowed)
+            self._decisions.move_to_end(key)
+            while len(self._decisions) > self._remembered:
+                self._decisions.popitem(last=False)
+        return allowed
+
+    def _asked(self, ask: Callable[[], bool]) -> bool:
+        try:
+            return ask()
+        except QuotaExhausted as error:
+            seconds = max(1, math.ceil((error.until - self._clock.now()).total_seconds()))
+            raise Problem(
+                503,
+                "quota-exhausted",
+                f"Your permissions cannot be checked now: {error.reason}. Try again after {error.until:%H:%M} UTC.",
+                retry_after=seconds,
+            ) from error
+        except Unreachable as error:
+            raise Problem(
+                503,
+                "needs-installation",
+                "Confluence refuses the add-on's signature. A Confluence administrator must install the add-on again.",
+            ) from error
+        except TenantGone as error:
+            raise Problem(403, "not-installed", "The add-on is not installed on this site any more.") from error
+        except SiteError as error:
+            log.warning("permissions could not be checked: %s", error)
+            raise Problem(
+                503,
+                "site-unavailable",
+                f"Your permissions cannot be checked now, Confluence answered: {error.message}. Try again in a minute.",
+                retry_after=math.ceil(error.retry_after or 30),
+            ) from error
