@@ -1,1 +1,83 @@
-"""One execution per tenant: start, run, progress, cancel, recover, retry, schedule."""
+"""One execution per tenant: start, run, progress, cancel, recover, retry, schedule. No HTTP, no Confluence."""
+
+from addon.engine import queries
+from addon.engine.cron import fires, next_fire
+from addon.engine.dispatcher import Dispatcher, LocalDispatcher
+from addon.engine.engine import Engine
+from addon.engine.errors import Busy, Fenced, Held, NotCancellable, NotFound, UnknownJob
+from addon.engine.job import (
+    Abandon,
+    CancelRequested,
+    Fatal,
+    Interrupted,
+    Item,
+    Job,
+    Metrics,
+    Pause,
+    Refused,
+    Run,
+    RunSpace,
+)
+from addon.engine.lease import fenced
+from addon.engine.lockfile import LockFile, LockHeld
+from addon.engine.metronome import Metronome, Tick
+from addon.engine.models import (
+    ACTIVE,
+    TERMINAL,
+    AuditEvent,
+    ExecutionItem,
+    ExecutionSpace,
+    JobExecution,
+    JobSchedule,
+    Lane,
+    RetryDue,
+)
+from addon.engine.progress import Progress, live_progress
+from addon.engine.settings import EngineSettings
+from addon.engine.transitions import Lease
+from addon.engine.triggers import TRIGGER_DDL
+
+__all__ = [
+    "ACTIVE",
+    "TERMINAL",
+    "TRIGGER_DDL",
+    "Abandon",
+    "AuditEvent",
+    "Busy",
+    "CancelRequested",
+    "Dispatcher",
+    "Engine",
+    "EngineSettings",
+    "ExecutionItem",
+    "ExecutionSpace",
+    "Fatal",
+    "Fenced",
+    "Held",
+    "Interrupted",
+    "Item",
+    "Job",
+    "JobExecution",
+    "JobSchedule",
+    "Lane",
+    "Lease",
+    "LocalDispatcher",
+    "LockFile",
+    "LockHeld",
+    "Metrics",
+    "Metronome",
+    "NotCancellable",
+    "NotFound",
+    "Pause",
+    "Progress",
+    "Refused",
+    "RetryDue",
+    "Run",
+    "RunSpace",
+    "Tick",
+    "UnknownJob",
+    "fenced",
+    "fires",
+    "live_progress",
+    "next_fire",
+    "queries",
+]

@@ -65,7 +65,8 @@ class Refused(Exception):
 class RunSpace:
     """One space of the run. `weight` is its share of the progress (contents where known, else 1).
 
-    `checkpoint` is what the job last saved for it, `state` pending|running|done|failed|skipped|cancelled.
+    `checkpoint` is what the job last saved for it, `state` pending|running|done|failed|skipped|cancelled. A job may
+    list a space with state "skipped" and a `reason`: it is reported and never worked on.
     """
 
     id: str
@@ -75,6 +76,7 @@ class RunSpace:
     weight: int = 1
     state: str = "pending"
     checkpoint: Mapping[str, Any] | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +130,9 @@ class Run(Protocol):
     def map(self, work: Callable[[A], B], items: Iterable[A]) -> Iterator[tuple[A, B | Exception]]:
         """Run `work` over `items` on the execution's call threads; yield (item, result or exception) as they finish.
 
-        Interrupted ends the iteration by being raised here. Other exceptions are yielded, so that one content or
-        space never stops the others.
+        Interrupted, CancelRequested, Pause, Abandon and Fatal end the iteration: no further item is started, those in
+        work come to their end and are yielded, then the exception is raised here. A cancel ends it between two items
+        in the same way. Other exceptions are yielded, so that one content or space never stops the others.
         """
         ...
 
@@ -148,8 +151,10 @@ class Run(Protocol):
         """Mark spaces as running."""
         ...
 
-    def save(self, session: Session, space: RunSpace, checkpoint: Mapping[str, Any]) -> None:
-        """Remember how far a space has come."""
+    def save(
+        self, session: Session, space: RunSpace, checkpoint: Mapping[str, Any], metrics: Metrics | None = None
+    ) -> None:
+        """Remember how far a space has come; `metrics` so far are what a cancelled space is shown with."""
         ...
 
     def done(self, session: Session, space: RunSpace, metrics: Metrics) -> None:

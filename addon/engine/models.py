@@ -141,6 +141,8 @@ class JobExecution(TenantScoped, Base):
     metrics: Mapped[dict[str, Any] | None]
     """The final sums, written once by whoever makes the terminal transition."""
     error: Mapped[str | None] = mapped_column(sa.Text)
+    error_transient: Mapped[bool] = mapped_column(default=False)
+    """Whether what `error` says may pass by itself: only then is the execution retried."""
     retry_of: Mapped[str | None] = mapped_column(sa.ForeignKey("job_execution.id", ondelete="SET NULL"))
     attempt: Mapped[int] = mapped_column(default=1)
     seq: Mapped[int] = mapped_column(default=0)

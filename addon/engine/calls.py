@@ -1,0 +1,78 @@
+"""How do the calls of one execution run side by side, and stop together? W call threads that only ever do calls."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Pause
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+CONTROL = (Interrupted, CancelRequested, Pause, Abandon, Fatal)
+
+
+class CallThreads:
+    """The call threads of one execution, made at the first use."""
+
+    def __init__(self, count: int, name: str, check: Callable[[], None], cancelled: Callable[[], bool]) -> None:
+        """`check` is asked before every item; `cancelled` says that no further item shall begin."""
+        self._count = count
+        self._name = name
+        self._check = check
+        self._cancelled = cancelled
+        self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+
+    def map(self, work: Callable[[A], B], items: Iterable[A]) -> Iterator[tuple[A, B | Exception]]:
+        """Yield (item, result or exception) as they finish; see addon.engine.job.Run.map for how it stops."""
+        source = iter(items)
+        running: dict[Future[B], A] = {}
+        stop: BaseException | None = None
+        try:
+            while True:
+                while stop is None and len(running) < self._count:
+                    try:
+                        item = next(source)
+                    except StopIteration:
+                        break
+                    if self._cancelled():
+                        stop = CancelRequested()
+                        break
+                    running[self._threads().submit(self._one, work, item)] = item
+                if not running:
+                    break
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                results = [(running.pop(future), future) for future in finished]
+                for item, future in results:
+                    error = future.exception()
+                    if isinstance(error, CONTROL) or not isinstance(error, Exception | None):
+                        stop = stop or error
+                    else:
+                        yield item, future.result() if error is None else error
+        finally:
+            for future in running:
+                future.cancel()
+            wait(running)
+        if stop is not None:
+            raise stop
+
+    def close(self) -> None:
+        """Wait until every call thread has stopped."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _one(self, work: Callable[[A], B], item: A) -> B:
+        self._check()
+        return work(item)
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._count, thread_name_prefix=self._name)
+            return self._pool

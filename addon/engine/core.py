@@ -1,0 +1,28 @@
+"""What do all parts of the engine share? One process's database, clock, numbers, jobs and dispatcher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from addon.base import Clock, Database, TenantId, new_id
+from addon.engine.dispatcher import Dispatcher
+from addon.engine.job import Job
+from addon.engine.settings import EngineSettings
+
+PolicyVersion = Callable[[Session, TenantId], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """Handed to every part. `worker_id` is new at every process start: no old lease is ever taken for ours."""
+
+    db: Database
+    clock: Clock
+    settings: EngineSettings
+    jobs: Mapping[str, Job]
+    dispatcher: Dispatcher
+    policy_version: PolicyVersion
+    worker_id: str = field(default_factory=new_id)

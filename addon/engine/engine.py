@@ -1,0 +1,257 @@
+"""What may the rest of the house ask of the engine? The facade over its parts, and the life of its threads."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from addon.base import Clock, Database, ScheduleSpec, Space, TenantId
+from addon.engine import cancel as cancelling
+from addon.engine import lane, reaper, schedules, tick
+from addon.engine import start as starting
+from addon.engine.core import Core, PolicyVersion
+from addon.engine.dispatcher import Dispatcher, LocalDispatcher
+from addon.engine.heart import Heart
+from addon.engine.job import Job
+from addon.engine.lockfile import LockFile
+from addon.engine.metronome import Tick
+from addon.engine.models import JobExecution, Worker
+from addon.engine.pool import Runners
+from addon.engine.runner import run_next
+from addon.engine.settings import EngineSettings
+from addon.engine.transitions import Actor
+
+log = logging.getLogger(__name__)
+
+
+def _first_version(session: Session, tenant_id: TenantId) -> int:
+    return 1
+
+
+class Engine:
+    """One process's engine. Methods that take a session work in the caller's transaction."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        settings: EngineSettings,
+        jobs: Mapping[str, Job],
+        dispatcher: Dispatcher | None = None,
+        policy_version: PolicyVersion = _first_version,
+    ) -> None:
+        """`jobs` by type; `policy_version` returns the version of the policies a new execution keeps."""
+        self._bell = dispatcher if isinstance(dispatcher, LocalDispatcher) else LocalDispatcher()
+        self._core = Core(db, clock, settings, dict(jobs), dispatcher or self._bell, policy_version)
+        self._heart = Heart(self._core)
+        self._runners = Runners(self._core, self._heart, self._bell)
+        self._lock: LockFile | None = None
+        self._booted = False
+
+    @property
+    def worker_id(self) -> str:
+        """Return the id of this process in the worker registry, new at every start."""
+        return self._core.worker_id
+
+    @property
+    def jobs(self) -> Mapping[str, Job]:
+        """Return the jobs by type."""
+        return self._core.jobs
+
+    @property
+    def settings(self) -> EngineSettings:
+        """Return the engine's numbers."""
+        return self._core.settings
+
+    # Executions
+
+    def start(
+        self,
+        session: Session,
+        *,
+        tenant_id: TenantId,
+        job_type: str,
+        scope: str,
+        trigger: str = "manual",
+        space: Space | None = None,
+        started_by: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        dry_run: bool = False,
+    ) -> JobExecution:
+        """Start an execution and return its row, accepted but not claimed yet.
+
+        A manual start of a job ends the retry chain of the same job. Raises Busy with the active execution, Held with
+        the reason, UnknownJob, or Refused by the job.
+        """
+        wanted = starting.Start(
+            tenant_id, job_type, scope, trigger, space, started_by, dict(params or {}), dry_run=dry_run
+        )
+        return starting.start(self._core, session, wanted)
+
+    def cancel(
+        self,
+        session: Session,
+        *,
+        tenant_id: TenantId,
+        execution_id: str,
+        actor_type: str = "user",
+        actor_id: str | None = None,
+    ) -> JobExecution:
+        """Cancel an execution: cancelling while somebody works on it, else cancelled at once. Idempotent.
+
+        Raises NotFound, or NotCancellable when it is finalizing or has ended.
+        """
+        execution = cancelling.cancel(self._core, session, tenant_id, execution_id, Actor(actor_type, actor_id))
+        self._nudge_cancelled(session, execution.id)
+        return execution
+
+    def cancel_active(self, session: Session, tenant_id: TenantId, actor_type: str) -> None:
+        """End what the tenant has at work, waiting retries included (uninstall). One that is finalizing stays."""
+        execution = lane.active(session, tenant_id)
+        cancelling.cancel_active(self._core, session, tenant_id, Actor(actor_type))
+        if execution is not None:
+            self._nudge_cancelled(session, execution.id)
+
+    def _nudge_cancelled(self, session: Session, execution_id: str) -> None:
+        """Tell a run of this process right after the commit, so that it need not wait for the next heartbeat."""
+
+        def tell(_session: Session) -> None:
+            run = self._heart.run_of(execution_id)
+            if run is not None:
+                run.cancelled.set()
+
+        event.listen(session, "after_commit", tell, once=True)
+
+    # The lane and its schedules
+
+    def open_lane(self, session: Session, tenant_id: TenantId, *, first_run: bool) -> None:
+        """Let the tenant's executions start. `first_run` counts for a tenant never seen before."""
+        lane.open_lane(self._core, session, tenant_id, first_run=first_run)
+
+    def close_lane(self, session: Session, tenant_id: TenantId) -> None:
+        """Let nothing start any more (disabled, uninstalled)."""
+        lane.close_lane(self._core, session, tenant_id)
+
+    def confirm_first_run(self, session: Session, tenant_id: TenantId, by: str | None = None) -> None:
+        """End the first run's hold. Raises Held when the tenant has no lane."""
+        lane.confirm_first_run(self._core, session, tenant_id, by)
+
+    def set_hold(
+        self,
+        session: Session,
+        tenant_id: TenantId,
+        *,
+        on: bool,
+        reason: str | None = None,
+        by: str | None = None,
+        until: datetime | None = None,
+    ) -> None:
+        """Hold or release scheduled starts; manual ones work meanwhile. Raises Held when the tenant has no lane."""
+        lane.set_hold(self._core, session, tenant_id, on=on, reason=reason, by=by, until=until)
+
+    def replace_schedules(self, session: Session, tenant_id: TenantId, specs: Sequence[ScheduleSpec]) -> None:
+        """Make `specs` the tenant's schedules; unchanged ones keep their next time. Raises ValueError on a bad cron."""
+        schedules.replace_schedules(self._core, session, tenant_id, specs)
+
+    def restart_schedules(self, session: Session, tenant_id: TenantId) -> None:
+        """Compute every next time anew from now (re-install)."""
+        schedules.restart_schedules(self._core, session, tenant_id)
+
+    # Ticks
+
+    def schedule_tick(self) -> int:
+        """Start what is due; return how many executions were started."""
+        return tick.schedule_tick(self._core)
+
+    def reaper_tick(self) -> int:
+        """Take executions from dead or stuck owners and wake runners for what nobody has claimed; return the former."""
+        taken = reaper.reap(self._core)
+        if reaper.wake_claimable(self._core):
+            self._bell.nudge()
+        reaper.forget_old_workers(self._core)
+        return taken
+
+    def ticks(self) -> list[Tick]:
+        """Return the engine's ticks for the metronome."""
+        settings = self._core.settings
+        return [
+            Tick("schedule", settings.tick_seconds, self.schedule_tick, settings.tick_seconds / 10),
+            Tick("reaper", settings.reaper, self.reaper_tick, settings.margin),
+        ]
+
+    # The life of the process
+
+    def run_due(self) -> int:
+        """Claim and run in the calling thread until nothing is claimable; return how many were run."""
+        began_heart = self._heart.start()
+        count = 0
+        try:
+            while run_next(self._core, self._heart):
+                count += 1
+        finally:
+            if began_heart:
+                self._heart.stop()
+        return count
+
+    def boot(self) -> None:
+        """Register the worker and start heartbeat and runners.
+
+        On SQLite the process takes the lock file first, which proves every other owner dead, and reaps their leases at
+        once. Raises LockHeld when another process has the database.
+        """
+        core = self._core
+        if core.db.is_sqlite and core.db.url.database not in (None, "", ":memory:"):
+            self._lock = LockFile.beside(str(core.db.url.database))
+            self._lock.take(core.worker_id, core.clock.now())
+        now = core.clock.now()
+        with core.db.write_all() as session:
+            session.add(
+                Worker(
+                    id=core.worker_id,
+                    host=socket.gethostname(),
+                    pid=os.getpid(),
+                    version=core.settings.version,
+                    started_at=now,
+                    heartbeat_at=now,
+                )
+            )
+        if core.db.is_sqlite:
+            reaper.reap(core, everyone=True)
+        self._heart.start()
+        self._runners.start()
+        self._booted = True
+
+    def shutdown(self, wait_seconds: float = 25) -> None:
+        """Stop claiming, stop the runs at their next check point, hand over what has stopped; then stop beating.
+
+        A run that does not stop in time keeps its lease until that expires.
+        """
+        core = self._core
+        if self._booted:
+            with core.db.write_all() as session:
+                session.execute(sa.update(Worker).where(Worker.id == core.worker_id).values(draining=True))
+        stopped = self._runners.stop(wait_seconds)
+        if not stopped:
+            log.warning("some runs did not stop within %s s; their leases will expire", wait_seconds)
+        self._heart.stop()
+        if self._lock is not None and stopped:
+            self._lock.release()
+            self._lock = None
+        self._booted = False
+
+    def active_runs(self) -> int:
+        """Return how many executions this process works on."""
+        return len(self._heart.runs())
+
+    def heartbeat_age(self, session: Session) -> float | None:
+        """Return the seconds since this process's last good heartbeat, or None when it has not booted."""
+        beat = session.scalar(sa.select(Worker.heartbeat_at).where(Worker.id == self._core.worker_id))
+        return None if beat is None else (self._core.clock.now() - beat).total_seconds()

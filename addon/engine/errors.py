@@ -1,0 +1,53 @@
+"""What can the engine refuse, and with which facts for the person who asked?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from addon.engine.job import Interrupted
+from addon.engine.models import JobExecution
+
+
+class UnknownJob(Exception):
+    """No job of this type exists here."""
+
+    def __init__(self, job_type: str) -> None:
+        super().__init__(f"there is no job {job_type!r}")
+        self.job_type = job_type
+
+
+class Busy(Exception):
+    """The tenant's lane is taken: `active` is the execution that holds it."""
+
+    def __init__(self, active: JobExecution) -> None:
+        super().__init__(f"execution {active.id} ({active.job_type}) is {active.status}")
+        self.active = active
+
+
+class Held(Exception):
+    """Nothing may start now. `kind` for programs, `reason` for people, `until` when it is known to end."""
+
+    def __init__(
+        self, kind: Literal["closed", "first_run", "hold"], reason: str, until: datetime | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+        self.until = until
+
+
+class NotFound(Exception):
+    """The tenant has no such execution."""
+
+
+class NotCancellable(Exception):
+    """The execution has come too far to be cancelled: `status` is finalizing or terminal."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"an execution that is {status} cannot be cancelled")
+        self.status = status
+
+
+class Fenced(Interrupted):
+    """The lease is gone: another owner, or none, holds the execution. Nothing may be written for it any more."""

@@ -1,0 +1,140 @@
+"""Is this process still the owner of what it runs? One thread, one connection, one statement for all its executions."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from addon.base import UtcDateTime
+from addon.engine.core import Core
+from addon.engine.models import ACTIVE, JobExecution, Worker
+from addon.engine.run import ActiveRun
+
+log = logging.getLogger(__name__)
+
+
+class Heart:
+    """Beats every ttl/4 for the registered runs: extends leases, flushes counters, learns of cancels and losses."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._lock = threading.Lock()
+        self._runs: dict[str, ActiveRun] = {}
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._connection: sa.Connection | None = None
+
+    def start(self) -> bool:
+        """Start the thread; False when it runs already."""
+        with self._lock:
+            if self._thread is not None:
+                return False
+            self._stop.clear()
+            self._thread = threading.Thread(target=self._loop, name="heartbeat", daemon=True)
+            self._thread.start()
+            return True
+
+    def stop(self) -> None:
+        """Stop the thread and wait for it."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+        self._stop.set()
+        if thread is not None:
+            thread.join()
+
+    def register(self, run: ActiveRun) -> None:
+        """Beat for this run from now on."""
+        with self._lock:
+            self._runs[run.execution_id] = run
+
+    def unregister(self, run: ActiveRun) -> None:
+        """Beat for it no more, so that its lease ends if nobody gave it back."""
+        with self._lock:
+            if self._runs.get(run.execution_id) is run:
+                del self._runs[run.execution_id]
+
+    def runs(self) -> list[ActiveRun]:
+        """Return the runs of this process."""
+        with self._lock:
+            return list(self._runs.values())
+
+    def run_of(self, execution_id: str) -> ActiveRun | None:
+        """Return the run of one execution, if it is in this process."""
+        with self._lock:
+            return self._runs.get(execution_id)
+
+    def beat(self) -> None:
+        """Extend all leases by one statement. A run whose row did not answer is lost; raises on a database error."""
+        runs = self.runs()
+        began = self._core.clock.monotonic()
+        alive = self._extend({run.execution_id: run for run in runs})
+        for run in runs:
+            status = alive.get((run.execution_id, run.lease.fence))
+            if status is not None:
+                run.trust(began)
+                if status == "cancelling":
+                    run.cancelled.set()
+            elif self.run_of(run.execution_id) is run:
+                run.lose()
+
+    def _extend(self, runs: dict[str, ActiveRun]) -> dict[tuple[str, int], str]:
+        now = self._core.clock.now()
+        worker = Worker.__table__
+        connection = self._connect()
+        alive: dict[tuple[str, int], str] = {}
+        with connection.begin():
+            if runs:
+                for found in connection.execute(self._statement(runs)):
+                    alive[(found.id, found.fence)] = found.status
+            connection.execute(sa.update(Worker).where(worker.c.id == self._core.worker_id).values(heartbeat_at=now))
+        return alive
+
+    def _statement(self, runs: dict[str, ActiveRun]) -> Any:
+        row = JobExecution.__table__.c
+        counters = {key: run.counters() for key, run in runs.items()}
+        columns: dict[str, Any] = {"points": sa.Integer(), "calls": sa.Integer(), "progress_at": UtcDateTime()}
+        values: dict[str, Any] = {
+            name: sa.case(
+                {key: sa.literal(counter[name], kind) for key, counter in counters.items()},
+                value=row.id,
+                else_=row[name],
+            )
+            for name, kind in columns.items()
+        }
+        values["lease_until"] = self._core.clock.now() + timedelta(seconds=self._core.settings.ttl)
+        return (
+            sa.update(JobExecution.__table__)  # type: ignore[arg-type]
+            .where(
+                row.owner == self._core.worker_id,
+                row.status.in_(ACTIVE),
+                sa.or_(*(sa.and_(row.id == key, row.fence == run.lease.fence) for key, run in runs.items())),
+            )
+            .values(values)
+            .returning(row.id, row.fence, row.status)
+        )
+
+    def _connect(self) -> sa.Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = self._core.db.engine.connect().execution_options(steward_write=True)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+
+    def _loop(self) -> None:
+        while not self._core.clock.wait(self._stop, self._core.settings.beat):
+            try:
+                self.beat()
+            except Exception:
+                log.exception("a heartbeat failed; it is tried again until the trust in the leases runs out")
+                self._disconnect()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,110 @@
+"""Who may act for an execution now? Claiming, checking the fence, and giving the lease back."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.engine.core import Core
+from addon.engine.errors import Fenced
+from addon.engine.models import ExecutionSpace, JobExecution
+from addon.engine.transitions import Actor, Lease, move
+
+
+def fenced(session: Session, lease: Lease) -> JobExecution:
+    """Lock the execution's row for this transaction and return it. Raises Fenced when the lease is not ours any more.
+
+    First statement of every transaction on behalf of an execution (lock order: execution row first).
+    """
+    row = session.scalars(
+        sa.select(JobExecution)
+        .where(
+            JobExecution.id == lease.execution_id,
+            JobExecution.fence == lease.fence,
+            JobExecution.owner == lease.owner,
+        )
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if row is None:
+        raise Fenced(f"execution {lease.execution_id} is not ours any more (fence {lease.fence})")
+    return row
+
+
+def claim(core: Core) -> Lease | None:
+    """Take the oldest claimable execution of any tenant, or return None. An expired lease is never taken."""
+    now = core.clock.now()
+    row = JobExecution
+    with core.db.write_all() as session:
+        candidate = session.execute(
+            sa.select(row.id, row.tenant_id)
+            .where(
+                row.status.in_(("running", "finalizing")),
+                row.owner.is_(None),
+                sa.or_(row.not_before.is_(None), row.not_before <= now),
+                row.job_type.in_(tuple(core.jobs)),
+            )
+            .order_by(row.id)
+            .limit(1)
+            .with_for_update(skip_locked=True, key_share=True)
+        ).one_or_none()
+        if candidate is None:
+            return None
+        moved = move(
+            session,
+            "claim",
+            candidate.id,
+            at=now,
+            actor=Actor("runner", core.worker_id),
+            values={"owner": core.worker_id, "lease_until": now + timedelta(seconds=core.settings.ttl)},
+        )
+        if moved is None:
+            return None
+        return Lease(candidate.id, moved.tenant_id, core.worker_id, moved.fence)
+
+
+def hand_over(core: Core, lease: Lease, counters: dict[str, Any]) -> bool:
+    """Give a running or finalizing execution back, to be claimed at once. False when it was not ours or is cancelling.
+
+    Only to be called when all threads of the run have stopped.
+    """
+    now = core.clock.now()
+    with core.db.write(lease.tenant_id) as session:
+        fenced(session, lease)
+        _reopen_spaces(session, lease.execution_id)
+        actor = Actor("runner", core.worker_id)
+        moved = move(session, "hand_over", lease.execution_id, at=now, actor=actor, lease=lease, values=counters)
+        if moved is None:
+            return False
+        core.dispatcher.wake(session, lease.tenant_id)
+        return True
+
+
+def pause(core: Core, lease: Lease, until: datetime, reason: str, counters: dict[str, Any]) -> bool:
+    """Put the execution aside until a time; no thread is held. False when it is being cancelled meanwhile."""
+    with core.db.write(lease.tenant_id) as session:
+        fenced(session, lease)
+        _reopen_spaces(session, lease.execution_id)
+        moved = move(
+            session,
+            "pause",
+            lease.execution_id,
+            at=core.clock.now(),
+            actor=Actor("runner", core.worker_id),
+            lease=lease,
+            values={"not_before": until, "pause_reason": reason, **counters},
+            detail={"until": until.isoformat(), "reason": reason},
+        )
+        return moved is not None
+
+
+def _reopen_spaces(session: Session, execution_id: str) -> None:
+    session.execute(
+        sa.update(ExecutionSpace)
+        .where(ExecutionSpace.execution_id == execution_id, ExecutionSpace.state == "running")
+        .values(state="pending")
+        .execution_options(synchronize_session=False)
+    )

@@ -1,0 +1,114 @@
+"""How far is a run, and how long will it take? A percentage that never falls, an estimate when it means something."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from addon.engine.job import RunSpace
+from addon.engine.models import JobExecution
+
+STALLED_AFTER = timedelta(minutes=10)
+_TAU = 30.0
+_FROM_PERCENT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Spaces ended so far, in numbers and in weight."""
+
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    total: int = 0
+    weight_ended: int = 0
+    weight_total: int = 0
+
+    @classmethod
+    def of(cls, spaces: Iterable[RunSpace]) -> Tally:
+        """Count the spaces of a run as they are now."""
+        rows = list(spaces)
+        states = [row.state for row in rows]
+        return cls(
+            done=states.count("done"),
+            failed=states.count("failed"),
+            skipped=states.count("skipped"),
+            total=len(rows),
+            weight_ended=sum(max(1, row.weight) for row in rows if row.state not in ("pending", "running")),
+            weight_total=sum(max(1, row.weight) for row in rows),
+        )
+
+    def plus(self, state: str, weight: int) -> Tally:
+        """Return the tally with one more space ended as `state`."""
+        return replace(
+            self,
+            done=self.done + (state == "done"),
+            failed=self.failed + (state == "failed"),
+            skipped=self.skipped + (state == "skipped"),
+            weight_ended=self.weight_ended + weight,
+        )
+
+    @property
+    def percent(self) -> int:
+        """Return the weighted share in 0..99: 100 is for a successful end only."""
+        if self.weight_total == 0:
+            return 0
+        return min(99, 100 * self.weight_ended // self.weight_total)
+
+
+class Estimate:
+    """The remaining time, from a rate that follows the last half minute (an average weighted by time, not by count)."""
+
+    def __init__(self, monotonic: float, silent_seconds: float) -> None:
+        """Begin at `monotonic`; say nothing during the first `silent_seconds`."""
+        self._began = monotonic
+        self._last = monotonic
+        self._silent = silent_seconds
+        self._rate: float | None = None
+
+    def advance(self, monotonic: float, weight: int) -> None:
+        """Note that `weight` more has ended by now."""
+        span = monotonic - self._last
+        if weight <= 0 or span <= 0:
+            return
+        rate = weight / span
+        share = 1 - math.exp(-span / _TAU)
+        self._rate = rate if self._rate is None else self._rate + share * (rate - self._rate)
+        self._last = monotonic
+
+    def seconds_left(self, monotonic: float, tally: Tally) -> int | None:
+        """Return the seconds until all weight has ended, or None while nobody could know."""
+        if self._rate is None or monotonic - self._began < self._silent or tally.percent < _FROM_PERCENT:
+            return None
+        return math.ceil((tally.weight_total - tally.weight_ended) / self._rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a screen shows of an execution. `stalled_since`: the last safe point, when that is long ago."""
+
+    spaces_done: int
+    spaces_failed: int
+    spaces_total: int | None
+    percent: int
+    seconds_left: int | None
+    stalled_since: datetime | None
+
+
+def live_progress(row: JobExecution, now: datetime) -> Progress:
+    """Return the progress of `row` at `now`: the estimate runs down between two reports."""
+    working = row.ended_at is None and row.owner is not None
+    left = row.seconds_left if working and row.status == "running" else None
+    if left is not None and row.progress_at is not None:
+        left = max(1, left - int((now - row.progress_at).total_seconds()))
+    stalled = working and row.progress_at is not None and now - row.progress_at > STALLED_AFTER
+    return Progress(
+        spaces_done=row.spaces_done,
+        spaces_failed=row.spaces_failed,
+        spaces_total=row.spaces_total,
+        percent=row.percent,
+        seconds_left=None if stalled else left,
+        stalled_since=row.progress_at if stalled else None,
+    )

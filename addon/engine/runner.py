@@ -1,0 +1,242 @@
+"""What happens from claim to end of one execution? The runner thread drives the job and translates how it stops."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from sqlalchemy import exc
+
+from addon.engine.core import Core
+from addon.engine.ending import close_open_spaces, end
+from addon.engine.errors import Fenced
+from addon.engine.heart import Heart
+from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Job, Metrics, Pause, RunSpace
+from addon.engine.lease import claim, fenced, hand_over, pause
+from addon.engine.models import JobExecution
+from addon.engine.run import ActiveRun
+from addon.engine.spaces import fix_list, listed, not_done
+from addon.engine.transitions import Actor, Lease, move
+
+log = logging.getLogger(__name__)
+
+DATABASE_AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
+LEFT_OPEN = "the job ended without a result for this space; this is a bug"
+GONE_WHILE_FINALIZING = "the app was uninstalled while the result was compiled"
+
+
+def run_next(core: Core, heart: Heart, stopping: threading.Event | None = None) -> bool:
+    """Claim one execution and drive it as far as it goes; False when there was none to claim.
+
+    A shutdown that began (`stopping`) while the claim was under way gives the execution back at once.
+    """
+    began = core.clock.monotonic()
+    lease = claim(core)
+    if lease is None:
+        return False
+    with core.db.read(lease.tenant_id) as session:
+        row = session.get(JobExecution, lease.execution_id)
+    if row is None or row.fence != lease.fence:
+        return True
+    run = ActiveRun(core, lease, row, began)
+    heart.register(run)
+    if stopping is not None and stopping.is_set():
+        run.stop.set()
+    try:
+        _Drive(core, run, row).go()
+    except DATABASE_AWAY:
+        log.exception("lost the database while running %s; its lease will end by itself", run.execution_id)
+    finally:
+        run.stop.set()
+        run.calls.close()
+        heart.unregister(run)
+    return True
+
+
+class _Drive:
+    """The way of one claimed execution."""
+
+    def __init__(self, core: Core, run: ActiveRun, row: JobExecution) -> None:
+        self.core = core
+        self.run = run
+        self.row = row
+        self.lease: Lease = run.lease
+        self.job: Job = core.jobs[run.job_type]
+        self.actor = Actor("runner", core.worker_id)
+
+    def go(self) -> None:
+        """Drive to the end, or to where it has to be given back."""
+        try:
+            if self.row.status == "finalizing" or self._work():
+                self._finalize()
+        except Fenced:
+            log.warning("execution %s was taken from this process; nothing more is written for it", self.row.id)
+        except Interrupted:
+            self._give_back()
+
+    def _work(self) -> bool:
+        """Work through the spaces; True when the result is to be compiled now."""
+        if self.row.error is not None:
+            return self._to_finalizing()
+        try:
+            self._list()
+            self._spaces()
+        except (Interrupted, *DATABASE_AWAY):
+            raise
+        except CancelRequested:
+            return self._cancel()
+        except Pause as stop:
+            return self._pause(stop)
+        except Abandon as stop:
+            return self._abandon(stop)
+        except Fatal as stop:
+            self._fail_open(stop.reason, transient=stop.transient)
+        except Exception as error:
+            log.exception("job %s failed in execution %s", self.run.job_type, self.row.id)
+            self._fail_open(_words(error), transient=False)
+        return self._to_finalizing()
+
+    def _list(self) -> None:
+        if self.row.listed:
+            return
+        self.run.safe_point()
+        spaces = self.job.list_spaces(self.run)
+        wanted = self.run.params.get("spaces")
+        with self.run.write() as session:
+            previous: dict[str, RunSpace] | None = None
+            if wanted is not None:
+                known = not_done(session, self.row.retry_of) if self.row.retry_of else {}
+                previous = {key: known.get(key, RunSpace(id=key, key=key, name="")) for key in wanted}
+            fix_list(session, self.lease, spaces, previous, self.core.clock.now())
+
+    def _spaces(self) -> None:
+        """Give the open spaces to the job: first those above suspicion together, then each suspect alone."""
+        with self.run.read() as session:
+            spaces = listed(session, self.row.id)
+        self.run.tally(space for space, _ in spaces)
+        left = [(space, losses) for space, losses in spaces if space.state in ("pending", "running")]
+        groups = [[space for space, losses in left if losses == 0], *([space] for space, losses in left if losses)]
+        for group in groups:
+            if group:
+                self.run.safe_point()
+                self.job.work(self.run, group)
+                self._close_left_open(group)
+
+    def _close_left_open(self, group: list[RunSpace]) -> None:
+        ids = {space.id for space in group}
+        with self.run.read() as session:
+            still = [space for space, _ in listed(session, self.row.id) if space.state in ("pending", "running")]
+        forgotten = [space for space in still if space.id in ids]
+        if not forgotten:
+            return
+        log.error("job %s left %d spaces of %s open", self.run.job_type, len(forgotten), self.row.id)
+        with self.run.write() as session:
+            for space in forgotten:
+                self.run.failed(session, space, LEFT_OPEN, transient=False)
+
+    def _fail_open(self, reason: str, *, transient: bool) -> None:
+        """Nothing more can be done: settle, fail the open spaces with the reason, and let the result be compiled."""
+        self._settle()
+        with self.run.write() as session:
+            row = fenced(session, self.lease)
+            close_open_spaces(session, row.id, "failed", at=self.core.clock.now(), reason=reason, transient=transient)
+            row.error, row.error_transient = reason, transient
+
+    def _to_finalizing(self) -> bool:
+        with self.core.db.write(self.lease.tenant_id) as session:
+            fenced(session, self.lease)
+            at, counters = self.core.clock.now(), self.run.counters()
+            moved = move(session, "finalize", self.row.id, at=at, actor=self.actor, lease=self.lease, values=counters)
+        return True if moved is not None else self._cancel()
+
+    def _finalize(self) -> None:
+        self.run.seal()
+        extra: Metrics = {}
+        error: str | None = None
+        transient = False
+        try:
+            extra = self.job.finalize(self.run)
+        except (Interrupted, *DATABASE_AWAY):
+            raise
+        except Fatal as stop:
+            error, transient = stop.reason, stop.transient
+        except Pause as stop:
+            error, transient = f"could not wait while finalizing: {stop.reason}", True
+        except Abandon:
+            error = GONE_WHILE_FINALIZING
+        except Exception as bug:
+            log.exception("job %s could not finalize execution %s", self.run.job_type, self.row.id)
+            error = _words(bug)
+        with self.core.db.write(self.lease.tenant_id) as session:
+            row = fenced(session, self.lease)
+            values: dict[str, Any] = self.run.counters()
+            if error is not None and row.error is None:
+                values |= {"error": error, "error_transient": transient}
+            failed = error or row.error or any(space.state == "failed" for space, _ in listed(session, row.id))
+            end(
+                self.core,
+                session,
+                "fail" if failed else "succeed",
+                row,
+                actor=self.actor,
+                lease=self.lease,
+                extra=extra,
+                values=values,
+            )
+
+    def _pause(self, stop: Pause) -> bool:
+        self.run.quiet(True)
+        self.run.calls.close()
+        if pause(self.core, self.lease, stop.until, stop.reason, self.run.counters()):
+            return False
+        self.run.quiet(False)
+        return self._cancel()
+
+    def _abandon(self, stop: Abandon) -> bool:
+        """The tenant is gone, so nothing can be read back: end cancelled."""
+        with self.core.db.write(self.lease.tenant_id) as session:
+            row = fenced(session, self.lease)
+            at, actor = self.core.clock.now(), Actor("system", "tenant_gone")
+            asked = {"cancel_requested_at": at, "cancel_requested_by": "tenant_gone"}
+            detail = {"reason": str(stop)}
+            move(session, "request_cancel", row.id, at=at, actor=actor, values=asked, detail=detail)
+            self._end_cancelled(session, row)
+        return False
+
+    def _cancel(self) -> bool:
+        self._settle()
+        with self.core.db.write(self.lease.tenant_id) as session:
+            self._end_cancelled(session, fenced(session, self.lease))
+        return False
+
+    def _end_cancelled(self, session: Any, row: JobExecution) -> None:
+        counters = self.run.counters()
+        end(self.core, session, "cancelled", row, actor=self.actor, lease=self.lease, values=counters)
+
+    def _settle(self) -> None:
+        """Let the job wait for or read back what it has submitted. Its own failure must not keep the lane."""
+        self.run.seal()
+        try:
+            self.job.settle(self.run)
+        except (Interrupted, *DATABASE_AWAY):
+            raise
+        except Exception:
+            log.exception("job %s could not settle execution %s", self.run.job_type, self.row.id)
+
+    def _give_back(self) -> None:
+        """Stopped at a check point: when all threads have stopped, let another runner go on at once."""
+        self.run.stop.set()
+        self.run.calls.close()
+        if self.run.lost.is_set():
+            return
+        try:
+            if not hand_over(self.core, self.lease, self.run.counters()):
+                with self.core.db.write(self.lease.tenant_id) as session:
+                    self._end_cancelled(session, fenced(session, self.lease))
+        except Fenced:
+            log.warning("execution %s was taken from this process before it gave it back", self.row.id)
+
+
+def _words(error: Exception) -> str:
+    return f"internal error ({type(error).__name__}); the log of the app has the details"

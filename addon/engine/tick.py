@@ -1,0 +1,225 @@
+"""What is due now? Leaderless: every process asks, and whoever inserts the slot's row has fired it (PROTOCOLS.md 2)."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import TenantId
+from addon.base.database import insert
+from addon.engine.core import Core
+from addon.engine.cron import fires, next_fire
+from addon.engine.errors import Busy, Held
+from addon.engine.job import Refused
+from addon.engine.lane import active, end_chains, held
+from addon.engine.models import ACTIVE, ExecutionSpace, JobExecution, JobSchedule, Lane, RetryDue, ScheduleFire
+from addon.engine.start import Start, start
+
+log = logging.getLogger(__name__)
+
+RECORDED_SLOTS = 1000
+"""Missed slots of one schedule that are recorded one by one; a hold over many more leaves the oldest without a row."""
+
+LONGEST_LATENESS = timedelta(hours=24)
+_TENANTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One due schedule: `newest` is the slot to start, if it is not `too_late`; `older` ones were missed."""
+
+    schedule: JobSchedule
+    newest: datetime
+    older: tuple[datetime, ...]
+    too_late: bool
+    coalesce_from: datetime
+
+
+def schedule_tick(core: Core) -> int:
+    """Start what is due, at most one execution per tenant; return how many were started."""
+    started = 0
+    for tenant_id in _tenants_with_due(core):
+        try:
+            with core.db.write(tenant_id) as session:
+                started += next_start(core, session, tenant_id) is not None
+        except (Busy, Held):
+            log.debug("tenant %s was taken or held while its slot was started", tenant_id)
+    return started
+
+
+def next_start(core: Core, session: Session, tenant_id: TenantId) -> JobExecution | None:
+    """Start the tenant's next due execution in this transaction, or return None.
+
+    Nothing is written while the lane is busy, closed, held or in its first run. Raises Busy when another transaction
+    took the lane meanwhile; roll back then.
+    """
+    now = core.clock.now()
+    lane = session.scalars(
+        sa.select(Lane)
+        .where(Lane.tenant_id == tenant_id, Lane.open, ~Lane.first_run)
+        .with_for_update(key_share=True, skip_locked=True)
+    ).one_or_none()
+    if lane is None or held(lane, now) or active(session, tenant_id) is not None:
+        return None
+    due = _due_by_job(core, session, tenant_id, now)
+    for retry in _retries(session, tenant_id):
+        if retry.job_type in due:
+            end_chains(session, tenant_id, retry.job_type)
+        elif precedes(core, retry):
+            return _start_retry(core, session, retry) if retry.due_at <= now else None
+        elif due:
+            end_chains(session, tenant_id, retry.job_type)
+        elif retry.due_at <= now:
+            return _start_retry(core, session, retry)
+    for job_type, slots in due.items():
+        execution = _start_slots(core, session, tenant_id, job_type, slots, now)
+        if execution is not None:
+            return execution
+    return None
+
+
+def precedes(core: Core, retry: RetryDue) -> bool:
+    """Return whether a waiting retry keeps other job types' slots waiting: while at most three attempts have failed."""
+    return retry.attempt - 1 <= core.settings.precedence_attempts
+
+
+def _tenants_with_due(core: Core) -> list[TenantId]:
+    now = core.clock.now()
+    schedules = sa.select(JobSchedule.tenant_id, JobSchedule.next_fire_at.label("due")).where(
+        JobSchedule.enabled, JobSchedule.next_fire_at <= now, JobSchedule.job_type.in_(tuple(core.jobs))
+    )
+    retries = sa.select(RetryDue.tenant_id, RetryDue.due_at.label("due")).where(RetryDue.due_at <= now)
+    due = sa.union_all(schedules, retries).subquery()
+    busy = sa.exists().where(JobExecution.tenant_id == Lane.tenant_id, JobExecution.status.in_(ACTIVE))
+    not_held = sa.or_(~Lane.hold, Lane.hold_until <= now)
+    statement = (
+        sa.select(Lane.tenant_id)
+        .join(due, due.c.tenant_id == Lane.tenant_id)
+        .where(Lane.open, ~Lane.first_run, not_held, ~busy)
+        .group_by(Lane.tenant_id)
+        .order_by(sa.func.min(due.c.due))
+        .limit(_TENANTS)
+    )
+    with core.db.read_all() as session:
+        return list(session.scalars(statement))
+
+
+def _due_by_job(core: Core, session: Session, tenant_id: TenantId, now: datetime) -> dict[str, list[Due]]:
+    """Return the due schedules by job type, the job type with the oldest slot first."""
+    rows = session.scalars(
+        sa.select(JobSchedule)
+        .where(JobSchedule.tenant_id == tenant_id, JobSchedule.enabled, JobSchedule.next_fire_at <= now)
+        .where(JobSchedule.job_type.in_(tuple(core.jobs)))
+        .order_by(JobSchedule.next_fire_at, JobSchedule.id)
+    )
+    due: dict[str, list[Due]] = {}
+    for row in rows:
+        due.setdefault(row.job_type, []).append(_missed(row, now))
+    return due
+
+
+def _missed(schedule: JobSchedule, now: datetime) -> Due:
+    """Look at the slots of a due schedule from its next time up to now."""
+    assert schedule.next_fire_at is not None
+    slots: deque[datetime] = deque([schedule.next_fire_at], maxlen=RECORDED_SLOTS)
+    while True:
+        more = fires(schedule.cron, schedule.time_zone, slots[-1], RECORDED_SLOTS)
+        slots.extend(slot for slot in more if slot <= now)
+        if len(more) < RECORDED_SLOTS or more[-1] > now:
+            break
+    following = next_fire(schedule.cron, schedule.time_zone, slots[-1])
+    longest = min(LONGEST_LATENESS, timedelta(seconds=schedule.max_lateness_s))
+    period = following - slots[-1] if following is not None else longest
+    newest = slots[-1]
+    return Due(
+        schedule=schedule,
+        newest=newest,
+        older=tuple(slots)[:-1],
+        too_late=now - newest > min(longest, period),
+        coalesce_from=now - longest,
+    )
+
+
+def _start_slots(
+    core: Core, session: Session, tenant_id: TenantId, job_type: str, due: list[Due], now: datetime
+) -> JobExecution | None:
+    """Start one execution for all due schedules of a job type; None when all of them are too late, or it is refused."""
+    in_time = [slot for slot in due if not slot.too_late and not _fired(session, slot)]
+    execution: JobExecution | None = None
+    if in_time:
+        rules = [slot.schedule.rule_id for slot in in_time if slot.schedule.rule_id]
+        params = {"rules": rules} if rules else {}
+        try:
+            execution = start(core, session, Start(tenant_id, job_type, "site", "scheduled", params=params))
+        except Refused as refusal:
+            log.info("slot of %s for tenant %s stays pending: %s", job_type, tenant_id, refusal.reason)
+            return None
+    for slot in due:
+        started = execution if slot in in_time else None
+        _record(session, slot, started, now)
+        slot.schedule.next_fire_at = next_fire(slot.schedule.cron, slot.schedule.time_zone, now)
+    session.flush()
+    return execution
+
+
+def _fired(session: Session, slot: Due) -> bool:
+    return session.get(ScheduleFire, (slot.schedule.id, slot.newest)) is not None
+
+
+def _record(session: Session, slot: Due, execution: JobExecution | None, now: datetime) -> None:
+    """Write what became of the newest slot and of the missed ones before it."""
+
+    def row(when: datetime, outcome: str) -> dict[str, object]:
+        return {
+            "schedule_id": slot.schedule.id,
+            "scheduled_for": when,
+            "tenant_id": slot.schedule.tenant_id,
+            "outcome": outcome,
+            "execution_id": execution.id if execution is not None and outcome != "skipped_late" else None,
+            "at": now,
+        }
+
+    rows = [row(slot.newest, "started" if execution is not None else "skipped_late")]
+    for when in slot.older:
+        joined = execution is not None and when >= slot.coalesce_from
+        rows.append(row(when, "coalesced" if joined else "skipped_late"))
+    session.execute(insert(session, ScheduleFire).on_conflict_do_nothing(), rows)
+
+
+def _retries(session: Session, tenant_id: TenantId) -> list[RetryDue]:
+    return list(session.scalars(sa.select(RetryDue).where(RetryDue.tenant_id == tenant_id).order_by(RetryDue.due_at)))
+
+
+def _start_retry(core: Core, session: Session, retry: RetryDue) -> JobExecution | None:
+    """Start the retry over exactly the spaces not done before; a job that refuses ends the chain."""
+    failed = session.get_one(JobExecution, retry.failed_execution_id)
+    params = {key: value for key, value in failed.params.items() if key != "spaces"}
+    if failed.listed:
+        left = sa.select(ExecutionSpace.space_id).where(
+            ExecutionSpace.execution_id == failed.id, ExecutionSpace.state != "done"
+        )
+        params["spaces"] = list(session.scalars(left.order_by(ExecutionSpace.position)))
+    elif "spaces" in failed.params:
+        params["spaces"] = failed.params["spaces"]
+    wanted = Start(
+        retry.tenant_id,
+        retry.job_type,
+        failed.scope,
+        "retry",
+        params=params,
+        policy_version=failed.policy_version,
+        retry_of=failed.id,
+        attempt=retry.attempt,
+    )
+    session.delete(retry)
+    session.flush()
+    try:
+        return start(core, session, wanted)
+    except Refused as refusal:
+        log.info("the retry of %s ends: %s", failed.id, refusal.reason)
+        return None

@@ -1,0 +1,101 @@
+"""A job whose every step a test decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from addon.base import TenantId
+from addon.engine.job import Metrics, Refused, Run, RunSpace
+
+
+def spaces(*keys: str) -> list[RunSpace]:
+    """Return run spaces with ids made from their keys."""
+    return [RunSpace(id=f"id-{key}", key=key, name=f"Space {key}") for key in keys]
+
+
+class Trouble(Exception):
+    """What a fake call may raise; `transient` as of a 503."""
+
+    def __init__(self, reason: str, *, transient: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.transient = transient
+
+
+@dataclass
+class FakeJob:
+    """Works each space on the call threads with `call`, one safe point and one write per outcome.
+
+    `call(run, space)` stands for the HTTP of a space and returns its metrics; Trouble fails the space.
+    """
+
+    type: str = "refresh-statuses"
+    title: str = "Refresh content statuses"
+    listing: Callable[[Run], Sequence[RunSpace]] = lambda run: spaces("A", "B", "C")
+    call: Callable[[Run, RunSpace], Metrics] = lambda run, space: {"contentsChecked": 10}
+    finalizing: Callable[[Run], Metrics] = lambda run: {}
+    settling: Callable[[Run], None] = lambda run: None
+    refusal: str | None = None
+    side_by_side: bool = False
+    worked: list[str] = field(default_factory=list)
+    """Keys of the spaces whose call returned, over all executions."""
+    runs: list[Any] = field(default_factory=list)
+    groups: list[list[str]] = field(default_factory=list)
+
+    def admit(self, session: Session, tenant_id: TenantId) -> None:
+        if self.refusal is not None:
+            raise Refused(self.refusal)
+
+    def list_spaces(self, run: Run) -> Sequence[RunSpace]:
+        if run.scope == "space":
+            assert run.space_id is not None
+            assert run.space_key is not None
+            return [RunSpace(id=run.space_id, key=run.space_key, name="")]
+        return self.listing(run)
+
+    def work(self, run: Run, spaces: Sequence[RunSpace]) -> None:
+        self.runs.append(run)
+        self.groups.append([space.key for space in spaces])
+
+        def one(space: RunSpace) -> Metrics:
+            run.call_seconds(write=True)
+            result = self.call(run, space)
+            run.used(points=3, calls=1)
+            self.worked.append(space.key)
+            return result
+
+        if self.side_by_side:
+            with run.write() as session:
+                run.begin(session, spaces)
+            for space, outcome in run.map(one, spaces):
+                self.record(run, space, outcome)
+                run.safe_point()
+            return
+        for space in spaces:
+            with run.write() as session:
+                run.begin(session, [space])
+            for _, outcome in run.map(one, [space]):
+                self.record(run, space, outcome)
+            run.safe_point()
+
+    def record(self, run: Run, space: RunSpace, outcome: Metrics | Exception) -> None:
+        if isinstance(outcome, Exception) and not isinstance(outcome, Trouble):
+            raise outcome
+        with run.write() as session:
+            if isinstance(outcome, Trouble):
+                run.failed(session, space, outcome.reason, transient=outcome.transient)
+            else:
+                run.done(session, space, outcome)
+
+    def finalize(self, run: Run) -> Metrics:
+        return self.finalizing(run)
+
+    def settle(self, run: Run) -> None:
+        self.settling(run)
+
+    def compile(self, totals: dict[str, Any]) -> dict[str, Any]:
+        return {"contentsChecked": 0} | totals
