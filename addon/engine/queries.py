@@ -41,20 +41,28 @@ def history(
     job: str | None = None,
     status: str | None = None,
     space_key: str | None = None,
+    scope: str | None = None,
+    trigger: str | None = None,
     limit: int = 25,
     cursor: str | None = None,
 ) -> tuple[list[JobExecution], str | None]:
     """Return a page of the audit log, newest first, and the cursor of the next page.
 
-    `space_key`: runs over that space alone, and site runs that it took part in. Raises ValueError on a malformed
-    cursor.
+    `space_key`: runs over that space alone, and (without `scope` "space") site runs that it took part in. Raises
+    ValueError on a malformed cursor.
     """
     statement = sa.select(JobExecution).where(JobExecution.tenant_id == tenant_id)
     if job is not None:
         statement = statement.where(JobExecution.job_type == job)
     if status is not None:
         statement = statement.where(JobExecution.status == status)
-    if space_key is not None:
+    if scope is not None:
+        statement = statement.where(JobExecution.scope == scope)
+    if trigger is not None:
+        statement = statement.where(JobExecution.trigger == trigger)
+    if space_key is not None and scope == "space":
+        statement = statement.where(JobExecution.space_key == space_key)
+    elif space_key is not None:
         took_part = sa.exists().where(
             ExecutionSpace.execution_id == JobExecution.id, ExecutionSpace.space_key == space_key
         )
