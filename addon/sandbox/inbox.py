@@ -73,7 +73,7 @@ class Inbox:
         self._port = 0
 
     @property
-    def url(self) -> str:
+    def smtp_url(self) -> str:
         """The SMTP URL to send to, such as `smtp://127.0.0.1:40025`. Raises RuntimeError before `start`."""
         if not self._port:
             raise RuntimeError("the inbox is not started")

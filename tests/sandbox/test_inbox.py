@@ -33,7 +33,7 @@ def message(to: str, subject: str = "Three pages need you – now", html: bool =
 
 
 def connect(inbox: Inbox) -> smtplib.SMTP:
-    address = urlsplit(inbox.url)
+    address = urlsplit(inbox.smtp_url)
     assert address.hostname
     assert address.port
     return smtplib.SMTP(address.hostname, address.port, timeout=10)
@@ -104,4 +104,4 @@ def test_stopping_with_a_connection_open_closes_everything_and_keeps_the_mails()
         smtp.send_message(message("ada@example.test"))
     smtp.close()
     with pytest.raises(RuntimeError):
-        assert Inbox().url
+        assert Inbox().smtp_url

@@ -1,0 +1,64 @@
+"""A headless browser for the end-to-end tests, and where its pictures go."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PICTURES = Path(__file__).parents[2] / "docs" / "screenshots"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium without a window. Without Chromium the test is skipped, or fails where everything is required."""
+    executable = shutil.which("chromium") or CHROMIUM
+    if not Path(executable).exists():
+        if os.environ.get("STEWARD_TEST_REQUIRE") == "all":
+            pytest.fail("chromium is required and not installed")
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def browser_page(browser: Browser) -> Iterator[Page]:
+    """A fresh page with its own cookies. Errors of scripts on it fail the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 860}, timezone_id="UTC")
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def screenshot(tmp_path: Path) -> Callable[[Page, str], Path]:
+    """A function that takes a picture: into docs/screenshots with STEWARD_SCREENSHOTS=1, else somewhere temporary."""
+    folder = PICTURES if os.environ.get("STEWARD_SCREENSHOTS") == "1" else tmp_path
+
+    def take(page: Page, name: str) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{name}.png"
+        page.screenshot(path=str(path))
+        return path
+
+    return take
