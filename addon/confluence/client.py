@@ -67,7 +67,7 @@ class SiteClient(Channel):
     ) -> Iterator[Content]:
         """Yield the pages and blog posts that `cql` finds, each once, read to the end or to `limit` of them.
 
-        `expand`: history, history.lastUpdated, version, space, ancestors, metadata.labels, metadata.properties.<key>.
+        `limit` is at least 1. `expand`: history, history.lastUpdated, version, space, ancestors, metadata.labels, metadata.properties.<key>.
         `statuses`: current, archived, draft. The index lags: read by id before anything destructive
         (confluence-api.md 5). Raises CqlRejected with Confluence's words on a query it does not take.
         """
@@ -82,11 +82,11 @@ class SiteClient(Channel):
         for content in self.listing(
             calls.CONTENT_SEARCH, params=params, read=answers.found, limit=min(page, limit or page)
         ):
-            if limit is not None and len(seen) >= limit:
-                return
             if content.kind in answers.KINDS and content.id not in seen:
                 seen.add(content.id)
                 yield content
+            if len(seen) == limit:
+                return
 
     def count(self, cql: str) -> int:
         """Return how many results `cql` has, for one point."""
