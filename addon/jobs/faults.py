@@ -1,0 +1,70 @@
+"""What does an error of the site mean for a run? The one place that turns confluence's errors into the engine's.
+
+Either the error ends or pauses the run, then it is raised as the engine's own; or it belongs to one content or one
+space, then it becomes a reason that people read in the audit log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from addon.base import TenantGone, Unreachable
+from addon.confluence.errors import QuotaExhausted, SiteError
+from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Pause, Refused
+
+log = logging.getLogger(__name__)
+
+STOPS = (Interrupted, CancelRequested, Pause, Abandon, Fatal)
+SITE_FAULTS = (SiteError, TenantGone, Unreachable)
+
+_REINSTALL = (
+    "the site no longer accepts this installation's signature; "
+    "uninstall Content Steward in Confluence and install it again"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something failed, in words for people. `transient`: it may pass by itself, so a retry makes sense."""
+
+    text: str
+    transient: bool
+
+
+def reason_of(error: BaseException) -> Reason:
+    """Return why one content or one space failed.
+
+    Raises what concerns the whole run instead: Pause (quota used up), Abandon (tenant gone), Fatal (signature
+    refused), and the engine's own exceptions as they are.
+    """
+    match error:
+        case Interrupted() | CancelRequested() | Pause() | Abandon() | Fatal() | Refused():
+            raise error
+        case QuotaExhausted():
+            raise Pause(error.until, error.reason) from error
+        case TenantGone():
+            raise Abandon(str(error) or "the site uninstalled the app") from error
+        case Unreachable():
+            raise Fatal(_REINSTALL, transient=False) from error
+        case SiteError():
+            return Reason(str(error), error.transient)
+        case Exception():
+            log.error("unexpected error in a job", exc_info=error)
+            return Reason(f"internal error ({type(error).__name__}); the add-on's log says more", transient=False)
+    raise error
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what a call outside any content or space raises into the engine's words.
+
+    A failure that would belong to a space becomes Fatal: without that answer none of them can go on.
+    """
+    try:
+        yield
+    except SITE_FAULTS as error:
+        reason = reason_of(error)
+        raise Fatal(reason.text, transient=reason.transient) from error

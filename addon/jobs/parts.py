@@ -1,0 +1,53 @@
+"""What do the jobs stand on? The parts that create_app and the command line hand to every job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from addon.base import Clock, Database
+from addon.confluence import Confluence, SiteClient
+from addon.engine.job import Run
+from addon.mail import Mailer
+from addon.policies import Policies, PolicyDocument
+
+
+@dataclass(frozen=True, slots=True)
+class JobSettings:
+    """How the jobs are configured.
+
+    `namespace` prefixes property keys and CQL aliases. `email_api`: the look-up of hidden e-mail addresses is approved.
+    `archive_batch`: page ids one archive call may name on Premium and Enterprise (confluence-api.md 2.4).
+    """
+
+    namespace: str = "steward"
+    mail_configured: bool = False
+    email_api: bool = False
+    archive_batch: int = 300
+    archive_poll_seconds: float = 2.0
+    execution_cap: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class JobParts:
+    """One process's parts, as far as jobs use them."""
+
+    confluence: Confluence
+    policies: Policies
+    mailer: Mailer
+    db: Database
+    clock: Clock
+    settings: JobSettings
+
+    def client(self, run: Run) -> SiteClient:
+        """Return the run's client: each of its calls is a check point of the run and is counted there."""
+        return self.confluence.client(run.tenant_id, run=run, share="job")
+
+    def policy(self, run: Run) -> PolicyDocument:
+        """Return the policies the execution started with; they hold through pause, takeover and retry."""
+        with run.read() as session:
+            return self.policies.at(session, run.tenant_id, run.policy_version)
+
+    def live_policy(self, run: Run) -> PolicyDocument:
+        """Return the policies as they are now. Only exclusions are read from here."""
+        with run.read() as session:
+            return self.policies.current(session, run.tenant_id)[1]

@@ -1,0 +1,102 @@
+"""What is to be done about what search found, given what the ledger knows? Pure: no calls, no database.
+
+Search is an index that lags. Where it disagrees with a young ledger entry it is believed to lag and nothing is
+written; where it disagrees with an old one, the property itself is read before anything is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from addon.confluence.content import Content, Kind
+from addon.jobs.statuses.ledger import Row
+from addon.jobs.statuses.reading import Candidate, Plan, Reading
+from addon.jobs.statuses.stamp import own_stamp
+from addon.jobs.statuses.stamping import Change, adopt
+
+
+@dataclass(slots=True)
+class Decided:
+    """What follows from one reading.
+
+    `changes` need calls. `rows` and `dropped` correct the ledger only. `missing` are entries whose stamp search no
+    longer shows: trashed, archived, moved or hidden contents, to be looked up by id.
+    """
+
+    changes: list[Change] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    missing: list[Row] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger holds about a reading.
+
+    `rows`: of all contents the queries returned; `refusing`: of contents in the spaces that refuse the stamp;
+    `settled`: slug -> entries that search must show, for the slugs that were listed.
+    """
+
+    rows: Mapping[str, Row]
+    refusing: Mapping[str, Row]
+    settled: Mapping[str, Mapping[str, Row]]
+
+
+def decide(plan: Plan, reading: Reading, known: Known, now: datetime) -> Decided:
+    """Return what to do about one group's reading."""
+    decided = Decided()
+    for candidate in reading.candidates.values():
+        _candidate(plan, candidate, known.rows.get(candidate.content_id), now, decided)
+    for slug, contents in reading.listed.items():
+        for content in contents.values():
+            if content.id not in reading.candidates:
+                _stamped(plan, slug, content, known.rows.get(content.id), now, decided)
+    for slug, rows in known.settled.items():
+        shown = reading.listed[slug]
+        decided.missing += [row for id, row in rows.items() if id not in shown and id not in reading.candidates]
+    seen = {content_id for contents in reading.listed.values() for content_id in contents}
+    decided.dropped += [id for id in known.refusing if id not in reading.candidates and id not in seen]
+    return decided
+
+
+def _candidate(plan: Plan, candidate: Candidate, row: Row | None, now: datetime, decided: Decided) -> None:
+    change = Change(
+        candidate.content_id, _kind(candidate.kind), candidate.space_id, candidate.slug, row, candidate.seen
+    )
+    if row is None:
+        leaving = candidate.slug == plan.terms.default and candidate.seen is None
+        decided.changes.append(replace(change, look=leaving))
+    elif row.resting(now):
+        if row.slug != candidate.slug:
+            moved = replace(row, slug=candidate.slug, previous=row.slug, changed_on=now)
+            decided.rows.append(replace(moved, space_id=candidate.space_id))
+        elif row.space_id != candidate.space_id:
+            decided.rows.append(replace(row, space_id=candidate.space_id))
+    elif row.slug == candidate.slug and row.read_only_since is None:
+        if not row.fresh(now):
+            decided.changes.append(replace(change, look=True))
+    else:
+        decided.changes.append(change)
+
+
+def _stamped(plan: Plan, slug: str, content: Content, row: Row | None, now: datetime, decided: Decided) -> None:
+    """Compare a content that is stamped and should be with its ledger entry."""
+    space_id = plan.places.get(content.space_id or "") or plan.places.get(content.space_key or "")
+    if space_id is None:
+        return
+    if row is not None and row.slug != slug and row.fresh(now):
+        return
+    seen = content.properties.get(plan.property_key)
+    stamp = own_stamp(seen, content.id)
+    if stamp is None:
+        decided.changes.append(Change(content.id, content.kind, space_id, slug, row, seen, look=seen is None))
+    elif row is None or row.slug != stamp.slug or row.property_id is None:
+        decided.rows.append(adopt(stamp, content.id, content.kind, space_id, stamp.changed_on or now, now))
+    elif row.space_id != space_id:
+        decided.rows.append(replace(row, space_id=space_id))
+
+
+def _kind(kind: str) -> Kind:
+    return "blogpost" if kind == "blogpost" else "page"

@@ -1,0 +1,183 @@
+"""Which status does each content have, as far as we know? The ledger is the truth, the stamp in Confluence its copy.
+
+Contents without a row have the default of their space's scheme. All functions work in the caller's transaction; those
+that write are called inside `run.write()` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import TenantId
+from addon.base.database import insert
+from addon.jobs.models import ContentStamp
+
+LAG = timedelta(minutes=15)
+"""How long search may go on disagreeing with what we wrote."""
+READ_ONLY_REST = timedelta(days=7)
+"""When a content that refused our stamp is tried again."""
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One content's entry. `property_id` is None while the content refuses the stamp."""
+
+    content_id: str
+    kind: str
+    space_id: str
+    slug: str
+    previous: str | None
+    changed_on: datetime
+    property_id: str | None
+    property_version: int | None
+    written_at: datetime
+    read_only_since: datetime | None = None
+
+    def fresh(self, now: datetime) -> bool:
+        """Return whether search may not know this entry yet."""
+        return now - self.written_at < LAG
+
+    def resting(self, now: datetime) -> bool:
+        """Return whether the content refused the stamp too recently to be asked again."""
+        return self.read_only_since is not None and now - self.read_only_since < READ_ONLY_REST
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """How many stamps of one slug search should find in some spaces, and how many it may still miss or show too many.
+
+    `arriving` have been written and `leaving` rewritten to something else less than LAG ago.
+    """
+
+    stamped: int = 0
+    arriving: int = 0
+    leaving: int = 0
+
+    def explains(self, found: int) -> bool:
+        """Return whether `found` needs no closer look."""
+        return self.stamped - self.arriving <= found <= self.stamped + self.leaving
+
+
+def load(session: Session, content_ids: Iterable[str]) -> dict[str, Row]:
+    """Return the rows of these contents by id."""
+    found: dict[str, Row] = {}
+    ids = list(content_ids)
+    for start in range(0, len(ids), _CHUNK):
+        found |= _rows(session, ContentStamp.content_id.in_(ids[start : start + _CHUNK]))
+    return found
+
+
+def refusing(session: Session, space_ids: Sequence[str]) -> dict[str, Row]:
+    """Return the rows of contents in these spaces that are read-only for the app."""
+    return _rows(session, ContentStamp.space_id.in_(space_ids), ContentStamp.read_only_since.is_not(None))
+
+
+def settled(session: Session, space_ids: Sequence[str], slug: str, now: datetime) -> dict[str, Row]:
+    """Return the stamped rows of one slug that search must know by now."""
+    return _rows(
+        session,
+        ContentStamp.space_id.in_(space_ids),
+        ContentStamp.slug == slug,
+        ContentStamp.property_id.is_not(None),
+        ContentStamp.written_at <= now - LAG,
+    )
+
+
+def outside(session: Session, space_ids: Iterable[str], *, limit: int) -> list[Row]:
+    """Return up to `limit` rows of these spaces, in the order of their content ids."""
+    query = sa.select(ContentStamp).where(ContentStamp.space_id.in_(list(space_ids)))
+    return [_row(stamp) for stamp in session.scalars(query.order_by(ContentStamp.content_id).limit(limit))]
+
+
+def spaces_known(session: Session) -> list[str]:
+    """Return the ids of all spaces that have rows."""
+    return list(session.scalars(sa.select(ContentStamp.space_id).distinct()))
+
+
+def expectations(
+    session: Session, space_ids: Sequence[str], slugs: Sequence[str], now: datetime
+) -> dict[str, Expected]:
+    """Return what search should find for each slug in these spaces."""
+    young = ContentStamp.written_at > now - LAG
+    here = (ContentStamp.space_id.in_(space_ids), ContentStamp.property_id.is_not(None))
+
+    def counts(column: sa.ColumnElement[Any], *conditions: sa.ColumnElement[bool]) -> dict[str, int]:
+        query = sa.select(column, sa.func.count()).select_from(ContentStamp).where(*here, *conditions).group_by(column)
+        return dict(session.execute(query).all())
+
+    stamped = counts(ContentStamp.slug.expression)
+    arriving = counts(ContentStamp.slug.expression, young)
+    leaving = counts(ContentStamp.previous.expression, young)
+    return {slug: Expected(stamped.get(slug, 0), arriving.get(slug, 0), leaving.get(slug, 0)) for slug in slugs}
+
+
+def counts_by_space(session: Session, space_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return {space id: {slug: contents}} for these spaces; contents without a row are not in it."""
+    query = (
+        sa.select(ContentStamp.space_id, ContentStamp.slug, sa.func.count())
+        .where(ContentStamp.space_id.in_(space_ids))
+        .group_by(ContentStamp.space_id, ContentStamp.slug)
+    )
+    found: dict[str, dict[str, int]] = {}
+    for space_id, slug, number in session.execute(query):
+        found.setdefault(space_id, {})[slug] = number
+    return found
+
+
+def read_only_by_space(session: Session, space_ids: Sequence[str]) -> dict[str, int]:
+    """Return {space id: contents that are read-only for the app}."""
+    query = (
+        sa.select(ContentStamp.space_id, sa.func.count())
+        .where(ContentStamp.space_id.in_(space_ids), ContentStamp.read_only_since.is_not(None))
+        .group_by(ContentStamp.space_id)
+    )
+    return dict(session.execute(query).all())
+
+
+def slugs_of(session: Session, content_ids: Iterable[str]) -> Mapping[str, str]:
+    """Return {content id: slug} for the contents that have a row."""
+    return {id: row.slug for id, row in load(session, content_ids).items()}
+
+
+def save(session: Session, tenant_id: TenantId, rows: Sequence[Row]) -> None:
+    """Insert or replace rows."""
+    if not rows:
+        return
+    statement = insert(session, ContentStamp)
+    columns = [column.name for column in ContentStamp.__table__.columns if not column.primary_key]
+    statement = statement.on_conflict_do_update(
+        index_elements=["tenant_id", "content_id"], set_={name: statement.excluded[name] for name in columns}
+    )
+    session.execute(statement, [asdict(row) | {"tenant_id": tenant_id} for row in rows])
+
+
+def drop(session: Session, content_ids: Sequence[str]) -> None:
+    """Delete rows."""
+    for start in range(0, len(content_ids), _CHUNK):
+        session.execute(sa.delete(ContentStamp).where(ContentStamp.content_id.in_(content_ids[start : start + _CHUNK])))
+
+
+def _rows(session: Session, *conditions: sa.ColumnElement[bool]) -> dict[str, Row]:
+    return {stamp.content_id: _row(stamp) for stamp in session.scalars(sa.select(ContentStamp).where(*conditions))}
+
+
+def _row(stamp: ContentStamp) -> Row:
+    return Row(
+        content_id=stamp.content_id,
+        kind=stamp.kind,
+        space_id=stamp.space_id,
+        slug=stamp.slug,
+        previous=stamp.previous,
+        changed_on=stamp.changed_on,
+        property_id=stamp.property_id,
+        property_version=stamp.property_version,
+        written_at=stamp.written_at,
+        read_only_since=stamp.read_only_since,
+    )

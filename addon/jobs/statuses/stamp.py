@@ -1,0 +1,79 @@
+"""What stands in the status property of a content, and whose is it?
+
+The property `<namespace>-status` holds {id, name:{value}, tooltip:{value}, icon, previous, changedOn, content}. It is
+shaped for a byline's `contentPropertyKey` (connect.md 1.3) and indexed for CQL. Copying a page copies its properties:
+a stamp that names another content is a copy and counts as absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from addon.confluence.content import Property
+
+
+def property_key(namespace: str) -> str:
+    """Return the key of the status property."""
+    return f"{namespace}-status"
+
+
+def status_alias(namespace: str) -> str:
+    """Return the CQL alias under which the status slug is searched."""
+    return f"{namespace}Status"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a stamp says of a status for people."""
+
+    slug: str
+    name: str
+    description: str
+    icon: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A content's own stamp, read back."""
+
+    slug: str
+    previous: str | None
+    changed_on: datetime | None
+    property: Property
+
+
+def own_stamp(found: Property | None, content_id: str) -> Stamp | None:
+    """Return the stamp if it is the content's own; None for none, a copy's, or something malformed."""
+    value = found.value if found is not None else None
+    if found is None or not isinstance(value, Mapping) or str(value.get("content")) != content_id:
+        return None
+    slug, previous = value.get("id"), value.get("previous")
+    if not isinstance(slug, str) or not slug:
+        return None
+    return Stamp(slug, previous if isinstance(previous, str) else None, _time(value.get("changedOn")), found)
+
+
+def stamp_value(status: Status, *, previous: str | None, changed_on: datetime, content_id: str) -> dict[str, Any]:
+    """Return the property value for a content."""
+    return {
+        "id": status.slug,
+        "name": {"value": status.name},
+        "tooltip": {"value": status.description or status.name},
+        "icon": status.icon,
+        "previous": previous,
+        "changedOn": changed_on.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "content": content_id,
+    }
+
+
+def _time(text: Any) -> datetime | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None

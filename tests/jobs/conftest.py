@@ -1,0 +1,90 @@
+"""A pretend site, an empty database, and the jobs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import descriptor
+from addon.base import Database, TenantId
+from addon.config import Settings
+from addon.engine.job import Job
+from addon.jobs.parts import JobParts, JobSettings
+from addon.jobs.statuses.job import RefreshStatuses
+from addon.policies import Policies, PolicyDocument
+from addon.sandbox.site import Site
+from tests.jobs.direct import DirectClient, DirectConfluence
+from tests.support.clock import VirtualClock
+from tests.support.fakerun import FakeRun
+
+
+@dataclass
+class Bench:
+    """Everything one test of a job needs."""
+
+    site: Site
+    confluence: DirectConfluence
+    policies: Policies
+    db: Database
+    clock: VirtualClock
+    tenant_id: TenantId
+    parts: JobParts
+
+    @property
+    def client(self) -> DirectClient:
+        return self.confluence.one
+
+    def run(self, job_type: str = "refresh-statuses", **options: Any) -> FakeRun:
+        with self.db.read(self.tenant_id) as session:
+            version = self.policies.version(session, self.tenant_id)
+        return FakeRun(self.db, self.tenant_id, self.clock, job_type=job_type, policy_version=version, **options)
+
+    def refresh(self, **options: Any) -> tuple[FakeRun, dict[str, Any]]:
+        run = self.run(**options)
+        self.client.calls.clear()
+        return run, run.go(self.refresh_job)
+
+    @property
+    def refresh_job(self) -> Job:
+        return RefreshStatuses(self.parts)
+
+    def put(self, change: Callable[[dict[str, Any]], None]) -> PolicyDocument:
+        """Store the next version of the policies, changed by `change`."""
+        with self.db.write(self.tenant_id) as session:
+            version, document = self.policies.current(session, self.tenant_id)
+            data = document.data()
+            change(data)
+            self.policies.put(session, self.tenant_id, data, if_match=version, by=None)
+            return self.policies.current(session, self.tenant_id)[1]
+
+    def page(self, space: str, title: str, *, months: float = 0, **options: Any) -> str:
+        """Add a page last updated so many months ago."""
+        at = self.clock.now() - timedelta(days=30.5 * months)
+        return self.site.add_page(space, title, created_at=at, **options).id
+
+    def stamp(self, content_id: str) -> str | None:
+        found = self.site.get(content_id).properties.get("steward-status")
+        return None if found is None else found.value["id"]
+
+
+@pytest.fixture
+def bench(database: Database, clock: VirtualClock, new_tenant: Callable[..., TenantId]) -> Bench:
+    site = Site(clock)
+    # A home page is as old as its space: the clock stands still, so it is new.
+    site.register_addon("content-steward", "client", "secret", built_descriptor())
+    policies = Policies(clock)
+    tenant_id = new_tenant()
+    with database.write(tenant_id) as session:
+        policies.seed(session, tenant_id, hold=False)
+    confluence = DirectConfluence(site)
+    settings = JobSettings(mail_configured=True, archive_poll_seconds=0.01)
+    parts = JobParts(confluence, policies, None, database, clock, settings)  # type: ignore[arg-type]
+    return Bench(site, confluence, policies, database, clock, tenant_id, parts)
+
+
+def built_descriptor() -> dict[str, Any]:
+    return descriptor.build(Settings())
