@@ -20,7 +20,7 @@ from addon.sandbox.auth import query_hash
 from addon.sandbox.inbox import Inbox
 from addon.sandbox.people import BOT
 from addon.sandbox.site import Site
-from addon.sandbox.ui import ui_blueprint
+from addon.sandbox.ui import blueprint
 from tests.support.clock import VirtualClock
 
 SECRET = "a-shared-secret-of-more-than-32-bytes"
@@ -30,7 +30,7 @@ DESCRIPTOR = {
     "baseUrl": "http://127.0.0.1:9999/app",
     "scopes": ["READ"],
     "modules": {
-        "adminPages": [{"key": "site-page", "name": {"value": "Helper pages"}, "url": "/site?tab={ac.tab}"}],
+        "adminPages": [{"key": "site-page", "name": {"value": "Helper pages"}, "url": "/site?tab=a%26b"}],
         "spaceToolsTabs": [
             {
                 "key": "space-page",
@@ -63,7 +63,7 @@ def site(clock: VirtualClock) -> Site:
     site.add_user("u-reader", "Rita Reader", "rita@example.com", email_visible=False)
     site.add_space("OPS", "Operations", admins=["u-ops"])
     site.add_space("ENG", "Engineering")
-    site.register_addon("helper", "client-1", SECRET, DESCRIPTOR)
+    site.register_addon("helper", "client-1", SECRET, DESCRIPTOR, "http://127.0.0.1:9999/app")
     return site
 
 
@@ -75,9 +75,10 @@ def inbox() -> Iterator[Inbox]:
 
 @pytest.fixture
 def web(site: Site, inbox: Inbox) -> FlaskClient:
+    site.inbox = inbox
     app = Flask("test")
     app.testing = True
-    app.register_blueprint(ui_blueprint(site, inbox))
+    app.register_blueprint(blueprint(site))
     return app.test_client()
 
 
@@ -182,7 +183,7 @@ def test_settings_are_for_administrators_of_the_site_or_the_space(web: FlaskClie
 
 
 def test_the_frame_opens_the_page_with_a_token_for_exactly_that_request(web: FlaskClient, clock: VirtualClock) -> None:
-    answer = web.get("/wiki/plugins/servlet/ac/helper/site-page?ac.tab=a%26b")
+    answer = web.get("/wiki/plugins/servlet/ac/helper/site-page")
     module = module_of(answer.text)
     address = urlsplit(module["src"])
     query = parse_qs(address.query, keep_blank_values=True)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from addon.sandbox.inbox import Inbox
+from addon.sandbox.control import only_loopback
 from addon.sandbox.site import Site
 from addon.sandbox.ui.desk import Desk
 from addon.sandbox.ui.wiki import Wiki
 
-__all__ = ["ui_blueprint"]
+__all__ = ["blueprint"]
 
 
-def ui_blueprint(site: Site, inbox: Inbox | None = None) -> Blueprint:
-    """Return the routes of the site's pages. Without an `inbox` there is no mail to show."""
+def blueprint(site: Site) -> Blueprint:
+    """Return the routes of the site's pages. Mail is shown when the site has an inbox (`site.inbox`)."""
     routes = Blueprint("ui", __name__)
-    Wiki(site, inbox).register(routes)
-    Desk(site, inbox).register(routes)
+    routes.before_request(only_loopback)
+    Wiki(site).register(routes)
+    Desk(site).register(routes)
     return routes

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from flask import Response, make_response, request
 
 from addon.base.resources import render
-from addon.sandbox.inbox import Inbox
 from addon.sandbox.people import BOT
 from addon.sandbox.records import AddonInstallation
 from addon.sandbox.site import ADMIN, Site
@@ -24,9 +23,9 @@ def viewer(site: Site) -> str:
     return chosen if chosen in site.people and chosen != BOT else ADMIN
 
 
-def show(site: Site, inbox: Inbox | None, template: str, *, status: int = 200, **values: Any) -> Response:
+def show(site: Site, template: str, *, status: int = 200, **values: Any) -> Response:
     """Render a page of the site inside its chrome, with a policy that lets only installed add-ons be framed."""
-    html = render(f"sandbox/{template}", chrome=_chrome(site, inbox), **values)
+    html = render(f"sandbox/{template}", chrome=_chrome(site), **values)
     response = make_response(html, status)
     origins = " ".join(sorted({_origin(addon) for addon in site.addons.values()}))
     response.headers["Content-Security-Policy"] = (
@@ -38,15 +37,15 @@ def show(site: Site, inbox: Inbox | None, template: str, *, status: int = 200, *
     return response
 
 
-def missing(site: Site, inbox: Inbox | None, words: str = "") -> Response:
+def missing(site: Site, words: str = "") -> Response:
     """Answer 404, the same for what is not there and for what the person may not see."""
     said = words or "It does not exist, or you are not allowed to see it."
-    return show(site, inbox, "message.html", status=404, heading="We can't find that", words=said)
+    return show(site, "message.html", status=404, heading="We can't find that", words=said)
 
 
-def denied(site: Site, inbox: Inbox | None, words: str) -> Response:
+def denied(site: Site, words: str) -> Response:
     """Answer 403 with what the person would have to be."""
-    return show(site, inbox, "message.html", status=403, heading="You need more permissions", words=words)
+    return show(site, "message.html", status=403, heading="You need more permissions", words=words)
 
 
 def _origin(addon: AddonInstallation) -> str:
@@ -54,7 +53,7 @@ def _origin(addon: AddonInstallation) -> str:
     return f"{address.scheme}://{address.netloc}"
 
 
-def _chrome(site: Site, inbox: Inbox | None) -> dict[str, Any]:
+def _chrome(site: Site) -> dict[str, Any]:
     me = viewer(site)
     people = [present.person(site, account) for account in site.people if site.people[account].account_type != "app"]
     mode = request.cookies.get(MODE_COOKIE, "auto")
@@ -64,7 +63,7 @@ def _chrome(site: Site, inbox: Inbox | None) -> dict[str, Any]:
         "me": present.person(site, me),
         "people": [person for person in people if person["active"]],
         "here": request.full_path.rstrip("?"),
-        "links": _links(site, me, len(inbox.mails()) if inbox else None),
+        "links": _links(site, me, len(site.inbox.mails()) if site.inbox else None),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, make_response, redirect, request
 
-from addon.sandbox.inbox import Inbox, Mail
+from addon.sandbox.inbox import Mail
 from addon.sandbox.people import BOT
 from addon.sandbox.records import Space
 from addon.sandbox.site import Site, UnknownSpace
@@ -23,9 +23,8 @@ LATEST = 200
 class Desk:
     """The pages and files below /sandbox that people and frames use."""
 
-    def __init__(self, site: Site, inbox: Inbox | None) -> None:
+    def __init__(self, site: Site) -> None:
         self.site = site
-        self.inbox = inbox
 
     def register(self, routes: Blueprint) -> None:
         """Add the routes to the blueprint."""
@@ -73,12 +72,12 @@ class Desk:
     def mails(self) -> Response:
         """List the mail, newest first; JSON in order of arrival for programs."""
         account = request.args.get("account") or None
-        mails = self.inbox.mails(account_id=account) if self.inbox else []
+        mails = self.site.inbox.mails(account_id=account) if self.site.inbox else []
         if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
             return jsonify({"items": [mail.as_json() for mail in mails]})
         with self.site.lock:
             rows = [self._mail_row(mail) for mail in reversed(mails)]
-            return show(self.site, self.inbox, "inbox.html", mails=rows, account=account)
+            return show(self.site, "inbox.html", mails=rows, account=account)
 
     def _mail_row(self, mail: Mail) -> dict[str, Any]:
         name = present.person(self.site, mail.account_id)["display_name"] if mail.account_id else "nobody of this site"
@@ -87,15 +86,15 @@ class Desk:
 
     def mail(self, number: int) -> Response:
         """Show one message, its HTML in a frame that may run nothing."""
-        found = self.inbox.mail(number) if self.inbox else None
+        found = self.site.inbox.mail(number) if self.site.inbox else None
         with self.site.lock:
             if found is None:
-                return missing(self.site, self.inbox)
-            return show(self.site, self.inbox, "mail.html", mail=found, arrived=self._date(found.received_at))
+                return missing(self.site)
+            return show(self.site, "mail.html", mail=found, arrived=self._date(found.received_at))
 
     def mail_html(self, number: int) -> Response:
         """Serve the HTML of one message by itself; its links open beside the site."""
-        found = self.inbox.mail(number) if self.inbox else None
+        found = self.site.inbox.mail(number) if self.site.inbox else None
         if found is None or found.html is None:
             return make_response("No such mail", 404)
         response = make_response(f'<base target="_blank">{found.html}')
@@ -126,17 +125,20 @@ class Desk:
                 ("calls in all", f"{usage['calls']:,}"),
                 ("points this hour", f"{hour['used']:,} of {hour['quota']:,}"),
             ]
-            return show(self.site, self.inbox, "activity.html", tiles=tiles, endpoints=endpoints, requests=rows)
+            return show(self.site, "activity.html", tiles=tiles, endpoints=endpoints, requests=rows)
 
     def token(self) -> Response:
         """Answer the host script's question for a context token, for the person of the cookie."""
-        return self._for_frame(
-            lambda found, space: {"token": frames.context_token(self.site, found.addon, viewer(self.site), space)}
-        )
+        return self._for_frame(self._token)
 
     def module(self) -> Response:
         """Answer the host script's question for another page of the same add-on, to open it in a dialog."""
         return self._for_frame(lambda found, space: frames.opened(self.site, found, viewer(self.site), space))
+
+    def _token(self, found: frames.Module, space: Space | None) -> dict[str, str]:
+        space_key = space.key if space else None
+        account = viewer(self.site)
+        return {"token": self.site.host.context_token(account, space_key=space_key, addon_key=found.addon.key)}
 
     def _for_frame(self, answer: Any) -> Response:
         asked = request.get_json(silent=True)

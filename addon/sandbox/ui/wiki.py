@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, redirect, request
 
 from addon.sandbox import extractions
-from addon.sandbox.inbox import Inbox
 from addon.sandbox.records import Content, Space
 from addon.sandbox.search import CqlRejected, Question
 from addon.sandbox.site import Site, UnknownContent, UnknownSpace
@@ -22,9 +21,8 @@ RECENT = 12
 class Wiki:
     """The pages below /wiki, as the person of the cookie sees them."""
 
-    def __init__(self, site: Site, inbox: Inbox | None) -> None:
+    def __init__(self, site: Site) -> None:
         self.site = site
-        self.inbox = inbox
 
     def register(self, routes: Blueprint) -> None:
         """Add the routes to the blueprint."""
@@ -55,12 +53,12 @@ class Wiki:
                 try:
                     return view(**arguments)
                 except (UnknownSpace, UnknownContent, frames.UnknownModule):
-                    return missing(self.site, self.inbox)
+                    return missing(self.site)
 
         return serve
 
     def _show(self, template: str, **values: Any) -> Response:
-        return show(self.site, self.inbox, template, **values)
+        return show(self.site, template, **values)
 
     def _sees(self, content: Content) -> bool:
         return self.site.access.can_view(viewer(self.site), content)
@@ -156,7 +154,7 @@ class Wiki:
     def person(self, account_id: str) -> Response:
         """Show a person and what they updated last."""
         if account_id not in self.site.people:
-            return missing(self.site, self.inbox)
+            return missing(self.site)
         own = [content for content in self.site.contents() if content.updater_id == account_id and self._sees(content)]
         own.sort(key=lambda content: content.updated_at, reverse=True)
         rows = [present.row(self.site, content) for content in own[:RECENT]]
@@ -200,7 +198,7 @@ class Wiki:
     def settings(self) -> Response:
         """Show the site's details and its apps, to Confluence administrators."""
         if not self.site.people.is_admin(viewer(self.site)):
-            return denied(self.site, self.inbox, "Confluence settings are for Confluence administrators.")
+            return denied(self.site, "Confluence settings are for Confluence administrators.")
         facts = [
             ("Address", self.site.base_url),
             ("Edition", self.site.edition),
@@ -224,14 +222,13 @@ class Wiki:
         """Show a space's settings to its administrators."""
         space = self._space(key)
         if not present.administers(self.site, viewer(self.site), space):
-            return denied(self.site, self.inbox, "Space settings are for the space's administrators.")
+            return denied(self.site, "Space settings are for the space's administrators.")
         return self._show("space_settings.html", side=self._side(space, "settings", tools=True))
 
     def frame(self, addon_key: str, module_key: str) -> Response:
         """Open an add-on's page. As in Confluence the address itself is open to everybody (connect.md 3.7)."""
         found = frames.module(self.site, addon_key, module_key)
-        custom = {name[3:]: value for name, value in request.args.items() if name.startswith("ac.")}
-        opened = frames.opened(self.site, found, viewer(self.site), None, custom)
+        opened = frames.opened(self.site, found, viewer(self.site), None)
         return self._show("frame.html", module=opened, side=None, apps=self._apps())
 
     def space_frame(self, key: str, module_key: str) -> Response:
