@@ -1,0 +1,355 @@
+"""Which v1 endpoints does the site speak? Search, archive, long tasks, users, restrictions, system info.
+
+What has left v1 (content and space reading and writing) answers 410, as it may any day in Confluence
+(confluence-api.md 3). Limits, caps and odd error codes: confluence-api.md 2.2, 2.4, 2.5, 2.6.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from urllib.parse import quote, urlencode
+
+from flask import request
+
+from addon.sandbox import shapes
+from addon.sandbox.http import Answer, Refused, Rest, bad_cql, refused_v1, seal, stamp, unseal
+from addon.sandbox.people import BOT
+from addon.sandbox.points import CORE, IDENTITY
+from addon.sandbox.records import Content, LongTask, User
+from addon.sandbox.search import CqlRejected, question
+from addon.sandbox.site import Site
+from addon.sandbox.tasks import ArchiveRefused
+
+V1 = "/wiki/rest/api"
+PLAIN_CAP, EXPANDED_CAP, BODY_CAP, RENDERED_CAP = 1000, 200, 50, 25
+BULK_USERS = 100
+REMOVED = (
+    "content",
+    "content/<content_id>",
+    "content/<content_id>/child",
+    "content/<content_id>/child/<path:below>",
+    "content/<content_id>/history",
+    "content/<content_id>/property",
+    "content/<content_id>/property/<path:below>",
+    "space",
+    "space/<space_key>",
+    "space/<space_key>/content",
+    "space/<space_key>/content/<path:below>",
+    "space/<space_key>/property",
+    "space/<space_key>/property/<path:below>",
+)
+
+
+def register(rest: Rest) -> None:
+    """Add all v1 endpoints."""
+    site = rest.site
+    _search(rest, site)
+    _archive(rest, site)
+    _users(rest, site)
+    _groups(rest, site)
+    _emails(rest, site)
+    _restrictions(rest, site)
+    _system(rest, site)
+    _removed(rest)
+
+
+def _expansions() -> list[str]:
+    return [part.strip() for raw in request.args.getlist("expand") for part in raw.split(",") if part.strip()]
+
+
+def _whole(name: str, default: int) -> int:
+    raw = request.args.get(name)
+    if raw is None:
+        return default
+    try:
+        number = int(raw)
+    except ValueError:
+        raise Refused(404, None) from None
+    if number < 0:
+        raise refused_v1(400, f"java.lang.IllegalArgumentException: {name} must not be negative")
+    return number
+
+
+def _page_size(expand: list[str]) -> int:
+    cap = EXPANDED_CAP if expand else PLAIN_CAP
+    bodies = [path for path in expand if path.startswith("body")]
+    if bodies:
+        rendered = any(path in ("body.export_view", "body.styled_view") for path in bodies)
+        cap = RENDERED_CAP if rendered else BODY_CAP
+    return min(_whole("limit", 25), cap)
+
+
+def _found(site: Site, limit: int, **flags: bool) -> tuple[list[Content], int, int]:
+    """Return one page of matches, its start and the number of all. The `start` parameter is not honoured."""
+    _whole("start", 0)
+    text = request.args.get("cql", "")
+    if not text.strip():
+        raise refused_v1(400, "cql query parameter is required")
+    start, cursor = 0, request.args.get("cursor")
+    if cursor:
+        position = unseal(cursor)
+        if position is None:
+            raise bad_cql("There was an illegal request passed to XP-Search Aggregator API : HTTP/1.1 400 Bad Request")
+        start = int(position["at"])
+    try:
+        asked = question(text, request.args.get("cqlcontext"), **flags)
+        hits = site.search.hits(asked, continued=start > 0)
+    except CqlRejected as error:
+        raise bad_cql(str(error)) from None
+    return hits[start : start + limit], start, len(hits)
+
+
+def _links(site: Site, path: str, start: int, limit: int, total: int) -> dict[str, str]:
+    links = {"base": site.base_url, "context": "/wiki", "self": f"{site.base_url}{path}"}
+    if limit and start + limit < total:
+        kept = [
+            (name, value)
+            for name in ("cql", "cqlcontext", "expand", "excerpt", "includeArchivedSpaces", "excludeCurrentSpaces")
+            for value in request.args.getlist(name)
+        ]
+        turned = [("next", "true"), ("cursor", seal({"at": start + limit})), ("limit", limit), ("start", start + limit)]
+        links["next"] = f"{path}?{urlencode([*turned, *kept], quote_via=quote)}"
+    return links
+
+
+def _search(rest: Rest, site: Site) -> None:
+    @rest.on("GET", f"{V1}/content/search", "READ")
+    def content_search() -> Answer:
+        expand = _expansions()
+        limit = _page_size(expand)
+        page, start, total = _found(site, limit)
+        writer = shapes.ContentWriter(site, expand)
+        body = {
+            "results": [writer.write(record) for record in page],
+            "start": start,
+            "limit": limit,
+            "size": len(page),
+            "_links": _links(site, "/rest/api/content/search", start, limit, total),
+        }
+        return Answer(body, CORE * len(page))
+
+    @rest.on("GET", f"{V1}/search", "READ")
+    def search() -> Answer:
+        limit = min(_whole("limit", 25), PLAIN_CAP)
+        archived = request.args.get("includeArchivedSpaces") == "true"
+        current = request.args.get("excludeCurrentSpaces") != "true"
+        page, start, total = _found(site, limit, archived_spaces=archived, current_spaces=current)
+        expand = [path.removeprefix("content.") for path in _expansions() if path.startswith("content.")]
+        writer = shapes.ContentWriter(site, expand)
+        body = {
+            "results": [_result(site, writer, record) for record in page],
+            "start": start,
+            "limit": limit,
+            "size": len(page),
+            "totalSize": total,
+            "cqlQuery": request.args["cql"],
+            "searchDuration": 1,
+            "_links": _links(site, "/rest/api/search", start, limit, total),
+        }
+        return Answer(body, CORE * len(page))
+
+
+def _result(site: Site, writer: shapes.ContentWriter, record: Content) -> dict[str, Any]:
+    space = site.space_by_id(record.space_id)
+    return {
+        "content": writer.write(record),
+        "title": record.title,
+        "excerpt": "" if request.args.get("excerpt") == "none" else record.body[:200],
+        "url": shapes.web_path(record, space.key),
+        "resultGlobalContainer": {"title": space.name, "displayUrl": f"/spaces/{space.key}"},
+        "breadcrumbs": [],
+        "entityType": "content",
+        "iconCssClass": f"aui-icon content-type-{record.kind}",
+        "lastModified": stamp(record.updated_at),
+        "friendlyLastModified": "",
+        "score": 0.0,
+    }
+
+
+def _archive(rest: Rest, site: Site) -> None:
+    @rest.on("POST", f"{V1}/content/archive", "WRITE")
+    def archive() -> Answer:
+        body = request.get_json(silent=True)
+        pages = body.get("pages") if isinstance(body, dict) else None
+        if not isinstance(pages, list) or not all(isinstance(page, dict) and "id" in page for page in pages):
+            raise refused_v1(400, "The request body must name pages")
+        ids = [str(page["id"]) for page in pages]
+        for page_id in ids:
+            record = site.live.get(page_id)
+            if record is not None and not site.access.app_may("archive", record.space_id):
+                raise refused_v1(403, f"The caller may not archive page {page_id}")
+        try:
+            task = site.tasks.submit(ids)
+        except ArchiveRefused as error:
+            raise bad_cql(str(error)) from None
+        return Answer({"id": task.id, "links": {"status": f"/rest/api/longtask/{task.id}"}}, status=202)
+
+    def shown(task: LongTask) -> dict[str, Any]:
+        until = task.finished_at or site.clock.now()
+        return shapes.task_v1(task, int((until - task.started_at).total_seconds() * 1000))
+
+    @rest.on("GET", f"{V1}/longtask/<task_id>", "READ")
+    def long_task(task_id: str) -> Answer:
+        task = site.tasks.get(task_id)
+        if task is None:
+            raise refused_v1(404, "Long task not found")
+        return Answer(shown(task), CORE)
+
+    @rest.on("GET", f"{V1}/longtask", "READ")
+    def long_tasks() -> Answer:
+        rows = site.tasks.all()
+        page = [shown(task) for task in rows[_whole("start", 0) :][: _whole("limit", 100)]]
+        body = {"results": page, "start": _whole("start", 0), "limit": _whole("limit", 100), "size": len(page)}
+        return Answer(body | {"_links": {"base": site.base_url, "context": "/wiki"}}, CORE * len(page))
+
+
+def _known(site: Site, account_id: str | None) -> User:
+    if not account_id:
+        raise refused_v1(400, "accountId is required")
+    user = site.people.get(account_id)
+    if user is None:
+        raise refused_v1(404, f"No user found with key : {account_id}")
+    return user
+
+
+def _shown(site: Site, user: User) -> dict[str, Any]:
+    body = shapes.user_v1(user, user.account_id)
+    if "operations" in _expansions():
+        body["operations"] = _operations(site, user)
+        del body["_expandable"]["operations"]
+    return body
+
+
+def _users(rest: Rest, site: Site) -> None:
+    @rest.on("GET", f"{V1}/user", "READ")
+    def user() -> Answer:
+        return Answer(_shown(site, _known(site, request.args.get("accountId"))), IDENTITY)
+
+    @rest.on("GET", f"{V1}/user/current", "READ")
+    def current_user() -> Answer:
+        return Answer(_shown(site, _known(site, BOT)), IDENTITY)
+
+    @rest.on("GET", f"{V1}/user/bulk", "READ")
+    def users() -> Answer:
+        wanted = [part for raw in request.args.getlist("accountId") for part in raw.split(",")][:BULK_USERS]
+        rows = [_shown(site, site.people[name]) for name in wanted if name in site.people]
+        body = {"results": rows, "start": 0, "limit": BULK_USERS, "size": len(rows), "_links": {}}
+        return Answer(body, IDENTITY * len(rows))
+
+
+def _groups(rest: Rest, site: Site) -> None:
+    @rest.on("GET", f"{V1}/user/memberof", "READ")
+    def member_of() -> Answer:
+        user = _known(site, request.args.get("accountId"))
+        start, limit = _whole("start", 0), min(_whole("limit", 200), 200)
+        groups = sorted(user.groups)
+        rows = [shapes.group_v1(site.people.groups[name]) for name in groups[start : start + limit]]
+        return Answer(_offset_page(site, rows, start, limit, len(groups)), IDENTITY * len(rows))
+
+    @rest.on("GET", f"{V1}/group/<group_id>/membersByGroupId", "READ")
+    def members(group_id: str) -> Answer:
+        if group_id not in site.people.groups:
+            raise refused_v1(404, f"No group with id : {group_id}")
+        start, limit = _whole("start", 0), _whole("limit", 200)
+        if limit > 200:
+            raise refused_v1(400, "limit must not be above 200")
+        people = site.people.members(group_id)
+        rows = [_shown(site, user) for user in people[start : start + limit]]
+        return Answer(_offset_page(site, rows, start, limit, len(people)), IDENTITY * len(rows))
+
+
+def _offset_page(site: Site, rows: list[Any], start: int, limit: int, total: int) -> dict[str, Any]:
+    links = {"base": site.base_url, "context": "/wiki", "self": f"{site.origin}{request.path}"}
+    if start + limit < total:
+        kept = [(name, value) for name, value in request.args.items(multi=True) if name not in ("start", "limit")]
+        turned = [*kept, ("limit", limit), ("start", start + limit)]
+        links["next"] = f"{request.path.removeprefix('/wiki')}?{urlencode(turned, quote_via=quote)}"
+    return {"results": rows, "start": start, "limit": limit, "size": len(rows), "_links": links}
+
+
+def _operations(site: Site, user: User) -> list[dict[str, str]]:
+    operations = [{"operation": "use", "targetType": "application"}] if user.active else []
+    if site.people.is_admin(user.account_id):
+        operations.append({"operation": "administer", "targetType": "application"})
+    return operations
+
+
+def _emails(rest: Rest, site: Site) -> None:
+    def refuse_unless_approved() -> None:
+        if not site.email_api_approved:
+            raise refused_v1(400, "The calling app is not approved to use this API")
+
+    @rest.on("GET", f"{V1}/user/email", "NONE")
+    def email() -> Answer:
+        refuse_unless_approved()
+        user = site.people.get(request.args.get("accountId", ""))
+        if user is None or not user.email:
+            raise refused_v1(404, "No such account")
+        return Answer({"accountId": user.account_id, "email": user.email}, IDENTITY)
+
+    @rest.on("GET", f"{V1}/user/email/bulk", "NONE")
+    def emails() -> Answer:
+        refuse_unless_approved()
+        wanted = [part for raw in request.args.getlist("accountId") for part in raw.split(",")]
+        rows = [
+            {"accountId": user.account_id, "email": user.email}
+            for name in dict.fromkeys(wanted)
+            if (user := site.people.get(name)) is not None and user.email
+        ]
+        return Answer(rows, IDENTITY * len(rows))
+
+
+def _restrictions(rest: Rest, site: Site) -> None:
+    operations: tuple[Literal["read", "update"], ...] = ("read", "update")
+
+    def seen(content_id: str) -> Content:
+        content = site.live.get(content_id)
+        if content is None or not site.access.app_sees(content):
+            raise refused_v1(404, f"No content found with id: ContentId{{id={content_id}}}")
+        return content
+
+    @rest.on("GET", f"{V1}/content/<content_id>/restriction/byOperation", "READ")
+    def by_operation(content_id: str) -> Answer:
+        content, expand = seen(content_id), _expansions()
+        expanded = any(path.startswith("restrictions") for path in expand)
+        body: dict[str, Any] = {}
+        principals = 0
+        for operation in operations:
+            own = site.access.restriction(content.id, operation)
+            principals += len(own.users) + len(own.groups) if own and expanded else 0
+            body[operation] = shapes.restriction_v1(operation, own, site.people, expanded=expanded)
+        body["_links"] = {"self": f"{site.base_url}/rest/api/content/{content.id}/restriction/byOperation"}
+        return Answer(body, IDENTITY * (len(operations) + principals))
+
+    @rest.on("POST", f"{V1}/content/<content_id>/permission/check", "READ")
+    def permission_check(content_id: str) -> Answer:
+        seen(content_id)
+        raise refused_v1(403, "Checking another user needs a Confluence administrator")
+
+
+def _system(rest: Rest, site: Site) -> None:
+    @rest.on("GET", f"{V1}/settings/systemInfo", "READ")
+    def system_info() -> Answer:
+        body = {
+            "cloudId": site.cloud_id,
+            "commitHash": "0000000000000000000000000000000000000000",
+            "baseUrl": site.base_url,
+            "edition": site.edition.upper(),
+            "siteTitle": site.title,
+            "defaultLocale": "en_GB",
+            "defaultTimeZone": site.time_zone.key,
+        }
+        return Answer(body, CORE)
+
+
+def _removed(rest: Rest) -> None:
+    for method in ("GET", "POST", "PUT", "DELETE"):
+        for rule in REMOVED:
+
+            @rest.on(method, f"{V1}/{rule}", "NONE")
+            def gone(**_arguments: str) -> Answer:
+                raise refused_v1(410, "This API has been removed. Use /wiki/api/v2 instead.")
+
+        @rest.on(method, f"{V1}/<path:below>", "NONE")
+        def nothing(**_arguments: str) -> Answer:
+            raise refused_v1(404, "null for uri")

@@ -1,0 +1,207 @@
+"""Which contents does a CQL text find for the app? Parses, picks candidates from the index, filters, sorts, caches.
+
+The cache serves the pages of one walk. It holds as long as nothing changed in the spaces searched; after a change the
+next page is cut from a new result, so that rows move under a walking client as they do in Confluence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from addon.confluence import cql
+from addon.confluence.cql import Clause, Expression
+from addon.sandbox import extractions
+from addon.sandbox.evaluate import (
+    NEGATIVE,
+    CannotEvaluate,
+    Predicate,
+    World,
+    begins_negative,
+    compile_cql,
+    conjuncts,
+    space_ids,
+    texts,
+)
+from addon.sandbox.index import Shelf
+from addon.sandbox.people import BOT
+from addon.sandbox.records import Content
+
+if TYPE_CHECKING:
+    from addon.sandbox.site import Site
+
+CACHED_RESULTS = 64
+
+
+class CqlRejected(ValueError):
+    """The site refuses the query; the message is in Confluence's words (confluence-api.md 2.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One search: the CQL text, the content statuses, which spaces, and the context of currentSpace()."""
+
+    cql: str
+    statuses: frozenset[str] = frozenset({"current"})
+    archived_spaces: bool = False
+    current_spaces: bool = True
+    context_space: str | None = None
+    context_content: str | None = None
+
+
+def question(
+    text: str, cqlcontext: str | None, *, archived_spaces: bool = False, current_spaces: bool = True
+) -> Question:
+    """Return the question of a request. Raises CqlRejected when `cqlcontext` is not the JSON Confluence expects."""
+    if not cqlcontext:
+        return Question(text, archived_spaces=archived_spaces, current_spaces=current_spaces)
+    try:
+        context = json.loads(cqlcontext)
+    except ValueError:
+        raise CqlRejected("Could not parse cql context") from None
+    statuses = context.get("contentStatuses", ["current"]) if isinstance(context, dict) else None
+    if not isinstance(statuses, list) or not {"current", "archived", "draft"}.issuperset(map(str, statuses)):
+        raise CqlRejected("Could not parse cql context")
+    named = frozenset(map(str, statuses))
+    return Question(text, named, archived_spaces, current_spaces, context.get("spaceKey"), context.get("contentId"))
+
+
+@dataclass(slots=True)
+class _Cached:
+    spaces: tuple[str, ...]
+    generation: tuple[int, ...]
+    hits: list[Content]
+
+
+@dataclass(slots=True)
+class _Plan:
+    """How candidates are found: by id, else space by space, there by property key where one is required."""
+
+    spaces: list[str]
+    ids: set[str] | None = None
+    property_key: str | None = None
+
+
+@dataclass(slots=True)
+class Search:
+    """The search of one site, as the app's user sees it."""
+
+    site: Site
+    _cache: OrderedDict[Question, _Cached] = field(default_factory=OrderedDict)
+
+    def hits(self, asked: Question, *, continued: bool = False) -> list[Content]:
+        """Return all matches in order, as the index holds them. Raises CqlRejected.
+
+        A `continued` walk may be served from the result of its first page.
+        """
+        shelf = self.site.index.current()
+        cached = self._cache.get(asked) if continued else None
+        if cached is not None and cached.generation == shelf.generation(cached.spaces):
+            self._cache.move_to_end(asked)
+            return cached.hits
+        spaces, hits = self._evaluate(asked, shelf)
+        self._cache[asked] = _Cached(spaces, shelf.generation(spaces), hits)
+        self._cache.move_to_end(asked)
+        if len(self._cache) > CACHED_RESULTS:
+            self._cache.popitem(last=False)
+        return hits
+
+    def _evaluate(self, asked: Question, shelf: Shelf) -> tuple[tuple[str, ...], list[Content]]:
+        refusal = f"Could not parse cql : {asked.cql}"
+        try:
+            query = cql.parse(asked.cql)
+        except cql.CqlSyntaxError:
+            raise CqlRejected(refusal) from None
+        if query.where is not None and begins_negative(query.where):
+            raise CqlRejected(refusal)
+        world = self._world(asked, shelf, self.site.clock.now())
+        try:
+            matches: Predicate = compile_cql(query.where, world) if query.where else (lambda _content: True)
+            plan = self._plan(query.where, world, asked)
+            order = _order(query.order_by)
+        except CannotEvaluate:
+            raise CqlRejected(refusal) from None
+        statuses, passes = asked.statuses, self.site.access.passes_view
+        allowed = frozenset(plan.spaces)
+        hits = [
+            record
+            for record in _candidates(plan, shelf)
+            if record.status in statuses and record.space_id in allowed and matches(record) and passes(record)
+        ]
+        hits.sort(key=lambda record: int(record.id))
+        for key, descending in reversed(order):
+            hits.sort(key=key, reverse=descending)
+        return tuple(plan.spaces), hits
+
+    def _world(self, asked: Question, shelf: Shelf, now: datetime) -> World:
+        site = self.site
+        spaces = {space.id: space for space in site.spaces()}
+        fields = extractions.declared(site.addons.values())
+        exclusive = site.negation == "exclusive"
+        return World(
+            shelf, now, site.time_zone, spaces, fields, exclusive, BOT, asked.context_space, asked.context_content
+        )
+
+    def _plan(self, where: Expression | None, world: World, asked: Question) -> _Plan:
+        statuses = ({"archived"} if asked.archived_spaces else set()) | ({"current"} if asked.current_spaces else set())
+        visible = [
+            space.id
+            for space in world.spaces.values()
+            if space.status in statuses and self.site.access.app_may("view", space.id)
+        ]
+        plan = _Plan(visible)
+        for part in conjuncts(where) if where else ():
+            if isinstance(part, Clause) and part.operator not in NEGATIVE:
+                _narrow(plan, part, world)
+        return plan
+
+
+def _narrow(plan: _Plan, clause: Clause, world: World) -> None:
+    name = clause.field.lower()
+    ids: Iterable[str] | None = None
+    if name in ("space", "space.key"):
+        named = space_ids(world, clause)
+        plan.spaces = [space_id for space_id in plan.spaces if space_id in named]
+    elif name in ("id", "content"):
+        ids = texts(clause, world)
+    elif name == "parent":
+        ids = [record.id for page in texts(clause, world) for record in world.shelf.children(page)]
+    elif name == "ancestor":
+        ids = [record.id for page in texts(clause, world) for record in world.shelf.descendants(page)]
+    elif name in world.fields:
+        plan.property_key = world.fields[name].property_key
+    if ids is not None:
+        plan.ids = set(ids) if plan.ids is None else plan.ids & set(ids)
+
+
+def _candidates(plan: _Plan, shelf: Shelf) -> Iterable[Content]:
+    if plan.ids is not None:
+        return [record for content_id in plan.ids if (record := shelf.get(content_id)) is not None]
+    key = plan.property_key
+    if key is not None:
+        return (record for space_id in plan.spaces for record in shelf.with_property(key, space_id).values())
+    return (record for space_id in plan.spaces for record in shelf.in_space(space_id).values())
+
+
+_SORTS: Mapping[str, Any] = {
+    "created": attrgetter("created_at"),
+    "lastmodified": attrgetter("updated_at"),
+    "title": lambda record: record.title.lower(),
+    "id": lambda record: int(record.id),
+    "content": lambda record: int(record.id),
+    "type": attrgetter("kind"),
+    "creator": attrgetter("author_id"),
+    "space": attrgetter("space_id"),
+}
+
+
+def _order(order_by: tuple[tuple[str, bool], ...]) -> list[tuple[Any, bool]]:
+    try:
+        return [(_SORTS[name.lower()], descending) for name, descending in order_by]
+    except KeyError as error:
+        raise CannotEvaluate(f"order by {error}") from None
