@@ -1,0 +1,170 @@
+"""How are the parts put together? The one place that knows all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import cast
+
+from cryptography.fernet import Fernet
+from flask import Flask
+
+from addon import schema
+from addon.base import Clock, Database, SecretBox, SystemClock
+from addon.config import Settings
+from addon.confluence import Confluence, CqlRefused, Permissions, check_administrators_cql
+from addon.connect import InstallKeys, Tenants, check_rules, install_boundary, lifecycle_blueprint
+from addon.engine import Engine, EngineSettings, Metronome, Tick
+from addon.installation import LifecycleEffects
+from addon.jobs import JobSettings, build_jobs, mail_addresses
+from addon.mail import Mailer, SmtpTransport, check_template
+from addon.policies import Policies
+from addon.screens import Parts, register
+from descriptor import descriptor_blueprint
+
+EXTENSION = "steward"
+METRONOME = "steward_metronome"
+OUTBOX_SECONDS = 30.0
+
+
+def create_app(settings: Settings | None = None, *, clock: Clock | None = None, start: bool = False) -> Flask:
+    """Build the add-on.
+
+    Parameters: `settings` come from the environment when not given; `clock` is the machine's when not given; `start`
+    takes the database's lock and begins to tick and to run jobs (end with `stop`).
+
+    On SQLite the schema is migrated here. Raises schema.SchemaOutdated on any other database that is not up to date,
+    engine.LockHeld when another process holds the SQLite file, ValueError on malformed settings.
+    """
+    settings = settings or Settings()
+    parts = _parts(settings, clock or SystemClock())
+    if parts.db.is_sqlite:
+        schema.upgrade(parts.db)
+    else:
+        schema.require_current(parts.db)
+    app = Flask("addon", static_folder=None)
+    app.extensions[EXTENSION] = parts
+    install_boundary(app, parts.tenants, settings, parts.clock)
+    app.register_blueprint(descriptor_blueprint(settings))
+    app.register_blueprint(
+        lifecycle_blueprint(
+            db=parts.db,
+            tenants=parts.tenants,
+            keys=InstallKeys(settings.install_key_hosts, parts.clock),
+            clock=parts.clock,
+            settings=settings,
+            listener=LifecycleEffects(
+                parts.engine, parts.policies, parts.mailer, first_run_hold=settings.first_run == "hold"
+            ),
+        )
+    )
+    register(app, parts)
+    check_rules(app)
+    if start:
+        _begin(app, parts)
+    return app
+
+
+def stop(app: Flask) -> None:
+    """Stop ticking and working: runs stop at their next check point and are handed over, within 25 seconds."""
+    parts = parts_of(app)
+    metronome = app.extensions.pop(METRONOME, None)
+    if metronome is not None:
+        metronome.stop()
+        parts.engine.shutdown()
+    parts.confluence.close()
+    parts.db.dispose()
+
+
+def _begin(app: Flask, parts: Parts) -> None:
+    parts.engine.boot()
+    parts.mailer.boot()
+    addresses = mail_addresses(parts.confluence)
+    outbox = Tick("outbox", OUTBOX_SECONDS, lambda: parts.mailer.send_due(addresses=addresses), OUTBOX_SECONDS / 10)
+    metronome = Metronome([*parts.engine.ticks(), outbox])
+    metronome.start()
+    app.extensions[METRONOME] = metronome
+
+
+def parts_of(app: Flask) -> Parts:
+    """Return the parts that `create_app` built for `app`."""
+    return cast(Parts, app.extensions[EXTENSION])
+
+
+def _parts(settings: Settings, clock: Clock) -> Parts:
+    release = _release()
+    db = Database(settings.database_url, pool_size=settings.runners + 24)
+    # Without a configured key nothing stored here outlives the process: good for a look, refused by `steward serve`.
+    keys = settings.encryption_keys or (Fernet.generate_key().decode(),)
+    tenants = Tenants(db, SecretBox(keys), clock, addon_key=settings.addon_key)
+    confluence = Confluence(
+        tenants,
+        db,
+        clock,
+        namespace=settings.namespace,
+        quota_points=settings.quota_points,
+        email_api=settings.email_api == "approved",
+        user_agent=f"content-steward/{release}",
+    )
+
+    def check_cql(text: str, allow_aliases: bool) -> tuple[str, Sequence[str]]:
+        try:
+            checked = check_administrators_cql(text, namespace=settings.namespace, allow_aliases=allow_aliases)
+        except CqlRefused as error:
+            raise ValueError(error.reason) from error
+        return checked.cql, checked.notices
+
+    policies = Policies(
+        clock,
+        settings.namespace,
+        time_zone=settings.default_time_zone,
+        first_run=settings.first_run,
+        check_cql=check_cql,
+        check_template=check_template,
+    )
+    transport = SmtpTransport.from_url(settings.smtp_url.get_secret_value()) if settings.smtp_url else None
+    mailer = Mailer(db, clock, transport, settings.mail_from)
+    jobs = build_jobs(
+        confluence=confluence,
+        policies=policies,
+        mailer=mailer,
+        db=db,
+        clock=clock,
+        settings=JobSettings(
+            namespace=settings.namespace,
+            mail_configured=transport is not None,
+            email_api=settings.email_api == "approved",
+        ),
+    )
+    engine = Engine(
+        db,
+        clock,
+        EngineSettings(
+            ttl=settings.lease_seconds,
+            runners=settings.runners,
+            call_threads=settings.call_threads,
+            retry_seconds=settings.retry_seconds,
+            tick_seconds=settings.tick_seconds,
+            version=release,
+        ),
+        jobs,
+        policy_version=policies.version,
+    )
+    return Parts(
+        settings=settings,
+        clock=clock,
+        db=db,
+        tenants=tenants,
+        confluence=confluence,
+        permissions=Permissions(confluence, clock),
+        policies=policies,
+        engine=engine,
+        mailer=mailer,
+    )
+
+
+def _release() -> str:
+    try:
+        return version("content-steward")
+    except PackageNotFoundError:
+        return "0"

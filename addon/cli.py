@@ -1,0 +1,185 @@
+"""The `steward` command: serve, work, migrate, look after, and show."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+from pydantic import ValidationError
+from waitress.server import create_server
+
+from addon.config import Settings
+
+JOBS = ("refresh-statuses", "send-notifications", "execute-automations")
+
+logger = logging.getLogger(__name__)
+
+
+@click.group()
+@click.option("--verbose", is_flag=True, help="Log more.")
+@click.version_option(package_name="content-steward")
+def main(verbose: bool) -> None:
+    """Keep a Confluence Cloud site's content fresh."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
+    )
+    if not verbose:
+        for chatty in ("apscheduler", "urllib3", "waitress.queue", "mail.log", "atlassian"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--threads", default=16, show_default=True, type=click.IntRange(1, 256), help="Web threads.")
+def serve(host: str, port: int, threads: int) -> None:
+    """Serve the screens and the API, run the ticks and the jobs."""
+    from addon.app import create_app, stop
+
+    settings = _settings()
+    _require_keys(settings)
+    app = _starting(lambda: create_app(settings, start=True))
+    server = create_server(app, host=host, port=port, threads=threads, ident=None, clear_untrusted_proxy_headers=True)
+    click.echo(f"Content Steward on http://{host}:{server.effective_port}, reached by hosts at {settings.base_url}")
+    _run_until_told(server.run)
+    stop(app)
+
+
+@main.command()
+def worker() -> None:
+    """Run jobs and ticks without the web, on PostgreSQL."""
+    from addon.app import create_app, stop
+
+    settings = _settings()
+    if settings.database_url.startswith("sqlite"):
+        raise click.ClickException(
+            "SQLite is one process by contract, and `steward serve` is that process: it runs the jobs too. "
+            "Use PostgreSQL (STEWARD_DATABASE_URL) to run workers beside it."
+        )
+    _require_keys(settings)
+    app = _starting(lambda: create_app(settings, start=True))
+    click.echo("Content Steward worker is running.")
+    _run_until_told(signal.pause)
+    stop(app)
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database's schema to this version."""
+    from addon import schema
+    from addon.base import Database
+
+    db = Database(_settings().database_url)
+    before = schema.revision(db)
+    after = schema.upgrade(db)
+    db.dispose()
+    click.echo(f"Schema at revision {after}" + (", as before." if before == after else f" (was {before or 'empty'})."))
+
+
+@main.command()
+@click.option("--base-url", help="Fill in this base URL instead of STEWARD_BASE_URL.")
+def descriptor(base_url: str | None) -> None:
+    """Print the Connect descriptor that hosts install."""
+    from descriptor import build
+
+    overrides = {"base_url": base_url} if base_url else {}
+    click.echo(json.dumps(build(_settings(**overrides)), indent=2))
+
+
+@main.command()
+def doctor() -> None:
+    """Check the settings, the database, the keys and the mail transport; exit 1 if something needs attention."""
+    from addon.doctor import examine
+
+    findings = examine(_settings())
+    for finding in findings:
+        click.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.subject}: {finding.detail}")
+    if not all(finding.ok for finding in findings):
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--once", "job", type=click.Choice(JOBS), help="Run one job in the terminal, without a browser.")
+@click.option("--json", "as_json", is_flag=True, help="With --once: print one JSON object.")
+@click.option("--spaces", type=click.IntRange(1, 5000), help="With --once: how many spaces the site has.")
+@click.option("--pages", type=click.IntRange(1, 2_000_000), help="With --once: how many pages and blog posts in all.")
+@click.option("--latency-ms", type=click.IntRange(0, 10_000), default=0, help="How long the site takes to answer.")
+@click.option("--port", default=8090, show_default=True, type=click.IntRange(0, 65535), help="The pretend site's port.")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Keep the add-on's database here.")
+@click.pass_context
+def demo(
+    context: click.Context,
+    job: str | None,
+    as_json: bool,
+    spaces: int | None,
+    pages: int | None,
+    latency_ms: int,
+    port: int,
+    data: Path | None,
+) -> None:
+    """Run a pretend Confluence site with the add-on installed, on loopback."""
+    from addon.sandbox.demo import run_demo, run_once
+
+    if job is None:
+        if as_json:
+            raise click.UsageError("--json goes with --once")
+        run_demo(port=port, latency_ms=latency_ms, spaces=spaces, pages=pages, data=data)
+        return
+    if as_json:
+        logging.getLogger().setLevel(logging.ERROR)
+    context.exit(run_once(job, spaces=spaces, pages=pages, latency_ms=latency_ms, as_json=as_json))
+
+
+def _settings(**overrides: Any) -> Settings:
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [f"STEWARD_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False)]
+        raise click.ClickException("\n".join(lines)) from error
+
+
+def _require_keys(settings: Settings) -> None:
+    if not settings.encryption_keys:
+        raise click.ClickException(
+            "STEWARD_ENCRYPTION_KEYS is not set: shared secrets are stored encrypted only. Make a key with\n"
+            '  python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
+        )
+
+
+def _starting(start: Callable[[], Any]) -> Any:
+    """Start the add-on; exit 3 when another process holds the database, 1 with the reason otherwise."""
+    from addon.engine import LockHeld
+    from addon.schema import SchemaOutdated
+
+    try:
+        return start()
+    except LockHeld as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(3)
+    except (SchemaOutdated, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _run_until_told(run: Callable[[], object]) -> None:
+    """Run until TERM or INT; a second signal ends the process at once, the leases do the rest."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        raise SystemExit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, leave)
+    try:
+        run()
+    except SystemExit:
+        logger.info("stopping", extra={"action": "stop"})
