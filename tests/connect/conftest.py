@@ -165,6 +165,22 @@ def make_app(settings: Settings, db: Database, clock: VirtualClock, listener: Re
     return app, tenants
 
 
+def make_host_on(db: Database, clock: VirtualClock, mock: responses.RequestsMock, **changes: Any) -> Host:
+    """Put an add-on together, with settings changed as asked."""
+    values: dict[str, Any] = {
+        "base_url": BASE_URL,
+        "addon_key": ADDON_KEY,
+        "encryption_keys": (Fernet.generate_key().decode(),),
+        "install_key_hosts": KEY_HOSTS,
+    }
+    settings = Settings(**(values | changes))
+    keys = InstallKeys()
+    keys.serve(mock)
+    listener = Remembering()
+    app, tenants = make_app(settings, db, clock, listener)
+    return Host(app, db, clock, tenants, listener, keys, settings)
+
+
 @pytest.fixture
 def mocked() -> Iterator[responses.RequestsMock]:
     """Remote calls of one test; any other is refused."""
@@ -175,22 +191,7 @@ def mocked() -> Iterator[responses.RequestsMock]:
 @pytest.fixture
 def make_host(database: Database, clock: VirtualClock, mocked: responses.RequestsMock) -> Callable[..., Host]:
     """A function that puts an add-on together, with settings changed as asked."""
-
-    def make(**changes: Any) -> Host:
-        values: dict[str, Any] = {
-            "base_url": BASE_URL,
-            "addon_key": ADDON_KEY,
-            "encryption_keys": (Fernet.generate_key().decode(),),
-            "install_key_hosts": KEY_HOSTS,
-        }
-        settings = Settings(**(values | changes))
-        keys = InstallKeys()
-        keys.serve(mocked)
-        listener = Remembering()
-        app, tenants = make_app(settings, database, clock, listener)
-        return Host(app, database, clock, tenants, listener, keys, settings)
-
-    return make
+    return lambda **changes: make_host_on(database, clock, mocked, **changes)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from waitress import wasyncore
 from waitress.server import create_server
 
 T = TypeVar("T")
@@ -16,14 +17,24 @@ T = TypeVar("T")
 @contextmanager
 def running(wsgi: Any, *, host: str = "127.0.0.1", port: int = 0, threads: int = 8) -> Iterator[str]:
     """Serve a WSGI application on a free loopback port; yield its URL."""
-    server = create_server(wsgi, host=host, port=port, threads=threads)
-    thread = threading.Thread(target=server.run, name="test-server", daemon=True)
+    sockets: dict[int, Any] = {}
+    server = create_server(wsgi, map=sockets, host=host, port=port, threads=threads)
+    stopping = threading.Event()
+
+    def serve() -> None:
+        while not stopping.is_set():
+            wasyncore.loop(timeout=1, map=sockets, count=1)
+        # Only the thread that polls may close: a socket closed under it is a bad file descriptor.
+        server.task_dispatcher.shutdown()
+        wasyncore.close_all(sockets)
+
+    thread = threading.Thread(target=serve, name="test-server", daemon=True)
     thread.start()
     try:
         yield f"http://{host}:{server.effective_port}"
     finally:
-        server.close()
-        server.task_dispatcher.shutdown()
+        stopping.set()
+        server.pull_trigger()
         thread.join(10)
 
 
