@@ -1,1 +1,24 @@
-"""The outbox, rendering and SMTP."""
+"""The outbox, rendering and SMTP: mails that were decided on, and how each is handed over at most once."""
+
+from addon.mail.delivery import Addresses, Sent
+from addon.mail.digest import DigestContent, DigestSection, digest_context
+from addon.mail.mailer import Mailer
+from addon.mail.outbox import NewMail, counts
+from addon.mail.render import TemplateMistake, check_template, render_digest
+from addon.mail.transport import SmtpTransport, Transport
+
+__all__ = [
+    "Addresses",
+    "DigestContent",
+    "DigestSection",
+    "Mailer",
+    "NewMail",
+    "Sent",
+    "SmtpTransport",
+    "TemplateMistake",
+    "Transport",
+    "check_template",
+    "counts",
+    "digest_context",
+    "render_digest",
+]

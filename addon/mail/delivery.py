@@ -1,0 +1,196 @@
+"""What happens to each due mail in one call of `send_due`? Every one is tried once, its outcome recorded at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email.errors import MessageError
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import Clock, Database, TenantId
+from addon.mail.message import Sender, usable
+from addon.mail.models import OutboxMail
+from addon.mail.outbox import LEASE, UNKNOWN, Outbox
+from addon.mail.transport import ConnectionLost, Refused, ServerDown, Transport, plain
+from addon.mail.transport import Session as Conversation
+
+log = logging.getLogger(__name__)
+
+Addresses = Callable[[TenantId, Sequence[str]], Mapping[str, str | None]]
+"""(tenant, account ids) -> the address of each, None or absent where Confluence shows none. May raise."""
+
+BATCH = 50
+FIRST_DELAY = timedelta(minutes=1)
+LONGEST_DELAY = timedelta(hours=6)
+LOOK_UP_DELAY = timedelta(minutes=5)
+NO_ADDRESS = "Confluence shows no mail address for this person"
+BAD_ADDRESS = "the mail address of this person cannot be used"
+
+
+@dataclass(slots=True)
+class Sent:
+    """What one call of `send_due` did; `pending` is what its scope still holds, also leased or put off mails."""
+
+    sent: int = 0
+    failed: int = 0
+    suppressed: int = 0
+    pending: int = 0
+
+
+class Taken(Exception):
+    """Another sender has this mail now, or it was ended: it is not ours to hand over."""
+
+
+class LookUpFailed(Exception):
+    """The addresses of a tenant's people could not be asked for; the cause says why."""
+
+
+def delay(attempts: int) -> timedelta:
+    """Return how long a mail waits after its `attempts`-th failure: 1, 4, 16, 64, 256 minutes, then 6 hours."""
+    quarters = min(max(attempts, 1), 10) - 1
+    return min(FIRST_DELAY * (1 << 2 * quarters), LONGEST_DELAY)
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One call of `send_due` over one scope of mails.
+
+    `due` is the moment the call began: what is put off meanwhile is not due any more, so nothing is tried twice.
+    `deadline` is a monotonic time after which no further mail is begun. `take`: see Outbox.lease.
+    """
+
+    db: Database
+    clock: Clock
+    transport: Transport
+    sender: Sender
+    outbox: Outbox
+    addresses: Addresses
+    before_each: Callable[[], None]
+    due: datetime
+    deadline: float
+    take: bool
+    max_attempts: int
+    result: Sent = field(default_factory=Sent)
+    renewed: float = 0.0
+
+    def run(self, tenant_id: TenantId, scope: sa.ColumnElement[bool]) -> bool:
+        """Send the due mails of one tenant; return whether it makes sense to go on with another tenant.
+
+        Raises LookUpFailed, and what `before_each` raises.
+        """
+        while self.clock.monotonic() < self.deadline:
+            self.before_each()
+            with self.db.write(tenant_id) as session:
+                mails = self.outbox.lease(session, scope, self.due, BATCH, take=self.take)
+            if not mails:
+                return True
+            self.renewed = self.clock.monotonic()
+            try:
+                found = self.addresses(tenant_id, sorted({mail.account_id for mail in mails}))
+            except Exception as error:
+                raise LookUpFailed(str(error)) from error
+            try:
+                if not self._batch(tenant_id, mails, found):
+                    return False
+            except Taken as error:
+                log.info("mail %s was taken over by another sender", error)
+                return True
+        return False
+
+    def put_off(self, tenant_id: TenantId) -> None:
+        """Give the leased mails back, to be looked at again in a while."""
+        with self.db.write(tenant_id) as session:
+            self.outbox.release(session, delay=LOOK_UP_DELAY)
+
+    def _batch(self, tenant_id: TenantId, mails: Sequence[OutboxMail], found: Mapping[str, str | None]) -> bool:
+        with self.transport.session() as conversation:
+            for mail in mails:
+                if self.clock.monotonic() >= self.deadline:
+                    return False
+                self.before_each()
+                self._keep_leases(tenant_id)
+                try:
+                    self._one(conversation, mail, found.get(mail.account_id))
+                except ServerDown as error:
+                    log.warning("mails wait: %s", error)
+                    for waiting in mails[mails.index(mail) :]:
+                        self._again(waiting, str(error))
+                    return False
+        return True
+
+    def _one(self, conversation: Conversation, mail: OutboxMail, address: str | None) -> None:
+        if not address or not usable(address):
+            self._end(mail, "suppressed", BAD_ADDRESS if address else NO_ADDRESS)
+            return
+        try:
+            content = self._content(mail, address)
+        except (ValueError, LookupError, TypeError, MessageError) as error:
+            # One mail that cannot be written must not keep all others waiting behind it.
+            self._end(mail, "dead", f"cannot be written as a mail: {plain(str(error))}")
+            return
+        try:
+            conversation.deliver(self.sender.address, address, content, lambda: self._begin(mail))
+        except Refused as error:
+            if error.permanent:
+                self._end(mail, "dead", str(error))
+            else:
+                self._again(mail, str(error))
+        except ConnectionLost as error:
+            if error.handed_over:
+                self._end(mail, "dead", UNKNOWN)
+            else:
+                self._again(mail, str(error))
+        else:
+            with self._writing(mail) as session:
+                self.outbox.sent(session, mail)
+            self.result.sent += 1
+
+    def _content(self, mail: OutboxMail, address: str) -> bytes:
+        message = self.sender.compose(
+            to=address,
+            subject=mail.subject,
+            text=mail.text,
+            html=mail.html,
+            message_id=mail.message_id,
+            at=self.clock.now(),
+        )
+        return message.as_bytes()
+
+    def _begin(self, mail: OutboxMail) -> None:
+        with self._writing(mail) as session:
+            if not self.outbox.begin(session, mail):
+                raise Taken(mail.id)
+
+    def _end(self, mail: OutboxMail, state: str, reason: str) -> None:
+        with self._writing(mail) as session:
+            self.outbox.end(session, mail, state, reason)
+        if state == "suppressed":
+            self.result.suppressed += 1
+        else:
+            log.warning("mail %s is given up: %s", mail.id, reason)
+            self.result.failed += 1
+
+    def _again(self, mail: OutboxMail, reason: str) -> None:
+        attempts = mail.attempts + 1
+        if attempts >= self.max_attempts:
+            self._end(mail, "dead", f"given up after {attempts} attempts: {reason}")
+            return
+        with self._writing(mail) as session:
+            self.outbox.again(session, mail, reason, delay(attempts))
+
+    def _keep_leases(self, tenant_id: TenantId) -> None:
+        now = self.clock.monotonic()
+        if now - self.renewed > LEASE.total_seconds() / 3:
+            with self.db.write(tenant_id) as session:
+                self.outbox.renew(session)
+            self.renewed = now
+
+    @contextmanager
+    def _writing(self, mail: OutboxMail) -> Iterator[Session]:
+        with self.db.write(mail.tenant_id) as session:
+            yield session

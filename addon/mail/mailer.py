@@ -1,0 +1,154 @@
+"""How do mails get into the outbox and out of it? The one sender that a job's end and the outbox tick both use."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import Clock, Database, TenantId, new_id
+from addon.mail import outbox
+from addon.mail.delivery import Addresses, Delivery, LookUpFailed, Sent
+from addon.mail.message import Sender
+from addon.mail.models import OutboxMail
+from addon.mail.outbox import NewMail, Outbox
+from addon.mail.transport import Transport
+
+log = logging.getLogger(__name__)
+
+TIME_LIMIT = 15 * 60.0
+"""Seconds after which `send_due` begins no further mail (PROTOCOLS 6)."""
+MAX_ATTEMPTS = 8
+
+
+def nothing_before() -> None:
+    """Do nothing before a mail."""
+
+
+class Mailer:
+    """The outbox and its way out. Without a transport mails can be put in but never leave."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        transport: Transport | None,
+        mail_from: str,
+        *,
+        max_attempts: int = MAX_ATTEMPTS,
+    ) -> None:
+        """Parameters: `mail_from` is the From header; a mail is given up after `max_attempts` failures.
+
+        Raises ValueError when `mail_from` holds no address.
+        """
+        self._db = db
+        self._clock = clock
+        self._transport = transport
+        self._sender = Sender(mail_from)
+        self._max_attempts = max_attempts
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is a mail server to send to."""
+        return self._transport is not None
+
+    def enqueue(self, session: Session, mails: Sequence[NewMail]) -> int:
+        """Put `mails` into the outbox, in the caller's transaction; return how many were not there yet."""
+        return outbox.enqueue(session, mails, clock=self._clock, message_id=self._sender.message_id)
+
+    def counts(self, session: Session, execution_id: str) -> dict[str, int]:
+        """Return emailsSent, emailsFailed, emailsSuppressed and emailsPending of one execution, as of now."""
+        return outbox.counts(session, execution_id)
+
+    def drop_unsent(self, session: Session, tenant_id: TenantId, *, reason: str) -> int:
+        """End the tenant's mails that were not handed over; return how many. Part of uninstalling."""
+        return outbox.drop_unsent(session, tenant_id, reason=reason, clock=self._clock)
+
+    def boot(self) -> int:
+        """Settle what the previous process left, where it is sure to be dead; return the mails of unknown fate.
+
+        On SQLite there is one process by contract, so at its start every lease is void. On PostgreSQL other senders
+        may be alive, and leases run out by themselves: nothing is done.
+        """
+        if not self._db.is_sqlite:
+            return 0
+        with self._db.write_all() as session:
+            return outbox.void_leases(session, self._clock)
+
+    def send_due(
+        self,
+        tenant_id: TenantId | None = None,
+        execution_id: str | None = None,
+        *,
+        addresses: Addresses,
+        before_each: Callable[[], None] = nothing_before,
+        seconds: float = TIME_LIMIT,
+    ) -> Sent:
+        """Try each due mail once, for at most `seconds`; return what became of them.
+
+        Parameters: without `tenant_id` the mails of all tenants (a tenant whose addresses cannot be asked for is put
+        off, the others go on). With `execution_id` those of that execution, also mails that an earlier sender leased
+        and did not begin: the caller owns the execution. `before_each` is called before each mail and may raise;
+        whatever was not begun is given back then.
+
+        Raises what `before_each` raises, and with a `tenant_id` what `addresses` raises.
+        """
+        scope = _scope(tenant_id, execution_id)
+        if self._transport is None:
+            return Sent(pending=self._pending(scope))
+        delivery = Delivery(
+            db=self._db,
+            clock=self._clock,
+            transport=self._transport,
+            sender=self._sender,
+            outbox=Outbox(self._clock, new_id()),
+            addresses=addresses,
+            before_each=before_each,
+            due=self._clock.now(),
+            deadline=self._clock.monotonic() + seconds,
+            take=execution_id is not None,
+            max_attempts=self._max_attempts,
+        )
+        with self._db.write_all() as session:
+            delivery.result.failed += delivery.outbox.close_unknown(session, scope)
+        try:
+            self._each_tenant(delivery, tenant_id, execution_id)
+        finally:
+            with self._db.write_all() as session:
+                delivery.outbox.release(session)
+        delivery.result.pending = self._pending(scope)
+        return delivery.result
+
+    def _each_tenant(self, delivery: Delivery, tenant_id: TenantId | None, execution_id: str | None) -> None:
+        for each in [tenant_id] if tenant_id is not None else self._tenants(execution_id, delivery):
+            try:
+                if not delivery.run(each, _scope(each, execution_id)):
+                    return
+            except LookUpFailed as error:
+                if tenant_id is not None and error.__cause__ is not None:
+                    raise error.__cause__ from None
+                log.warning("mails of tenant %s wait: no addresses", each, exc_info=error)
+                delivery.put_off(each)
+
+    def _tenants(self, execution_id: str | None, delivery: Delivery) -> list[TenantId]:
+        due = sa.and_(OutboxMail.state == "pending", OutboxMail.not_before <= delivery.due)
+        with self._db.read_all() as session:
+            return list(
+                session.scalars(sa.select(OutboxMail.tenant_id).where(_scope(None, execution_id), due).distinct())
+            )
+
+    def _pending(self, scope: sa.ColumnElement[bool]) -> int:
+        with self._db.read_all() as session:
+            wanted = sa.select(sa.func.count()).select_from(OutboxMail).where(scope, OutboxMail.state == "pending")
+            return session.scalar(wanted) or 0
+
+
+def _scope(tenant_id: TenantId | None, execution_id: str | None) -> sa.ColumnElement[bool]:
+    conditions: list[sa.ColumnElement[bool]] = [sa.true()]
+    if tenant_id is not None:
+        conditions.append(OutboxMail.tenant_id == tenant_id)
+    if execution_id is not None:
+        conditions.append(OutboxMail.execution_id == execution_id)
+    return sa.and_(*conditions)

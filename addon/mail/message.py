@@ -1,0 +1,68 @@
+"""What does a mail look like on the wire? Its headers, its two bodies, and nothing that a title could smuggle in."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime
+from email import policy
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime, parseaddr
+
+ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+MAX_SUBJECT = 200
+
+# 7bit: bodies are encoded so that any server takes them; no line is longer than SMTP allows.
+POLICY = policy.SMTP.clone(cte_type="7bit")
+
+
+class Sender:
+    """Who our mails are from: a From header and what follows from its domain."""
+
+    def __init__(self, mail_from: str) -> None:
+        """Take a From header such as `Content Steward <steward@example.com>`. Raises ValueError on any other."""
+        name, address = parseaddr(mail_from)
+        if not ADDRESS.fullmatch(address):
+            raise ValueError(
+                f"the sender is an address such as Content Steward <steward@example.com>, not {mail_from!r}"
+            )
+        self.address = address
+        self.domain = address.rpartition("@")[2].lower()
+        self.header = Address(display_name=one_line(name), addr_spec=address)
+
+    def message_id(self, dedupe_key: str) -> str:
+        """Return the Message-ID of the mail of that key: always the same one, so that copies can be told as such."""
+        digest = hashlib.sha256(dedupe_key.encode()).hexdigest()[:40]
+        return f"<{digest}@{self.domain}>"
+
+    def compose(self, *, to: str, subject: str, text: str, html: str, message_id: str, at: datetime) -> EmailMessage:
+        """Return the mail. Raises ValueError when `to` is not one usable address."""
+        if not usable(to):
+            raise ValueError("not a usable mail address")
+        message = EmailMessage(policy=POLICY)
+        message["From"] = self.header
+        message["To"] = Address(addr_spec=to)
+        message["Subject"] = one_line(subject)[:MAX_SUBJECT]
+        message["Date"] = format_datetime(at)
+        message["Message-ID"] = message_id
+        message["Auto-Submitted"] = "auto-generated"
+        message["X-Auto-Response-Suppress"] = "All"
+        message["List-Id"] = f"Content Steward <digest.{self.domain}>"
+        message.set_content(_clean(text), charset="utf-8")
+        message.add_alternative(_clean(html), subtype="html", charset="utf-8")
+        return message
+
+
+def usable(address: str) -> bool:
+    """Whether `address` is one plain ASCII mail address of a length that SMTP takes."""
+    return len(address) <= 254 and ADDRESS.fullmatch(address) is not None and ".." not in address
+
+
+def one_line(text: str) -> str:
+    """Return `text` on one line, without control characters: what may stand in a header."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def _clean(body: str) -> str:
+    return "".join(char for char in body if char.isprintable() or char in "\n\t").encode("utf-8", "replace").decode()

@@ -1,0 +1,238 @@
+"""Which mails are to be sent, and how is each handed to the mail server at most once?
+
+A mail is a row: `pending` until it is `sent`, `suppressed` (no address) or `dead` (refused for good, tried too often,
+or of unknown fate). A sender leases rows, and a lease says no more than "do not bother": it may be taken away at any
+time as long as the content was not handed over. What decides is one conditional UPDATE at the last moment before the
+content goes out, after the server has accepted the recipient and asked for the content. It needs the lease and sets
+`begun_at`; of any number of senders exactly one gets through it. Then:
+
+* the server accepts: `sent`, in a transaction of its own;
+* the server refuses: `begun_at` is cleared; the mail is tried again later, or `dead` when the refusal is permanent;
+* the process is killed, or the connection breaks, between the content and the answer: nobody knows. Such a mail is not
+  sent again. When its lease has run out it becomes `dead` with the reason UNKNOWN and counts as failed.
+
+So a person may miss a digest in that one instant, and never gets one twice. Why: docs/adr/0006-mail-at-most-once.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import Clock, TenantId, new_id
+from addon.base.database import insert
+from addon.mail.models import OutboxMail
+
+UNKNOWN = "the sender stopped after the mail was handed over; whether it arrived is unknown, so it is not sent again"
+LEASE = timedelta(seconds=120)
+ENQUEUE_BATCH = 500
+
+METRICS = {"sent": "emailsSent", "dead": "emailsFailed", "suppressed": "emailsSuppressed", "pending": "emailsPending"}
+
+
+@dataclass(frozen=True, slots=True)
+class NewMail:
+    """A mail that was decided on: one per account and execution. The address is looked up when it is sent."""
+
+    tenant_id: TenantId
+    execution_id: str
+    account_id: str
+    subject: str
+    text: str
+    html: str
+
+    @property
+    def dedupe_key(self) -> str:
+        """What makes a repeated decision the same mail."""
+        return f"{self.tenant_id}:{self.execution_id}:{self.account_id}"
+
+
+def enqueue(session: Session, mails: Sequence[NewMail], *, clock: Clock, message_id: Callable[[str], str]) -> int:
+    """Put `mails` into the outbox and return how many were new; those already there stay as they are.
+
+    `message_id` makes a Message-ID from a dedupe key. The caller keeps a transaction to about 500 mails.
+    """
+    now = clock.now()
+    added = 0
+    for start in range(0, len(mails), ENQUEUE_BATCH):
+        rows = [
+            {
+                "id": new_id(),
+                "tenant_id": mail.tenant_id,
+                "execution_id": mail.execution_id,
+                "dedupe_key": mail.dedupe_key,
+                "account_id": mail.account_id,
+                "message_id": message_id(mail.dedupe_key),
+                "subject": mail.subject,
+                "text": mail.text,
+                "html": mail.html,
+                "state": "pending",
+                "attempts": 0,
+                "not_before": now,
+                "created_at": now,
+            }
+            for mail in mails[start : start + ENQUEUE_BATCH]
+        ]
+        added += len(
+            session.scalars(
+                insert(session, OutboxMail)
+                .values(rows)
+                .on_conflict_do_nothing(index_elements=["dedupe_key"])
+                .returning(OutboxMail.id)
+            ).all()
+        )
+    return added
+
+
+def counts(session: Session, execution_id: str) -> dict[str, int]:
+    """Return emailsSent, emailsFailed, emailsSuppressed and emailsPending of one execution, as of now."""
+    found: dict[str, int] = {}
+    by_state = sa.select(OutboxMail.state, sa.func.count()).where(OutboxMail.execution_id == execution_id)
+    for state, number in session.execute(by_state.group_by(OutboxMail.state)):
+        found[state] = number
+    return {metric: found.get(state, 0) for state, metric in METRICS.items()}
+
+
+def drop_unsent(session: Session, tenant_id: TenantId, *, reason: str, clock: Clock) -> int:
+    """End every mail of the tenant that was not handed over yet as `dead`; return how many there were."""
+    return _changed(
+        session,
+        sa.update(OutboxMail)
+        .where(OutboxMail.tenant_id == tenant_id, OutboxMail.state == "pending", OutboxMail.begun_at.is_(None))
+        .values(state="dead", reason=reason, ended_at=clock.now(), lease_owner=None, lease_until=None),
+    )
+
+
+def void_leases(session: Session, clock: Clock) -> int:
+    """Take every lease away, because no sender is alive; return the mails that had been handed over: now `dead`."""
+    lost = Outbox(clock, "").close_unknown(session, sa.true(), expired_only=False)
+    pending = sa.update(OutboxMail).where(OutboxMail.state == "pending", OutboxMail.lease_owner.is_not(None))
+    _changed(session, pending.values(lease_owner=None, lease_until=None))
+    return lost
+
+
+class Outbox:
+    """The outbox in the hands of one sender. Every method is one short transaction's work; none talks to a server."""
+
+    def __init__(self, clock: Clock, owner: str) -> None:
+        self._clock = clock
+        self._owner = owner
+
+    def lease(
+        self, session: Session, scope: sa.ColumnElement[bool], due: datetime, limit: int, *, take: bool
+    ) -> list[OutboxMail]:
+        """Lease up to `limit` mails of `scope` due at the moment `due`, oldest first.
+
+        `take`: also mails that another sender has leased and not handed over; it will notice before it does.
+        """
+        now = self._clock.now()
+        free = sa.or_(OutboxMail.lease_until.is_(None), OutboxMail.lease_until <= now)
+        if take:
+            free = sa.or_(free, OutboxMail.lease_owner != self._owner)
+        open_ = sa.and_(
+            OutboxMail.state == "pending", OutboxMail.begun_at.is_(None), OutboxMail.not_before <= due, free
+        )
+        chosen = (
+            sa.select(OutboxMail.id)
+            .where(scope, open_)
+            .order_by(OutboxMail.not_before, OutboxMail.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        rows = session.scalars(
+            sa.update(OutboxMail)
+            .where(OutboxMail.id.in_(chosen), open_)
+            .values(lease_owner=self._owner, lease_until=now + LEASE)
+            .returning(OutboxMail)
+            .execution_options(synchronize_session=False, populate_existing=True)
+        )
+        return sorted(rows, key=lambda row: (row.not_before, row.id))
+
+    def renew(self, session: Session) -> None:
+        """Keep this sender's leases for another while."""
+        session.execute(self._own().values(lease_until=self._clock.now() + LEASE))
+
+    def begin(self, session: Session, mail: OutboxMail) -> bool:
+        """Record that the content goes out now; False when another sender or an end of the mail came first."""
+        now = self._clock.now()
+        return bool(
+            _changed(
+                session,
+                self._own()
+                .where(OutboxMail.id == mail.id)
+                .values(begun_at=now, lease_until=now + LEASE, attempts=OutboxMail.attempts + 1),
+            )
+        )
+
+    def sent(self, session: Session, mail: OutboxMail) -> None:
+        """Record that the server accepted the mail, also when it was given up as unknown meanwhile."""
+        session.execute(
+            sa.update(OutboxMail)
+            .where(
+                OutboxMail.id == mail.id,
+                OutboxMail.lease_owner == self._owner,
+                OutboxMail.begun_at.is_not(None),
+                OutboxMail.state.in_(("pending", "dead")),
+            )
+            .values(state="sent", reason=None, ended_at=self._clock.now(), lease_owner=None, lease_until=None)
+            .execution_options(synchronize_session=False)
+        )
+
+    def end(self, session: Session, mail: OutboxMail, state: str, reason: str) -> None:
+        """Record that the mail is `dead` or `suppressed`, if it is still this sender's."""
+        session.execute(
+            self._own(begun=None)
+            .where(OutboxMail.id == mail.id)
+            .values(state=state, reason=reason, ended_at=self._clock.now(), lease_owner=None, lease_until=None)
+        )
+
+    def again(self, session: Session, mail: OutboxMail, reason: str, delay: timedelta) -> None:
+        """Record that the mail was not accepted and is tried again after `delay`."""
+        session.execute(
+            self._own(begun=None)
+            .where(OutboxMail.id == mail.id)
+            .values(
+                attempts=sa.case((OutboxMail.begun_at.is_(None), OutboxMail.attempts + 1), else_=OutboxMail.attempts),
+                begun_at=None,
+                not_before=self._clock.now() + delay,
+                reason=reason,
+                lease_owner=None,
+                lease_until=None,
+            )
+        )
+
+    def release(self, session: Session, *, delay: timedelta | None = None) -> None:
+        """Give back every leased mail that was not handed over; with `delay`, to be looked at after it only."""
+        values: dict[str, Any] = {"lease_owner": None, "lease_until": None}
+        if delay is not None:
+            values["not_before"] = self._clock.now() + delay
+        session.execute(self._own().values(**values))
+
+    def close_unknown(self, session: Session, scope: sa.ColumnElement[bool], *, expired_only: bool = True) -> int:
+        """End the mails of `scope` whose sender stopped after the hand-over; return how many there were.
+
+        The owner stays in the row: a sender that was merely slow can still report that the server accepted.
+        """
+        statement = sa.update(OutboxMail).where(scope, OutboxMail.state == "pending", OutboxMail.begun_at.is_not(None))
+        if expired_only:
+            statement = statement.where(OutboxMail.lease_until <= self._clock.now())
+        return _changed(session, statement.values(state="dead", reason=UNKNOWN, ended_at=self._clock.now()))
+
+    def _own(self, *, begun: bool | None = False) -> sa.Update:
+        """Return an UPDATE of this sender's open mails; `begun` None: whether their content went out or not."""
+        statement = (
+            sa.update(OutboxMail)
+            .where(OutboxMail.lease_owner == self._owner, OutboxMail.state == "pending")
+            .execution_options(synchronize_session=False)
+        )
+        return statement if begun is None else statement.where(OutboxMail.begun_at.is_(None))
+
+
+def _changed(session: Session, statement: sa.Update) -> int:
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    return int(result.rowcount)  # type: ignore[attr-defined]

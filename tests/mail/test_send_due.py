@@ -1,0 +1,417 @@
+"""Mails leave the outbox over real SMTP: accepted, refused, put off, lost on the way, and never twice."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
+
+import pytest
+
+from addon.base import TenantId
+from addon.mail import Mailer, SmtpTransport
+from addon.mail.outbox import LEASE, UNKNOWN
+from addon.mail.transport import Session
+from tests.mail.conftest import MAIL_FROM, Post, by_account
+from tests.support.smtp import MailServer
+
+
+class Killed(BaseException):
+    """Stands in for SIGKILL: nothing of ours handles it."""
+
+
+class DyingTransport:
+    """Sends by `real` until `deliveries` mails went out; then the process "dies" at the given point."""
+
+    def __init__(self, real: SmtpTransport, deliveries: int, *, after_content: bool) -> None:
+        self._real = real
+        self.left = deliveries
+        self.after_content = after_content
+
+    def session(self) -> AbstractContextManager[Session]:
+        return nullcontext(self)
+
+    def deliver(self, sender: str, recipient: str, content: bytes, handing_over: Callable[[], None]) -> None:
+        self.left -= 1
+        if self.left < 0 and not self.after_content:
+            raise Killed
+        with self._real.session() as session:
+            session.deliver(sender, recipient, content, handing_over)
+        if self.left < 0:
+            raise Killed
+
+
+class DeadMailer(Mailer):
+    """A mailer whose process dies: what `send_due` does at its end is not done either."""
+
+    def send_due(self, *args: object, **options: object) -> None:  # type: ignore[override]
+        from addon.mail.outbox import Outbox
+
+        release, Outbox.release = Outbox.release, lambda *_, **__: None  # type: ignore[method-assign,assignment]
+        try:
+            super().send_due(*args, **options)  # type: ignore[arg-type]
+        finally:
+            Outbox.release = release  # type: ignore[method-assign]
+
+
+def test_every_person_gets_the_mail_and_the_outbox_knows(post: Post, server: MailServer) -> None:
+    assert post.enqueue("p1", "p2", "p3") == 3
+    assert post.enqueue("p1", "p2", "p3") == 0, "a repeated decision is the same mail"
+    sent = post.mailer().send_due(post.tenant, post.execution, addresses=by_account)
+    assert (sent.sent, sent.failed, sent.suppressed, sent.pending) == (3, 0, 0, 0)
+    assert sorted(server.recipients) == ["p1@example.org", "p2@example.org", "p3@example.org"]
+    assert server.connections == 1, "one conversation for all"
+    assert post.counts() == {"emailsSent": 3, "emailsFailed": 0, "emailsSuppressed": 0, "emailsPending": 0}
+    assert post.mailer().send_due(post.tenant, addresses=by_account).sent == 0
+
+
+def test_the_mail_carries_what_a_machine_should(post: Post, server: MailServer) -> None:
+    post.enqueue("p1")
+    post.mailer().send_due(addresses=by_account)
+    message = server.mails[0][1]
+    assert message["From"] == MAIL_FROM
+    assert message["To"] == "p1@example.org"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["List-Id"] == "Content Steward <digest.example.com>"
+    assert message["Date"] == "Sun, 22 Nov 2026 12:00:00 +0000"
+    assert message["Message-ID"] == post.row("p1").message_id
+    assert message["Message-ID"].endswith("@example.com>")
+    assert message.get_content_type() == "multipart/alternative"
+    text, html = message.iter_parts()
+    assert (text.get_content(), html.get_content()) == ("Text for p1\r\n", "<p>p1</p>\r\n")
+
+
+def test_who_has_no_usable_address_is_suppressed_with_the_reason(post: Post, server: MailServer) -> None:
+    post.enqueue("p1", "hidden", "gone", "broken")
+
+    def some(tenant_id: TenantId, people: Sequence[str]) -> Mapping[str, str | None]:
+        return {"p1": "p1@example.org", "hidden": None, "broken": "x@example.org\r\nBcc: all@example.org"}
+
+    sent = post.mailer().send_due(post.tenant, post.execution, addresses=some)
+    assert (sent.sent, sent.suppressed) == (1, 3)
+    assert post.states() == {"p1": "sent", "hidden": "suppressed", "gone": "suppressed", "broken": "suppressed"}
+    assert "no mail address" in (post.row("hidden").reason or "")
+    assert "cannot be used" in (post.row("broken").reason or "")
+    assert server.recipients == ["p1@example.org"]
+
+
+def test_a_recipient_the_server_does_not_know_is_dead_at_once_and_stops_nobody_else(
+    post: Post, server: MailServer
+) -> None:
+    server.on_recipient = lambda who: "550 5.1.1 no mailbox p2@example.org here" if who.startswith("p2") else None
+    post.enqueue("p1", "p2", "p3")
+    sent = post.mailer().send_due(post.tenant, post.execution, addresses=by_account)
+    assert (sent.sent, sent.failed, sent.pending) == (2, 1, 0)
+    row = post.row("p2")
+    assert (row.state, row.attempts, row.begun_at) == ("dead", 0, None)
+    assert "550" in (row.reason or "")
+    assert "p2@example.org" not in (row.reason or ""), "addresses are not stored"
+
+
+@pytest.mark.parametrize("stage", ["on_recipient", "on_content"])
+def test_a_mail_that_is_put_off_is_tried_again_later_and_given_up_in_the_end(
+    post: Post, server: MailServer, stage: str
+) -> None:
+    setattr(server, stage, lambda who: "451 busy")
+    post.enqueue("p1")
+    mailer = Mailer(post.database, post.clock, post.transport(), MAIL_FROM, max_attempts=3)
+    waits = []
+    for attempt in (1, 2):
+        sent = mailer.send_due(post.tenant, addresses=by_account)
+        row = post.row("p1")
+        assert (sent.sent, sent.failed, sent.pending) == (0, 0, 1)
+        assert (row.state, row.attempts, row.begun_at, row.lease_owner) == ("pending", attempt, None, None)
+        waits.append(row.not_before - post.clock.now())
+        assert mailer.send_due(post.tenant, addresses=by_account).sent == 0, "not due yet"
+        post.clock.advance(waits[-1])
+    assert waits == [timedelta(minutes=1), timedelta(minutes=4)]
+    assert mailer.send_due(post.tenant, addresses=by_account).failed == 1
+    row = post.row("p1")
+    assert row.state == "dead"
+    assert row.reason == "given up after 3 attempts: the mail server refused it: 451 busy"
+    assert server.mails == []
+
+
+def test_a_mail_refused_for_a_while_arrives_once_the_server_relents(post: Post, server: MailServer) -> None:
+    server.on_content = lambda who: "452 disk full"
+    post.enqueue("p1")
+    post.mailer().send_due(addresses=by_account)
+    server.on_content = lambda who: None
+    post.clock.advance(timedelta(minutes=1))
+    assert post.mailer().send_due(addresses=by_account).sent == 1
+    assert server.recipients == ["p1@example.org"]
+
+
+def test_a_content_the_server_refuses_for_good_is_dead(post: Post, server: MailServer) -> None:
+    server.on_content = lambda who: "554 looks like spam"
+    post.enqueue("p1")
+    assert post.mailer().send_due(addresses=by_account).failed == 1
+    assert post.row("p1").state == "dead"
+
+
+def test_a_sender_refused_is_our_trouble_and_waits(post: Post, server: MailServer) -> None:
+    server.on_mail = lambda who: "550 relaying denied"
+    post.enqueue("p1")
+    assert post.mailer().send_due(addresses=by_account).pending == 1
+    assert post.row("p1").attempts == 1
+
+
+def test_a_server_that_ends_the_conversation_with_421_is_called_again_at_once(post: Post, server: MailServer) -> None:
+    asked: list[str] = []
+
+    def tired(sender: str) -> str | None:
+        asked.append(sender)
+        return "421 enough for one conversation" if len(asked) == 3 else None
+
+    server.on_mail = tired
+    post.enqueue("p1", "p2", "p3", "p4")
+    sent = post.mailer().send_due(post.tenant, post.execution, addresses=by_account)
+    assert sent.sent == 4
+    assert server.connections == 2
+    assert Counter(server.recipients) == {f"p{n}@example.org": 1 for n in range(1, 5)}
+
+
+def test_a_content_answered_with_421_was_not_accepted_and_is_sent_later(post: Post, server: MailServer) -> None:
+    server.on_content = lambda who: "421 shutting down"
+    post.enqueue("p1")
+    assert post.mailer().send_due(addresses=by_account).pending == 1
+    assert post.row("p1").begun_at is None
+
+
+def test_a_connection_lost_before_the_content_is_safe_to_try_again(post: Post, server: MailServer) -> None:
+    server.on_recipient = lambda who: "DROP"
+    post.enqueue("p1")
+    sent = post.mailer().send_due(addresses=by_account)
+    assert (sent.sent, sent.pending) == (0, 1)
+    assert post.row("p1").begun_at is None
+    server.on_recipient = lambda who: None
+    post.clock.advance(timedelta(minutes=1))
+    assert post.mailer().send_due(addresses=by_account).sent == 1
+
+
+def test_a_connection_lost_after_the_content_leaves_the_mail_unknown_and_unsent_for_ever(
+    post: Post, server: MailServer
+) -> None:
+    accepted: list[str] = []
+
+    def take_and_drop(who: str) -> str | None:
+        if who.startswith("p1"):
+            accepted.append(who)
+            return "DROP"
+        return None
+
+    server.on_content = take_and_drop
+    post.enqueue("p1", "p2")
+    sent = post.mailer().send_due(post.tenant, post.execution, addresses=by_account)
+    assert (sent.sent, sent.failed) == (1, 1)
+    assert (post.row("p1").state, post.row("p1").reason) == ("dead", UNKNOWN)
+    post.clock.advance(timedelta(days=2))
+    assert post.mailer().send_due(addresses=by_account).sent == 0
+    assert accepted == ["p1@example.org"]
+
+
+def test_an_unreachable_server_costs_an_attempt_and_the_rest_is_left_alone(post: Post) -> None:
+    post.enqueue(*(f"p{n}" for n in range(60)))
+    closed = SmtpTransport.from_url("smtp://127.0.0.1:1", timeout=2)
+    sent = post.mailer(closed).send_due(post.tenant, addresses=by_account)
+    assert (sent.sent, sent.failed, sent.pending) == (0, 0, 60)
+    assert "cannot be used" in (post.row("p0").reason or "")
+    assert post.mailer().send_due(post.tenant, addresses=by_account).sent == 10, "those not in the failed batch"
+    post.clock.advance(timedelta(minutes=1))
+    assert post.mailer().send_due(post.tenant, addresses=by_account).sent == 50
+
+
+def test_without_a_mail_server_nothing_is_tried(post: Post) -> None:
+    post.enqueue("p1")
+    mailer = Mailer(post.database, post.clock, None, MAIL_FROM)
+    assert not mailer.configured
+    assert mailer.send_due(addresses=by_account).pending == 1
+    assert post.row("p1").attempts == 0
+
+
+def test_stopping_before_a_mail_gives_the_others_back(post: Post, server: MailServer) -> None:
+    post.enqueue("p1", "p2", "p3")
+
+    class Stop(Exception):
+        pass
+
+    def stop_at_the_second() -> None:
+        if server.mails:
+            raise Stop
+
+    with pytest.raises(Stop):
+        post.mailer().send_due(post.tenant, post.execution, addresses=by_account, before_each=stop_at_the_second)
+    assert Counter(post.states().values()) == {"sent": 1, "pending": 2}
+    sent = post.mailer().send_due(post.tenant, addresses=by_account)
+    assert sent.sent == 2, "given back, so due for any sender at once"
+
+
+def test_a_time_limit_leaves_the_rest_pending(post: Post, server: MailServer) -> None:
+    post.enqueue("p1", "p2", "p3")
+    sent = post.mailer().send_due(
+        post.tenant,
+        post.execution,
+        addresses=by_account,
+        before_each=lambda: post.clock.advance(200),
+        seconds=600,
+    )
+    assert (sent.sent, sent.pending) == (2, 1)
+
+
+def test_leases_are_kept_while_a_slow_batch_goes_out(post: Post, server: MailServer) -> None:
+    post.enqueue("p1", "p2", "p3")
+    other = post.mailer()
+    late: list[int] = []
+
+    def slow() -> None:
+        if server.mails:
+            post.clock.advance(LEASE / 2)
+            late.append(other.send_due(post.tenant, addresses=by_account).sent)
+
+    post.mailer().send_due(post.tenant, addresses=by_account, before_each=slow)
+    assert Counter(server.recipients) == {"p1@example.org": 1, "p2@example.org": 1, "p3@example.org": 1}
+    assert late == [0, 0, 0]
+
+
+def test_killed_before_the_content_and_the_next_sender_sends_it(post: Post, server: MailServer) -> None:
+    post.enqueue("p1", "p2", "p3")
+    dying = DyingTransport(post.transport(), 1, after_content=False)
+    with pytest.raises(Killed):
+        DeadMailer(post.database, post.clock, dying, MAIL_FROM).send_due(post.tenant, addresses=by_account)
+    assert post.mailer().send_due(post.tenant, addresses=by_account).sent == 0, "leased by the dead one still"
+    post.clock.advance(LEASE)
+    assert post.mailer().send_due(post.tenant, addresses=by_account).sent == 2
+    assert Counter(server.recipients) == {f"p{n}@example.org": 1 for n in (1, 2, 3)}
+
+
+def test_killed_between_the_content_and_the_commit_and_nobody_gets_the_digest_twice(
+    post: Post, server: MailServer
+) -> None:
+    post.enqueue("p1", "p2", "p3")
+    dying = DyingTransport(post.transport(), 1, after_content=True)
+    with pytest.raises(Killed):
+        DeadMailer(post.database, post.clock, dying, MAIL_FROM).send_due(
+            post.tenant, post.execution, addresses=by_account
+        )
+    sent = post.mailer().send_due(post.tenant, post.execution, addresses=by_account)
+    assert (sent.sent, sent.pending) == (1, 1), "the execution's next owner need not wait for the lease"
+    post.clock.advance(LEASE)
+    sent = post.mailer().send_due(addresses=by_account)
+    assert (sent.sent, sent.failed, sent.pending) == (0, 1, 0)
+    assert Counter(server.recipients) == {f"p{n}@example.org": 1 for n in (1, 2, 3)}
+    assert post.counts() == {"emailsSent": 2, "emailsFailed": 1, "emailsSuppressed": 0, "emailsPending": 0}
+    reasons = [post.row(person).reason for person in ("p1", "p2", "p3") if post.row(person).state == "dead"]
+    assert reasons == [UNKNOWN]
+
+
+def test_at_its_start_the_only_process_settles_what_the_last_one_left(post: Post, server: MailServer) -> None:
+    post.enqueue("p1", "p2", "p3")
+    dying = DyingTransport(post.transport(), 1, after_content=True)
+    with pytest.raises(Killed):
+        DeadMailer(post.database, post.clock, dying, MAIL_FROM).send_due(post.tenant, addresses=by_account)
+    assert post.mailer().boot() == 1
+    assert post.mailer().send_due(post.tenant, addresses=by_account).sent == 1
+    assert Counter(server.recipients) == {f"p{n}@example.org": 1 for n in (1, 2, 3)}
+
+
+def test_a_sender_that_was_only_slow_still_reports_that_the_mail_arrived(post: Post, server: MailServer) -> None:
+    post.enqueue("p1")
+
+    def slow(who: str) -> None:
+        post.clock.advance(LEASE)
+        assert post.mailer().send_due(addresses=by_account).failed == 1, "given up as unknown"
+
+    server.on_content = slow
+    assert post.mailer().send_due(post.tenant, addresses=by_account).sent == 1
+    assert post.states() == {"p1": "sent"}
+    assert server.recipients == ["p1@example.org"]
+
+
+def test_a_zombie_whose_mail_was_taken_over_hands_nothing_over(post: Post, server: MailServer) -> None:
+    post.enqueue("p1", "p2")
+    taken: list[int] = []
+
+    def taken_over(who: str) -> None:
+        if not taken:
+            taken.append(0)
+            taken[0] = post.mailer().send_due(post.tenant, post.execution, addresses=by_account).sent
+
+    server.on_recipient = taken_over
+    zombie = post.mailer().send_due(post.tenant, addresses=by_account)
+    assert (zombie.sent, taken) == (0, [2])
+    assert Counter(server.recipients) == {"p1@example.org": 1, "p2@example.org": 1}
+
+
+@pytest.mark.parametrize("as_owner", [False, True])
+def test_two_senders_at_once_never_send_a_mail_twice(post: Post, server: MailServer, as_owner: bool) -> None:
+    people = [f"p{n}" for n in range(120)]
+    post.enqueue(*people)
+    barrier = threading.Barrier(2)
+    ended: list[str] = []
+
+    def send() -> None:
+        mailer = post.mailer()
+        barrier.wait(10)
+        mailer.send_due(post.tenant, post.execution if as_owner else None, addresses=by_account)
+        ended.append("well")
+
+    threads = [threading.Thread(target=send) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert ended == ["well", "well"]
+    post.mailer().send_due(post.tenant, addresses=by_account)
+    assert Counter(server.recipients) == {f"{person}@example.org": 1 for person in people}
+    assert post.counts()["emailsSent"] == 120
+
+
+def test_a_tenant_whose_addresses_cannot_be_asked_for_waits_and_the_others_go_on(
+    post: Post,
+    server: MailServer,
+    new_tenant: Callable[..., TenantId],
+    new_execution: Callable[[TenantId], str],
+) -> None:
+    other = new_tenant("https://two.atlassian.net/wiki")
+    second = Post(post.database, post.clock, other, new_execution(other), server)
+    post.enqueue("p1")
+    second.enqueue("q1")
+
+    def addresses(tenant_id: TenantId, people: Sequence[str]) -> Mapping[str, str | None]:
+        if tenant_id == post.tenant:
+            raise ConnectionError("site unreachable")
+        return by_account(tenant_id, people)
+
+    sent = post.mailer().send_due(addresses=addresses)
+    assert (sent.sent, sent.pending) == (1, 1)
+    assert server.recipients == ["q1@example.org"]
+    assert post.row("p1").attempts == 0
+    post.clock.advance(timedelta(minutes=5))
+    with pytest.raises(ConnectionError):
+        post.mailer().send_due(post.tenant, addresses=addresses)
+    assert post.mailer().send_due(post.tenant, addresses=by_account).sent == 1
+
+
+def test_uninstalling_ends_what_was_not_handed_over(post: Post, server: MailServer) -> None:
+    post.enqueue("p1", "p2")
+    mailer = post.mailer()
+    with post.database.write_all() as session:
+        assert mailer.drop_unsent(session, post.tenant, reason="the add-on was uninstalled") == 2
+    assert mailer.send_due(addresses=by_account).sent == 0
+    assert post.row("p1").reason == "the add-on was uninstalled"
+    assert post.counts()["emailsFailed"] == 2
+
+
+def test_uninstalling_in_the_last_moment_before_the_content_stops_the_mail(post: Post, server: MailServer) -> None:
+    post.enqueue("p1")
+
+    def uninstall(who: str) -> None:
+        with post.database.write_all() as session:
+            post.mailer().drop_unsent(session, post.tenant, reason="the add-on was uninstalled")
+
+    server.on_recipient = uninstall
+    assert post.mailer().send_due(addresses=by_account).sent == 0
+    assert server.mails == []
+    assert post.states() == {"p1": "dead"}
