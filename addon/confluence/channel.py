@@ -178,7 +178,7 @@ class Channel:
         try:
             answer = self._parts.transport.send(site, endpoint.method, url, body, seconds=seconds)
             data = _decoded(answer)
-            points = meter.cost(endpoint, data if answer.ok else None)
+            points = meter.cost(endpoint, answer.status_code, data)
         finally:
             hold.settle(points)
             if self._guard:

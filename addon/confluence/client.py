@@ -23,6 +23,8 @@ ARCHIVE_MOST = 300
 USERS_MOST = 250
 EMAILS_MOST = 90
 GROUPS_PAGE = 200
+RESTRICTIONS_MOST = 200
+"""A guess at the most that one content's restrictions name; settled after the call like every price."""
 URL_BYTES = 6000
 """How long the varying part of a request's URL may get, in bytes."""
 
@@ -67,7 +69,8 @@ class SiteClient(Channel):
     ) -> Iterator[Content]:
         """Yield the pages and blog posts that `cql` finds, each once, read to the end or to `limit` of them.
 
-        `limit` is at least 1. `expand`: history, history.lastUpdated, version, space, ancestors, metadata.labels, metadata.properties.<key>.
+        `limit` is at least 1. `expand`: history, history.lastUpdated, version, space, ancestors, metadata.labels,
+        metadata.properties.<key>.
         `statuses`: current, archived, draft. The index lags: read by id before anything destructive
         (confluence-api.md 5). Raises CqlRejected with Confluence's words on a query it does not take.
         """
@@ -155,7 +158,7 @@ class SiteClient(Channel):
     def read_restricted(self, content_id: str) -> bool:
         """Return whether the content itself restricts who may view it. What it inherits is its ancestors' to say."""
         expand = [("expand", "restrictions.user,restrictions.group")]
-        answer = self.call(calls.RESTRICTIONS, [content_id], expand, most=100)
+        answer = self.call(calls.RESTRICTIONS, [content_id], expand, most=RESTRICTIONS_MOST)
         return answers.reading(_read_restricted, answer)
 
     def archive(self, page_ids: Sequence[str]) -> str:

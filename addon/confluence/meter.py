@@ -19,6 +19,7 @@ _IDENTITY = frozenset(
         calls.EMAILS,
         calls.SPACE_PERMISSIONS,
         calls.ROLE_ASSIGNMENTS,
+        calls.ROLES,
         calls.RESTRICTIONS,
     }
 )
@@ -34,9 +35,16 @@ def ceiling(endpoint: Endpoint, most: int) -> int:
     return 1 if calls.writes(endpoint) else 1 + most * weight(endpoint)
 
 
-def cost(endpoint: Endpoint, answer: Any) -> int:
-    """Return what a call cost that gave `answer` (decoded JSON; None where it failed or gave nothing)."""
-    return 1 if calls.writes(endpoint) else 1 + objects(endpoint, answer) * weight(endpoint)
+def cost(endpoint: Endpoint, status: int, answer: Any) -> int:
+    """Return what a call cost that was answered with `status` and `answer` (decoded JSON, None without any).
+
+    What was turned away at the door (401, 429) costs nothing, other failures the request alone.
+    """
+    if status in (401, 429):
+        return 0
+    if calls.writes(endpoint) or not 200 <= status < 300:
+        return 1
+    return 1 + objects(endpoint, answer) * weight(endpoint)
 
 
 def objects(endpoint: Endpoint, answer: Any) -> int:
@@ -48,12 +56,12 @@ def objects(endpoint: Endpoint, answer: Any) -> int:
     if not isinstance(answer, dict):
         return 0
     if endpoint == calls.RESTRICTIONS:
-        return sum(_restricted(entry) for entry in answer.values())
+        return sum(_restricted(entry) for entry in answer.values() if "operation" in entry)
     results = answer.get("results")
     return len(results) if isinstance(results, list) else 1
 
 
-def _restricted(operation: Any) -> int:
-    restrictions = operation.get("restrictions", {}) if isinstance(operation, dict) else {}
-    lists = [restrictions.get(kind, {}) for kind in ("user", "group")]
-    return sum(len(entry.get("results", [])) for entry in lists if isinstance(entry, dict))
+def _restricted(permission: Any) -> int:
+    # The permission itself, and everybody it names.
+    lists = [(permission.get("restrictions") or {}).get(kind) or {} for kind in ("user", "group")]
+    return 1 + sum(len(entry.get("results") or ()) for entry in lists)
