@@ -98,6 +98,8 @@ def _insert(core: Core, session: Session, wanted: Start) -> JobExecution:
             return execution
         holder = active(session, wanted.tenant_id)
         if holder is not None:
+            # The rollback that usually follows would expire what the caller wants to tell.
+            session.expunge(holder)
             raise Busy(holder)
     raise RuntimeError("the lane was taken and freed again and again while starting")
 

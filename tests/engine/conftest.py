@@ -1,0 +1,139 @@
+"""What the engine's tests stand on: an installed tenant, engines over one database, and a job that does as told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from addon.base import Database, TenantId, metadata
+from addon.engine import (
+    AuditEvent,
+    Engine,
+    EngineSettings,
+    ExecutionSpace,
+    JobExecution,
+    RetryDue,
+    queries,
+)
+from addon.engine.models import ScheduleFire
+from addon.engine.runner import run_next
+from tests.support.clock import VirtualClock
+from tests.support.fakejob import FakeJob
+from tests.support.postgres import postgres_database, postgres_server  # noqa: F401
+
+BOTH = pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
+"""Mark for tests that must hold on both databases."""
+
+
+class Killed(BaseException):
+    """Raised in a fake call it ends the runner like SIGKILL would: nothing more is written, the lease stays."""
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture
+def database(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
+    import addon.models  # noqa: F401  (registers every table)
+
+    if backend == "postgresql":
+        yield request.getfixturevalue("postgres_database")
+        return
+    db = Database(f"sqlite:///{tmp_path / 'steward.sqlite3'}")
+    metadata.create_all(db.engine)
+    yield db
+    db.dispose()
+
+
+@dataclass
+class Rig:
+    """One tenant with an open lane, and engines over its database (each as a process of its own would be)."""
+
+    db: Database
+    clock: VirtualClock
+    tenant: TenantId
+    new_tenant: Callable[..., TenantId]
+    settings: EngineSettings
+    job: FakeJob = field(default_factory=FakeJob)
+    mails: FakeJob = field(default_factory=lambda: FakeJob("send-notifications", "Send notifications"))
+
+    def engine(self, **options: Any) -> Engine:
+        jobs = {job.type: job for job in (self.job, self.mails)}
+        return Engine(self.db, self.clock, options.pop("settings", self.settings), jobs, **options)
+
+    def open(self, engine: Engine, tenant: TenantId | None = None, *, first_run: bool = False) -> None:
+        with self.db.write(tenant or self.tenant) as session:
+            engine.open_lane(session, tenant or self.tenant, first_run=first_run)
+
+    def start(self, engine: Engine, **options: Any) -> JobExecution:
+        wanted: dict[str, Any] = {"tenant_id": self.tenant, "job_type": self.job.type, "scope": "site"} | options
+        with self.db.write(wanted["tenant_id"]) as session:
+            return engine.start(session, **wanted)
+
+    def cancel(self, engine: Engine, execution_id: str) -> JobExecution:
+        with self.db.write(self.tenant) as session:
+            return engine.cancel(session, tenant_id=self.tenant, execution_id=execution_id, actor_id="u-boss")
+
+    def drive(self, engine: Engine) -> bool:
+        """Claim and run one execution in this thread without any heartbeat, so that the test owns time."""
+        return run_next(engine._core, engine._heart)
+
+    def kill_during(self, engine: Engine) -> None:
+        """Drive an execution whose job raises Killed."""
+        with pytest.raises(Killed):
+            self.drive(engine)
+
+    def row(self, execution_id: str) -> JobExecution:
+        with self.db.read_all() as session:
+            return session.get_one(JobExecution, execution_id)
+
+    def rows(self) -> list[JobExecution]:
+        """Return all executions, oldest first."""
+        with self.db.read_all() as session:
+            return list(session.scalars(sa.select(JobExecution).order_by(JobExecution.id)))
+
+    def states(self, execution_id: str) -> dict[str, str]:
+        """Return the state of each space by key."""
+        with self.db.read_all() as session:
+            found = session.scalars(sa.select(ExecutionSpace).where(ExecutionSpace.execution_id == execution_id))
+            return {space.space_key: space.state for space in found}
+
+    def reasons(self, execution_id: str) -> dict[str, str]:
+        """Return the reason of each space that has one, by key."""
+        with self.db.read_all() as session:
+            found = session.scalars(sa.select(ExecutionSpace).where(ExecutionSpace.execution_id == execution_id))
+            return {space.space_key: space.reason for space in found if space.reason}
+
+    def events(self, execution_id: str) -> list[str]:
+        """Return the last part of the tags of an execution's audit events, and check their numbers."""
+        with self.db.read_all() as session:
+            events = queries.events(session, execution_id)
+            assert [event.seq for event in events] == list(range(1, len(events) + 1))
+            assert session.get_one(JobExecution, execution_id).seq == len(events)
+            return [event.tag.removeprefix("job:execution:") for event in events]
+
+    def event(self, execution_id: str, name: str) -> AuditEvent:
+        with self.db.read_all() as session:
+            return next(e for e in queries.events(session, execution_id) if e.tag.endswith(f":{name}"))
+
+    def retries(self) -> list[RetryDue]:
+        with self.db.read_all() as session:
+            return list(session.scalars(sa.select(RetryDue)))
+
+    def fires(self) -> list[ScheduleFire]:
+        with self.db.read_all() as session:
+            return list(session.scalars(sa.select(ScheduleFire).order_by(ScheduleFire.scheduled_for)))
+
+
+@pytest.fixture
+def rig(database: Database, clock: VirtualClock, new_tenant: Callable[..., TenantId]) -> Rig:
+    rig = Rig(database, clock, new_tenant(), new_tenant, EngineSettings(ttl=60.0, call_threads=4))
+    rig.open(rig.engine())
+    return rig
