@@ -1,0 +1,146 @@
+"""Who may see and do what? Decided here for every call, from what Confluence says about the caller now.
+
+Site scope, policies, hold and first run belong to Confluence administrators; a space's own screen belongs to the
+administrators of that space (PROTOCOLS 4). A space's administrator sees the executions of that space, and of anything
+else that runs only that it runs.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from sqlalchemy.orm import Session
+
+from addon.base import Caller, Database, Problem, Space
+from addon.confluence import READ_AGE, WRITE_AGE, Permissions
+from addon.engine import ACTIVE, JobExecution, NotFound, queries
+from addon.screens.lookups import Lookups
+
+EXECUTION_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """A caller with the scope he was let into: one space, or the whole site when `space` is None."""
+
+    caller: Caller
+    space: Space | None
+
+    def sight(self, row: JobExecution) -> Literal["full", "restricted", "none"]:
+        """Return how much of an execution this viewer sees by its id.
+
+        full: everything; restricted: that a site run goes on and how far it is; none: it does not exist for him.
+        """
+        if self.space is None or (row.scope == "space" and row.space_id == self.space.id):
+            return "full"
+        return "restricted" if row.scope == "site" and row.status in ACTIVE else "none"
+
+    def may_cancel(self, row: JobExecution) -> bool:
+        """Return whether this viewer is offered to cancel it: his scope's own, while it is running."""
+        return row.status == "running" and self.sight(row) == "full"
+
+
+class Access:
+    """Lets callers into a scope, or raises the Problem that says why not."""
+
+    def __init__(self, permissions: Permissions, lookups: Lookups, db: Database) -> None:
+        self._permissions = permissions
+        self._lookups = lookups
+        self._db = db
+
+    def site(self, caller: Caller, *, write: bool = False) -> Viewer:
+        """Let a Confluence administrator into the site scope. Raises Problem 403, or 503 when the site cannot say."""
+        self._permissions.require_site_admin(caller, max_age=_age(write))
+        return Viewer(caller, None)
+
+    def space(self, caller: Caller, key: str, *, write: bool = False) -> Viewer:
+        """Let an administrator of the space into its scope.
+
+        Raises Problem 403. A space that is archived, deleted or hidden from the app is 422 for Confluence
+        administrators, and 403 for everybody else: nobody learns here which spaces exist.
+        """
+        space = self._lookups.space(caller.tenant_id, key, _age(write))
+        if space is None:
+            try:
+                self.site(caller, write=write)
+            except Problem as problem:
+                if problem.status != 403:
+                    raise
+                raise Problem(403, "forbidden", _HIDDEN.format(key=key)) from problem
+            raise Problem(422, "space-not-visible", _INVISIBLE.format(key=key))
+        self._permissions.require_space_admin(caller, space, max_age=_age(write))
+        return Viewer(caller, space)
+
+    def scope(self, caller: Caller, space_key: str | None, *, write: bool = False) -> Viewer:
+        """Let the caller into the space's scope when a key is given, else into the site's."""
+        return self.site(caller, write=write) if space_key is None else self.space(caller, space_key, write=write)
+
+    def execution(self, caller: Caller, execution_id: str, space_key: str | None) -> tuple[Viewer, JobExecution]:
+        """Return the execution with the scope in which the caller may read it. Raises Problem 403 or 404."""
+        row = self._row(caller, execution_id)
+        viewer = self._scope_of(caller, row, space_key, write=False)
+        if viewer.sight(row) == "none":
+            raise unknown_execution()
+        return viewer, row
+
+    def cancel(self, caller: Caller, execution_id: str, space_key: str | None) -> Viewer:
+        """Return the scope in which the caller may cancel the execution.
+
+        A space's administrator cancels runs of that space; a run over all spaces needs a Confluence administrator.
+        Raises Problem 403 or 404.
+        """
+        row = self._row(caller, execution_id)
+        viewer = self._scope_of(caller, row, space_key, write=True)
+        sight = viewer.sight(row)
+        if sight == "none":
+            raise unknown_execution()
+        if sight == "restricted":
+            return self.site(caller, write=True)
+        return viewer
+
+    def _row(self, caller: Caller, execution_id: str) -> JobExecution:
+        if EXECUTION_ID.fullmatch(execution_id) is None:
+            raise unknown_execution()
+        with self._db.read(caller.tenant_id) as session:
+            return find(session, caller, execution_id)
+
+    def _scope_of(self, caller: Caller, row: JobExecution, space_key: str | None, *, write: bool) -> Viewer:
+        """Without a key the execution's own scope counts; a Confluence administrator may always be asked for."""
+        if space_key is not None or row.scope == "site" or row.space_key is None:
+            return self.scope(caller, space_key, write=write)
+        try:
+            return self.site(caller, write=write)
+        except Problem as problem:
+            if problem.status != 403:
+                raise
+        return self.space(caller, row.space_key, write=write)
+
+
+def find(session: Session, caller: Caller, execution_id: str) -> JobExecution:
+    """Return the caller's tenant's execution of this id. Raises Problem 404."""
+    try:
+        return queries.get(session, caller.tenant_id, execution_id)
+    except NotFound as error:
+        raise unknown_execution() from error
+
+
+def unknown_execution() -> Problem:
+    """Return the one answer for ids that do not exist, are another tenant's, or are none of the caller's business."""
+    return Problem(404, "unknown-execution", "There is no execution of this id here.")
+
+
+def _age(write: bool) -> timedelta:
+    return WRITE_AGE if write else READ_AGE
+
+
+_INVISIBLE = (
+    "Content Steward cannot see the space {key}: it is archived, was deleted, or the app has no access to it. "
+    "Restore the space or give the app access in the space's permissions."
+)
+_HIDDEN = (
+    "You are not an administrator of the space {key}, or Content Steward cannot see it. Ask an administrator of the "
+    "space, or a Confluence administrator."
+)

@@ -1,0 +1,179 @@
+"""What would a new installation do, and may it begin? The panel that an administrator confirms (PROTOCOLS 2)."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from datetime import timedelta
+
+from addon.base import Caller, FieldError, Problem, Space, TenantId
+from addon.confluence import SiteClient, SiteError, base, group_spaces
+from addon.confluence.queries import all_of, any_of, encoded_length, none_of
+from addon.engine import Refused, queries
+from addon.jobs.apply import apply_policies
+from addon.policies import Hold, PolicyDocument, Selector
+from addon.screens import schemas
+from addon.screens.access import Access
+from addon.screens.lookups import Lookups, Remembered
+from addon.screens.operations import operation
+from addon.screens.parts import Parts
+from addon.screens.present import Presenter
+
+log = logging.getLogger(__name__)
+
+MOST_GROUPS = 20
+"""Counting stops here: the panel is a glance, not a bulk read."""
+WRITES_A_MINUTE = 600
+POINTS_A_WRITE = 3
+"""Found in a listing, looked up, written."""
+REMEMBERED = timedelta(minutes=2)
+
+
+class FirstRunApi:
+    """The first run of a new installation, for Confluence administrators."""
+
+    def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
+        self._parts = parts
+        self._access = access
+        self._glances: Remembered[schemas.FirstRun] = Remembered(parts.clock, 200)
+
+    @operation("GET", "/first-run", answers={200: schemas.FirstRun}, problems=(401, 403, 503), name="get_first_run")
+    def get(self, caller: Caller) -> schemas.FirstRun:
+        """Return what the first run would find and cost: counts and spaces, read at a glance."""
+        self._access.site(caller)
+        pending, version, document = self._state(caller.tenant_id)
+        known = self._glances.get(caller.tenant_id, str(version), REMEMBERED)
+        glance = known[0] if known is not None else self._glance(caller.tenant_id, document)
+        self._glances.put(caller.tenant_id, str(version), glance)
+        return glance.model_copy(update={"pending": pending})
+
+    @operation(
+        "POST",
+        "/first-run",
+        body=schemas.ConfirmFirstRun,
+        answers={200: schemas.Confirmed},
+        problems=(400, 401, 403, 409, 413, 415, 422, 503),
+        name="confirm_first_run",
+    )
+    def confirm(self, caller: Caller, *, body: schemas.ConfirmFirstRun) -> schemas.Confirmed:
+        """Let a new installation begin over all spaces, or over the named ones while the others become excluded."""
+        self._access.site(caller, write=True)
+        spaces = [] if body.spaces == "all" else self._client(caller.tenant_id).spaces()
+        with self._parts.db.write(caller.tenant_id) as session:
+            lane = queries.lane(session, caller.tenant_id)
+            if lane is None or not lane.first_run:
+                raise Problem(409, "first-run-confirmed", "The first run was confirmed before.")
+            version, document = self._parts.policies.current(session, caller.tenant_id)
+            changes: dict[str, object] = {"schedules": document.schedules.model_copy(update={"hold": Hold()})}
+            if body.spaces != "all":
+                left_out = _left_out(document, spaces, body.spaces)
+                changes["excluded_spaces"] = (*document.excluded_spaces, *left_out)
+            checked = self._parts.policies.check(document.model_copy(update=changes))
+            version = self._parts.policies.put_checked(
+                session, caller.tenant_id, checked, if_match=version, by=caller.account_id
+            )
+            apply_policies(self._parts.engine, session, caller.tenant_id, checked.document, by=caller.account_id)
+            self._parts.engine.confirm_first_run(session, caller.tenant_id, caller.account_id)
+        return schemas.Confirmed(pending=False, policy_version=version)
+
+    def _state(self, tenant_id: TenantId) -> tuple[bool, int, PolicyDocument]:
+        with self._parts.db.read(tenant_id) as session:
+            lane = queries.lane(session, tenant_id)
+            version, document = self._parts.policies.current(session, tenant_id)
+        return lane is None or lane.first_run, version, document
+
+    def _client(self, tenant_id: TenantId) -> SiteClient:
+        return self._parts.confluence.client(tenant_id)
+
+    def _glance(self, tenant_id: TenantId, document: PolicyDocument) -> schemas.FirstRun:
+        client = self._client(tenant_id)
+        spaces = client.spaces()
+        reasons = {space.key: document.exclusion(space) for space in spaces}
+        included = [space for space in spaces if reasons[space.key] is None]
+        counts = _counts(client, document, included)
+        scheme = next(scheme for scheme in document.status_schemes if scheme.default)
+        writes = sum(counts[entry.status] or 0 for entry in scheme.entries[:-1])
+        groups = math.ceil(len(included) / 50)
+        points = len(spaces) + groups * 3 * len(scheme.entries) + writes * POINTS_A_WRITE
+        hours = points // self._parts.settings.quota_points
+        known = [count for count in counts.values() if count is not None]
+        return schemas.FirstRun(
+            pending=True,
+            counts=[
+                schemas.StatusCount(
+                    status=entry.status,
+                    name=status.name if (status := document.status(entry.status)) else entry.status,
+                    contents=counts[entry.status],
+                )
+                for entry in reversed(scheme.entries)
+            ],
+            contents=sum(known) if len(known) == len(counts) else None,
+            spaces=[
+                schemas.SpaceChoice(
+                    key=space.key, name=space.name, included=reasons[space.key] is None, reason=reasons[space.key]
+                )
+                for space in spaces
+            ],
+            spaces_included=len(included),
+            spaces_excluded=len(spaces) - len(included),
+            estimated_points=points,
+            estimated_minutes=hours * 60 + max(1, math.ceil(writes / WRITES_A_MINUTE)),
+            mail=self._no_mail(tenant_id),
+            archive=_no_archive(client),
+        )
+
+    def _no_mail(self, tenant_id: TenantId) -> str | None:
+        with self._parts.db.read(tenant_id) as session:
+            try:
+                self._parts.engine.jobs["send-notifications"].admit(session, tenant_id)
+            except Refused as error:
+                return error.reason
+        return None
+
+
+def _counts(client: SiteClient, document: PolicyDocument, spaces: Sequence[Space]) -> dict[str, int | None]:
+    """Return how many contents of `spaces` would have each status of the default scheme; None where unknown."""
+    scheme = next(scheme for scheme in document.status_schemes if scheme.default)
+    wanted: dict[str, str | None] = {}
+    earlier: list[str] = []
+    for entry in scheme.entries[:-1]:
+        held = any_of(entry.cql)
+        wanted[entry.status] = all_of(held, none_of(*earlier))
+        earlier.append(held)
+    longest = max((encoded_length(cql) for cql in wanted.values() if cql), default=0)
+    groups = list(group_spaces(spaces, longest))
+    unknown: dict[str, int | None] = {entry.status: None for entry in scheme.entries}
+    if len(groups) > MOST_GROUPS:
+        return unknown
+    try:
+        total = sum(client.count(base(group)) for group in groups)
+        counts = {status: sum(client.count(base(group, cql)) for group in groups) for status, cql in wanted.items()}
+    except SiteError as error:
+        log.info("the first run's counts are left out: %s", error)
+        return unknown
+    return {**counts, scheme.entries[-1].status: max(0, total - sum(counts.values()))}
+
+
+def _no_archive(client: SiteClient) -> str | None:
+    try:
+        edition = client.system_info().edition
+    except SiteError as error:
+        log.info("the site's edition is unknown: %s", error)
+        return "Confluence did not say which plan this site has: on the Free plan pages cannot be archived."
+    if edition == "free":
+        return "This site is on Confluence's Free plan, where pages cannot be archived: automations skip them."
+    return None
+
+
+def _left_out(document: PolicyDocument, spaces: Sequence[Space], chosen: Sequence[str]) -> list[Selector]:
+    """Return exclusions for every included space that was not chosen. Raises Problem 422 on a space not to be had."""
+    included = {space.key for space in spaces if document.exclusion(space) is None}
+    errors = [
+        FieldError(f"/spaces/{position}", f"The space {key} is excluded, archived or not visible to Content Steward.")
+        for position, key in enumerate(chosen)
+        if key not in included
+    ]
+    if errors:
+        raise Problem(422, "invalid", "Not every chosen space can be started with.", errors=errors)
+    return [Selector(key=key) for key in sorted(included - set(chosen))]

@@ -1,0 +1,136 @@
+"""Is this process up, is it ready for work, and what are its numbers?"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Blueprint, Response, jsonify, request
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from addon import schema
+from addon.base import Problem
+from addon.connect import rule
+from addon.connect.models import Tenant
+from addon.engine.models import ACTIVE, JobExecution, JobSchedule, RetryDue, Worker
+from addon.mail.models import OutboxMail
+from addon.screens.parts import Parts
+
+log = logging.getLogger(__name__)
+
+
+def blueprint(parts: Parts) -> Blueprint:
+    """Return the public routes /healthz, /readyz and (with a token configured) /metrics."""
+    routes = Blueprint("health", __name__)
+    registry = CollectorRegistry()
+    registry.register(Numbers(parts))
+
+    @routes.get("/healthz")
+    @rule("public")
+    def healthz() -> Response:
+        return jsonify({"status": "up"})
+
+    @routes.get("/readyz")
+    @rule("public")
+    def readyz() -> tuple[Response, int]:
+        checks = {"database": _database(parts)}
+        checks["schema"] = _schema(parts) if checks["database"] == "ok" else "unknown"
+        checks["scheduler"] = _scheduler(parts) if checks["schema"] == "ok" else "unknown"
+        ready = all(found == "ok" for found in checks.values())
+        return jsonify({"status": "ready" if ready else "not ready", "checks": checks}), 200 if ready else 503
+
+    @routes.get("/metrics")
+    @rule("public")
+    def metrics() -> Response:
+        token = parts.settings.metrics_token
+        if token is None:
+            raise Problem(404, "not-found", "Metrics are off: set STEWARD_METRICS_TOKEN to switch them on.")
+        given = request.headers.get("Authorization", "")
+        wanted = f"Bearer {token.get_secret_value()}"
+        if not hmac.compare_digest(given.encode(), wanted.encode()):
+            raise Problem(401, "unauthorized", "Metrics need the bearer token that is configured.")
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+    del healthz, readyz, metrics
+    return routes
+
+
+def _database(parts: Parts) -> str:
+    try:
+        with parts.db.read_all() as session:
+            session.execute(sa.select(sa.literal(1)))
+    except sa.exc.SQLAlchemyError as error:
+        log.warning("the database does not answer: %s", error)
+        return "no answer"
+    return "ok"
+
+
+def _schema(parts: Parts) -> str:
+    try:
+        schema.require_current(parts.db)
+    except schema.SchemaOutdated as error:
+        return str(error)
+    return "ok"
+
+
+def _scheduler(parts: Parts) -> str:
+    """A process that ticks beats its row of `worker`; on SQLite that is this one, otherwise any will do."""
+    with parts.db.read_all() as session:
+        last = session.scalar(sa.select(sa.func.max(Worker.heartbeat_at)))
+    if last is None:
+        return "no process runs schedules"
+    silent = (parts.clock.now() - last).total_seconds()
+    return "ok" if silent <= 2 * parts.settings.lease_seconds else f"no heartbeat for {silent:.0f} seconds"
+
+
+class Numbers(Collector):
+    """What /metrics shows, read from the database when it is asked."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the numbers of the whole installation, over all tenants."""
+        now = self._parts.clock.now()
+        with self._parts.db.read_all() as session:
+            executions = session.execute(
+                sa.select(JobExecution.job_type, JobExecution.status, sa.func.count()).group_by(
+                    JobExecution.job_type, JobExecution.status
+                )
+            ).all()
+            paused = sa.and_(JobExecution.status.in_(ACTIVE), JobExecution.not_before > now)
+            singles = {
+                "steward_tenants_installed": ("Sites with the add-on", _count(Tenant, Tenant.state == "installed")),
+                "steward_tenants_unreachable": ("Sites to install anew", _count(Tenant, Tenant.needs_reinstall)),
+                "steward_executions_paused": ("Executions that wait", _count(JobExecution, paused)),
+                "steward_retries_waiting": ("Retries that wait", _count(RetryDue)),
+                "steward_schedules_due": (
+                    "Slots that wait for a free lane",
+                    _count(JobSchedule, JobSchedule.enabled, JobSchedule.next_fire_at <= now),
+                ),
+            }
+            values = {name: (text, session.scalar(query) or 0) for name, (text, query) in singles.items()}
+            mails = session.execute(sa.select(OutboxMail.state, sa.func.count()).group_by(OutboxMail.state)).all()
+            beat = session.scalar(sa.select(sa.func.max(Worker.heartbeat_at)))
+        runs = GaugeMetricFamily("steward_executions", "Executions kept, by job and status", labels=["job", "status"])
+        for job, status, number in executions:
+            runs.add_metric([job, status], number)
+        yield runs
+        outbox = GaugeMetricFamily("steward_mails", "Mails in the outbox, by state", labels=["state"])
+        for state, number in mails:
+            outbox.add_metric([state], number)
+        yield outbox
+        for name, (text, value) in values.items():
+            yield GaugeMetricFamily(name, text, value=value)
+        if beat is not None:
+            age = (now - beat).total_seconds()
+            yield GaugeMetricFamily("steward_heartbeat_age_seconds", "Since a worker last beat", value=age)
+
+
+def _count(table: type, *conditions: sa.ColumnExpressionArgument[bool]) -> sa.Select[Any]:
+    return sa.select(sa.func.count()).select_from(table).where(*conditions)

@@ -1,0 +1,93 @@
+"""What is this space, and what is this person called? Asked of the site once and remembered for a while, in memory."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from addon.base import Clock, Space, TenantId
+from addon.confluence import Confluence, QuotaExhausted, SiteError
+
+V = TypeVar("V")
+
+log = logging.getLogger(__name__)
+
+NAMES_LAST = timedelta(hours=1)
+NAMES_RETRY = timedelta(minutes=2)
+
+
+class Remembered(Generic[V]):
+    """A bounded, thread-safe memory of answers with the time they were given."""
+
+    def __init__(self, clock: Clock, size: int = 5000) -> None:
+        self._clock = clock
+        self._size = size
+        self._lock = threading.Lock()
+        self._values: OrderedDict[tuple[str, str], tuple[datetime, V]] = OrderedDict()
+
+    def get(self, tenant_id: TenantId, key: str, max_age: timedelta) -> tuple[V] | None:
+        """Return the value in a tuple of one, or None when there is none young enough."""
+        with self._lock:
+            found = self._values.get((tenant_id, key))
+        if found is None or self._clock.now() - found[0] > max_age:
+            return None
+        return (found[1],)
+
+    def put(self, tenant_id: TenantId, key: str, value: V) -> None:
+        """Remember `value` as of now; the oldest answers are forgotten first."""
+        with self._lock:
+            self._values[tenant_id, key] = (self._clock.now(), value)
+            self._values.move_to_end((tenant_id, key))
+            while len(self._values) > self._size:
+                self._values.popitem(last=False)
+
+
+class Lookups:
+    """Spaces by key, and display names by account id."""
+
+    def __init__(self, confluence: Confluence, clock: Clock) -> None:
+        self._confluence = confluence
+        self._spaces: Remembered[Space] = Remembered(clock)
+        self._names: Remembered[str] = Remembered(clock)
+        self._unanswered: Remembered[bool] = Remembered(clock, 500)
+
+    def space(self, tenant_id: TenantId, key: str, max_age: timedelta) -> Space | None:
+        """Return the current space of this key as the app sees it, None when it is archived, hidden or unknown."""
+        known = self._spaces.get(tenant_id, key, max_age)
+        if known is not None:
+            return known[0]
+        for space in self._confluence.client(tenant_id).spaces(keys=[key]):
+            if space.key == key and space.status == "current":
+                self._spaces.put(tenant_id, key, space)
+                return space
+        return None
+
+    def names(self, tenant_id: TenantId, account_ids: Collection[str | None]) -> dict[str, str]:
+        """Return display names of those account ids that the site knows; best effort, never an error.
+
+        Names are personal data: they are kept in memory for an hour and never stored.
+        """
+        names: dict[str, str] = {}
+        missing: list[str] = []
+        for account_id in {each for each in account_ids if each}:
+            known = self._names.get(tenant_id, account_id, NAMES_LAST)
+            if known is None:
+                missing.append(account_id)
+            elif known[0]:
+                names[account_id] = known[0]
+        if not missing or self._unanswered.get(tenant_id, "", NAMES_RETRY):
+            return names
+        try:
+            users = self._confluence.client(tenant_id).users(missing[:250])
+        except (SiteError, QuotaExhausted) as error:
+            log.info("names of people are left out: %s", error)
+            self._unanswered.put(tenant_id, "", True)
+            return names
+        found = {user.account_id: user.display_name for user in users}
+        for account_id in missing[:250]:
+            self._names.put(tenant_id, account_id, found.get(account_id, ""))
+        return names | found

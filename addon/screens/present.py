@@ -1,0 +1,168 @@
+"""What does an execution look like from outside? Rows become answers, cut down to what the viewer may know."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import Clock, TenantId
+from addon.engine import ACTIVE, Engine, ExecutionItem, ExecutionSpace, JobExecution, RetryDue, live_progress, queries
+from addon.policies import PolicyDocument
+from addon.screens import schemas
+from addon.screens.access import Viewer
+
+NAMED_SPACES = 5
+NAMED_FAILURES = 3
+
+DESCRIPTIONS = {
+    "refresh-statuses": "Finds the pages and blog posts whose content status must change, and changes it.",
+    "send-notifications": "Mails people one digest of their contents that match the notification rules.",
+    "execute-automations": "Archives or deletes the contents that match the automations.",
+}
+PREVIEWABLE = frozenset({"execute-automations"})
+
+
+class Presenter:
+    """Turns rows into answers. Every method reads in the session it is given and calls no site."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    def title(self, job_type: str) -> str:
+        """Return a job type's name for people; the slug itself for one that this version does not know."""
+        job = self._engine.jobs.get(job_type)
+        return job.title if job is not None else job_type
+
+    def execution(self, session: Session, row: JobExecution, viewer: Viewer) -> schemas.Execution:
+        """Return `row` for a list or as the current one; another scope's run is shown as its progress only."""
+        full = viewer.sight(row) == "full"
+        active = row.status in ACTIVE
+        seen = self._base(row, viewer)
+        if active:
+            seen.paused = self._paused(row)
+        if not full:
+            return _restricted(seen)
+        if active:
+            running, _ = queries.spaces(session, row.id, limit=NAMED_SPACES, cursor=None, state="running")
+            seen.running_spaces = [space.space_key for space in running]
+        if row.spaces_failed:
+            failed, _ = queries.spaces(session, row.id, limit=NAMED_FAILURES, cursor=None, state="failed")
+            seen.failures = [_failure(space) for space in failed]
+        return seen
+
+    def detail(self, session: Session, row: JobExecution, viewer: Viewer) -> schemas.ExecutionDetail:
+        """Return `row` with its retry chain."""
+        seen = schemas.ExecutionDetail(
+            **self.execution(session, row, viewer).model_dump(), policy_version=row.policy_version
+        )
+        if seen.restricted or row.scope != "site":
+            return seen
+        seen.retried_by = session.scalar(sa.select(JobExecution.id).where(JobExecution.retry_of == row.id))
+        for retry in self.retries(session, row.tenant_id).values():
+            if retry.failed_execution_id == row.id:
+                seen.next_retry = retry
+        return seen
+
+    def _base(self, row: JobExecution, viewer: Viewer) -> schemas.Execution:
+        progress = live_progress(row, self._clock.now())
+        return schemas.Execution(
+            id=row.id,
+            job=row.job_type,
+            title=self.title(row.job_type),
+            scope=row.scope,
+            space_key=row.space_key,
+            trigger=row.trigger,
+            status=row.status,
+            dry_run=row.dry_run,
+            started_by=row.started_by,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            retry_of=row.retry_of,
+            attempt=row.attempt,
+            progress=schemas.Progress(
+                spaces_done=progress.spaces_done,
+                spaces_failed=progress.spaces_failed,
+                spaces_total=progress.spaces_total,
+                percent=progress.percent,
+                seconds_left=progress.seconds_left,
+            ),
+            paused=None,
+            stalled_since=progress.stalled_since,
+            metrics=row.metrics,
+            error=row.error,
+            points=row.points,
+            calls=row.calls,
+            cancel_requested_by=row.cancel_requested_by,
+            may_cancel=viewer.may_cancel(row),
+        )
+
+    def retry(self, due: RetryDue) -> schemas.Retry:
+        """Return a waiting retry: attempt n of m, and when."""
+        return schemas.Retry(
+            failed_execution_id=due.failed_execution_id,
+            job=due.job_type,
+            due_at=due.due_at,
+            attempt=due.attempt,
+            attempts=max(self._engine.settings.max_attempts, due.attempt),
+        )
+
+    def retries(self, session: Session, tenant_id: TenantId) -> dict[str, schemas.Retry]:
+        """Return the waiting retries by job type."""
+        return {due.job_type: self.retry(due) for due in queries.pending_retries(session, tenant_id)}
+
+    def _paused(self, row: JobExecution) -> schemas.Paused | None:
+        if row.not_before is None or row.not_before <= self._clock.now():
+            return None
+        return schemas.Paused(until=row.not_before, reason=row.pause_reason or "The run waits.")
+
+
+def _restricted(seen: schemas.Execution) -> schemas.Execution:
+    """Keep what anyone on the Jobs screen may know: that something runs, over what kind of scope, and how far."""
+    return seen.model_copy(
+        update={
+            "restricted": True,
+            "space_key": None,
+            "started_by": None,
+            "cancel_requested_by": None,
+            "metrics": None,
+            "error": None,
+            "points": 0,
+            "calls": 0,
+        }
+    )
+
+
+def _failure(space: ExecutionSpace) -> schemas.FailedSpace:
+    return schemas.FailedSpace(space_key=space.space_key, reason=space.reason or "No reason was recorded.")
+
+
+def space_result(row: ExecutionSpace) -> schemas.SpaceResult:
+    """Return one space of an execution."""
+    return schemas.SpaceResult(
+        space_key=row.space_key,
+        name=row.name,
+        status=row.state,
+        reason=row.reason,
+        metrics=row.metrics,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )
+
+
+def item_result(row: ExecutionItem) -> schemas.ItemResult:
+    """Return one entry of an execution's item log."""
+    return schemas.ItemResult(
+        content_id=row.content_id,
+        title=row.title,
+        space_key=row.space_key,
+        action=row.action,
+        outcome=row.outcome,
+        reason=row.reason,
+        at=row.at,
+    )
+
+
+def statuses(policies: PolicyDocument) -> list[schemas.StatusInfo]:
+    """Return the content statuses of the policies."""
+    return [schemas.StatusInfo(id=each.id, name=each.name, colour=each.colour) for each in policies.statuses]

@@ -1,0 +1,133 @@
+"""How does an error look from outside? A problem document for programs, a page for people in the frame."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import pydantic
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from addon.base import Clock, FieldError, Problem, TenantGone, Unreachable, new_id
+from addon.base.resources import render
+from addon.config import Settings
+from addon.confluence import QuotaExhausted, SiteError
+from addon.screens import assets
+
+log = logging.getLogger(__name__)
+
+KINDS = {
+    400: "bad-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    415: "unsupported-media-type",
+    429: "too-many-requests",
+}
+DETAILS = {
+    404: "There is nothing here under this address.",
+    405: "This address does not answer this method.",
+    413: "The request's body is larger than this address accepts.",
+    415: "The request's content type is not one this address reads.",
+}
+
+
+def pointer(location: tuple[int | str, ...]) -> str:
+    """Return a pydantic error location as a JSON pointer (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def field_errors(error: pydantic.ValidationError, *, prefix: str = "/") -> list[FieldError]:
+    """Return one FieldError per failed field; `prefix` "" names query parameters instead of pointing into a body."""
+    errors = []
+    for entry in error.errors(include_url=False, include_context=False, include_input=False):
+        where = pointer(entry["loc"]) if prefix == "/" else ".".join(str(part) for part in entry["loc"])
+        errors.append(FieldError(where, entry["msg"]))
+    return errors
+
+
+def _answer(problem: Problem, look: Mapping[str, str]) -> Response:
+    """Return the problem as an HTTP answer: HTML where a browser opened a page, else application/problem+json."""
+    body = problem.document()
+    if _wants_page():
+        html = render(
+            "screens/problem.html",
+            status=problem.status,
+            title=body["title"],
+            detail=problem.detail,
+            **look,
+        )
+        response = Response(html, problem.status, mimetype="text/html")
+    else:
+        response = Response(json.dumps(body), problem.status, mimetype="application/problem+json")
+    if problem.retry_after is not None:
+        response.headers["Retry-After"] = str(problem.retry_after)
+    return response
+
+
+def register(app: Flask, settings: Settings, clock: Clock) -> None:
+    """Let every error of `app` leave as a problem. An unexpected one is logged under an id that the answer names."""
+    look = {
+        "assets": f"{urlsplit(settings.base_url).path}/static/{assets.version()}",
+        "ap_script_url": settings.ap_script_url,
+    }
+
+    def answer(problem: Problem) -> Response:
+        return _answer(problem, look)
+
+    def known(error: Problem) -> Response:
+        return answer(error)
+
+    def http(error: HTTPException) -> Response:
+        status = error.code or 500
+        if status < 400:
+            return error.get_response()  # type: ignore[return-value]
+        phrase = HTTPStatus(status).phrase
+        kind = KINDS.get(status, phrase.lower().replace(" ", "-"))
+        return answer(Problem(status, kind, DETAILS.get(status, f"{phrase}.")))
+
+    def unexpected(error: Exception) -> Response:
+        reference = new_id()
+        log.exception("unexpected error %s at %s %s", reference, request.method, request.path)
+        detail = (
+            "Content Steward met an error it did not expect, and nothing was changed. Try again; if it stays, give "
+            f"your operator the reference {reference}."
+        )
+        return answer(Problem(500, "unexpected", detail, extra={"reference": reference}))
+
+    def site(error: Exception) -> Response:
+        log.warning("the site could not be asked at %s: %s", request.path, error)
+        return answer(_of_site(error, clock.now()))
+
+    for kind in (SiteError, QuotaExhausted, Unreachable, TenantGone):
+        app.register_error_handler(kind, site)
+    app.register_error_handler(Problem, known)
+    app.register_error_handler(HTTPException, http)
+    app.register_error_handler(Exception, unexpected)
+
+
+def _of_site(error: Exception, now: datetime) -> Problem:
+    """Return what a failed call to Confluence means for the person who waits."""
+    if isinstance(error, TenantGone):
+        return Problem(401, "tenant-unknown", "Content Steward is not installed on this site any more.")
+    if isinstance(error, Unreachable):
+        detail = "Confluence refuses Content Steward's signature. A Confluence administrator must install it again."
+        return Problem(503, "reinstall-needed", detail)
+    if isinstance(error, QuotaExhausted):
+        seconds = max(1, int((error.until - now).total_seconds()))
+        detail = f"Confluence's API quota is used up: {error.reason} Try again in {max(1, seconds // 60)} minutes."
+        return Problem(503, "quota", detail, retry_after=seconds)
+    detail = "Confluence did not answer Content Steward as expected. Try again in a minute."
+    return Problem(503, "site-unavailable", detail, retry_after=60)
+
+
+def _wants_page() -> bool:
+    if request.path.startswith(("/api/", "/connect/")):
+        return False
+    accepts = request.accept_mimetypes
+    return accepts.best_match(["application/json", "text/html"], "application/json") == "text/html"

@@ -1,0 +1,351 @@
+"""What goes in and out of the JSON API? The one source of validation, of serialisation and of the OpenAPI document."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+Item = TypeVar("Item")
+
+JobType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+SpaceKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9~_:.\-]{1,255}$")]
+Scope = Literal["site", "space"]
+Trigger = Literal["scheduled", "manual", "retry"]
+Status = Literal["running", "finalizing", "cancelling", "successful", "failed", "cancelled"]
+SpaceState = Literal["pending", "running", "done", "failed", "skipped", "cancelled"]
+Limit = Annotated[int, Field(ge=1, le=100)]
+Cursor = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class Model(BaseModel):
+    """An answer: camelCase outside, snake_case inside."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class Body(Model):
+    """A request body: nothing unknown, nothing coerced."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Query(Model):
+    """A request's query parameters: nothing unknown; text is read as what the field wants."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class InSpace(Query):
+    """The scope of a read: a space's own screen repeats its key with every call; without it the site is meant."""
+
+    space_key: SpaceKey | None = None
+
+
+class Page(InSpace):
+    """One page of a list."""
+
+    cursor: Cursor | None = None
+    limit: Limit = 25
+
+
+class HistoryQuery(Page):
+    """The filters of the audit log."""
+
+    job: JobType | None = None
+    status: Status | None = None
+    scope: Scope | None = None
+    trigger: Trigger | None = None
+
+
+class SpacesQuery(Page):
+    """The filter of an execution's spaces."""
+
+    status: SpaceState | None = None
+
+
+class ItemsQuery(Page):
+    """The filters of an execution's item log."""
+
+    outcome: Literal["done", "skipped", "failed", "planned"] | None = None
+
+
+class PoliciesQuery(Query):
+    """Which version of the policies; the current one without."""
+
+    version: Annotated[int, Field(ge=1)] | None = None
+
+
+class VersionsQuery(Query):
+    """One page of the policies' history."""
+
+    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")] | None = None
+    limit: Limit = 25
+
+
+class StartExecution(Body):
+    """Start a job. A space-scope start names its space; a site-scope start names none."""
+
+    job: JobType
+    scope: Scope
+    space_key: SpaceKey | None = None
+    dry_run: bool = False
+
+
+class ConfirmFirstRun(Body):
+    """Let a new installation begin: over all spaces, or over the named ones (the others become excluded)."""
+
+    spaces: Literal["all"] | Annotated[list[SpaceKey], Field(min_length=1, max_length=500)]
+
+
+class SetHold(Body):
+    """Hold all schedules, or release them. Manual starts work either way."""
+
+    on: bool
+    reason: (
+        Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")] | None
+    ) = None
+    until: AwareDatetime | None = None
+
+
+class List(Model, Generic[Item]):
+    """One page of a list; `nextCursor` leads to the next one and is null on the last."""
+
+    items: list[Item]
+    next_cursor: str | None = None
+
+
+class Progress(Model):
+    """How far an execution has come. The unit is the space; `secondsLeft` is null while nothing can be said."""
+
+    spaces_done: int
+    spaces_failed: int
+    spaces_total: int | None
+    percent: int
+    seconds_left: int | None
+
+
+class Paused(Model):
+    """Why an execution waits and when it goes on."""
+
+    until: datetime
+    reason: str
+
+
+class FailedSpace(Model):
+    """A space that failed, and why."""
+
+    space_key: str
+    reason: str
+
+
+class Mails(Model):
+    """The live counts of the mails of one execution, beside its frozen metrics."""
+
+    emails_sent: int
+    emails_failed: int
+    emails_suppressed: int
+    emails_pending: int
+
+
+class Execution(Model):
+    """One run of one job."""
+
+    id: str
+    job: str
+    title: str
+    scope: Scope
+    space_key: str | None
+    trigger: Trigger
+    status: Status
+    dry_run: bool
+    started_by: str | None = Field(description="Account id; null for the schedule")
+    started_by_name: str | None = Field(None, description="Display name where Confluence tells it")
+    started_at: datetime
+    ended_at: datetime | None
+    retry_of: str | None
+    attempt: int
+    progress: Progress
+    paused: Paused | None
+    metrics: dict[str, Any] | None = Field(description="The final sums; null while active")
+    error: str | None = None
+    points: int = 0
+    calls: int = 0
+    stalled_since: datetime | None = Field(None, description="Set when nothing moved for ten minutes")
+    cancel_requested_by: str | None = None
+    running_spaces: list[str] = Field(default_factory=list, description="Keys of some spaces in work")
+    failures: list[FailedSpace] = Field(default_factory=list, description="The first failed spaces")
+    may_cancel: bool = False
+    restricted: bool = Field(False, description="Only what the caller may know: it belongs to another scope")
+
+
+class Retry(Model):
+    """A waiting retry of a failed scheduled execution."""
+
+    failed_execution_id: str
+    job: str
+    due_at: datetime
+    attempt: int
+    attempts: int
+
+
+class StatusInfo(Model):
+    """A content status as the policies name and colour it."""
+
+    id: str
+    name: str
+    colour: str
+
+
+class ExecutionDetail(Execution):
+    """One execution with its retry chain and live mail counts."""
+
+    mails: Mails | None = None
+    retried_by: str | None = Field(None, description="The execution that retries this one")
+    next_retry: Retry | None = None
+    policy_version: int
+    statuses: list[StatusInfo] = Field(default_factory=list)
+
+
+class JobState(Model):
+    """One job type on the Jobs screen."""
+
+    job: str
+    title: str
+    description: str
+    next_at: datetime | None
+    startable: bool
+    reason: str | None = Field(description="Why it cannot be started now")
+    dry_run: bool = Field(description="Whether a preview without changes is offered")
+    retry: Retry | None = None
+
+
+class SpaceInfo(Model):
+    """The space a space screen is about."""
+
+    id: str
+    key: str
+    name: str
+    excluded: str | None = Field(description="The rule that excludes it")
+
+
+class Hold(Model):
+    """The hold on all schedules."""
+
+    on: bool
+    reason: str | None = None
+    by: str | None = None
+    by_name: str | None = None
+    until: datetime | None = None
+
+
+class Jobs(List[JobState]):
+    """Everything the Jobs screen shows of the present."""
+
+    scope: Scope
+    space: SpaceInfo | None
+    current: Execution | None
+    hold: Hold
+    first_run: bool = Field(description="No Confluence administrator has confirmed the first run yet")
+    retries: list[Retry]
+    time_zone: str
+    statuses: list[StatusInfo]
+
+
+class Current(Model):
+    """The execution that is active now, or null."""
+
+    execution: Execution | None
+
+
+class SpaceResult(Model):
+    """What became of one space in one execution."""
+
+    space_key: str
+    name: str
+    status: SpaceState
+    reason: str | None
+    metrics: dict[str, Any]
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class ItemResult(Model):
+    """What one execution did to one content."""
+
+    content_id: str
+    title: str | None
+    space_key: str
+    action: str
+    outcome: str
+    reason: str | None
+    at: datetime
+
+
+class PolicyVersionInfo(Model):
+    """One accepted policies document in the version history."""
+
+    version: int
+    by: str | None
+    by_name: str | None = None
+    at: datetime
+
+
+class StatusCount(Model):
+    """How many contents would have one status; null where the site could not say."""
+
+    status: str
+    name: str
+    contents: int | None
+
+
+class SpaceChoice(Model):
+    """A space in the first-run panel."""
+
+    key: str
+    name: str
+    included: bool
+    reason: str | None = None
+
+
+class FirstRun(Model):
+    """What a new installation would do, for the administrator who decides."""
+
+    pending: bool
+    counts: list[StatusCount]
+    contents: int | None
+    spaces: list[SpaceChoice]
+    spaces_included: int
+    spaces_excluded: int
+    estimated_points: int
+    estimated_minutes: int
+    mail: str | None = Field(description="Why mail cannot be sent; null when it can")
+    archive: str | None = Field(description="Why pages cannot be archived; null when they can")
+
+
+class Confirmed(Model):
+    """The first run is confirmed; this version of the policies holds."""
+
+    pending: bool
+    policy_version: int
+
+
+class FieldProblem(Model):
+    """What is wrong with one field: a JSON pointer into the body, or a parameter's name."""
+
+    pointer: str
+    detail: str
+    line: int | None = Field(None, description="Of a YAML body, from 1")
+
+
+class ProblemDocument(Model):
+    """Every error of the API (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] | None = None
+    execution: Execution | None = Field(None, description="409 only: the execution in the way")

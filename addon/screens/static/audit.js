@@ -1,0 +1,83 @@
+/* The job audit log: every execution, newest first, filtered. */
+
+import { h, morph } from "./dom.js";
+import { capital, duration, moment } from "./format.js";
+import { moreButton, pages } from "./lists.js";
+import { at, button, empty, lozenge, row, select, skeleton, table } from "./parts.js";
+import { JOBS, STATUS, TRIGGER, outcome, scopeOf, starter } from "./words.js";
+
+const FILTERS = ["job", "status", "scope", "trigger"];
+
+export function auditScreen(app, query) {
+  const inSpace = Boolean(app.spaceKey);
+  const filters = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) || ""]));
+  const list = pages("/executions", draw);
+
+  function choose(name, value) {
+    filters[name] = value;
+    const chosen = new URLSearchParams(Object.entries(filters).filter(([, each]) => each));
+    history.replaceState(null, "", `#/audit-log${chosen.size ? `?${chosen}` : ""}`);
+    list.load(filters);
+  }
+
+  const choices = (words, all) => [["", all], ...Object.entries(words)];
+  const filtered = () => FILTERS.some((name) => filters[name]);
+
+  function draw() {
+    morph(
+      app.main,
+      h("h1", {}, "Job audit log"),
+      h("p", { class: "subtle lead" }, inSpace ? "Executions that were started in this space, newest first." : "Every execution on this site, newest first."),
+      h(
+        "form",
+        { class: "filters", role: "search", "aria-label": "Filter the log", onsubmit: (event) => event.preventDefault() },
+        select("Job", "job", filters.job, choices(JOBS, "All jobs"), (value) => choose("job", value)),
+        select("Status", "status", filters.status, choices(pick(STATUS, ["successful", "failed", "cancelled", "running"]), "Any status"), (value) => choose("status", value)),
+        !inSpace && select("Scope", "scope", filters.scope, [["", "Any scope"], ["site", "All spaces"], ["space", "One space"]], (value) => choose("scope", value)),
+        select("Started by", "trigger", filters.trigger, choices(TRIGGER, "Anyone"), (value) => choose("trigger", value)),
+        button("Refresh", () => list.reload(), { kind: "subtle" }),
+      ),
+      !list.items && !list.trouble && skeleton(6),
+      list.items && (list.items.length ? log() : nothing()),
+      moreButton(list, "Older executions"),
+    );
+    app.main.toggleAttribute("aria-busy", list.loading);
+  }
+
+  const pick = (words, names) => Object.fromEntries(names.map((name) => [name, words[name]]));
+
+  function nothing() {
+    return filtered()
+      ? empty("No execution matches these filters", "Choose others to see more of the log.")
+      : empty("Nothing has run yet", "Every execution is listed here as soon as it starts.");
+  }
+
+  function log() {
+    const heads = ["Job", "Space", "Status", "Started by", "Started", "Duration", "Outcome", "Results"];
+    return table("Job audit log", heads, list.items.map(entry));
+  }
+
+  function entry(execution) {
+    return row(
+      [
+        [execution.title, execution.dryRun ? h("span", { class: "tag" }, "dry run") : null],
+        scopeOf(execution),
+        lozenge(execution.status),
+        starter(execution),
+        at(execution.startedAt, capital(moment(execution.startedAt))),
+        duration(execution) || "–",
+        outcome(execution) || "–",
+        h("a", { href: `#/executions/${execution.id}`, "aria-label": `Results of ${execution.title}, ${moment(execution.startedAt)}` }, "Results"),
+      ],
+      execution.id,
+    );
+  }
+
+  return {
+    title: "Job audit log",
+    show() {
+      list.load(filters);
+    },
+    hide() {},
+  };
+}

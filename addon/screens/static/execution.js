@@ -1,0 +1,182 @@
+/* One execution: what it was, what came of it, which spaces failed and why, what it did to which content. */
+
+import { get } from "./api.js";
+import { announce, h, morph } from "./dom.js";
+import { capital, duration, moment, number } from "./format.js";
+import { moreButton, pages } from "./lists.js";
+import { at, empty, lozenge, message, metricTiles, paragraph, problemMessage, row, select, skeleton, table } from "./parts.js";
+import { polling } from "./poll.js";
+import { runningPanel } from "./running.js";
+import { ACTIVE, STATUS, metricList, scopeOf, starter } from "./words.js";
+
+const ACTIONS = { archive: "Archive", delete: "Delete", stamp: "Status", notify: "Mail" };
+const OUTCOMES = ["done", "skipped", "failed", "planned"];
+
+export function executionScreen(app, id) {
+  const state = { execution: null, trouble: null, spaceStatus: "", itemOutcome: "" };
+  const spaces = pages(`/executions/${id}/spaces`, draw);
+  const items = pages(`/executions/${id}/items`, draw);
+  let poll = null;
+
+  async function look() {
+    try {
+      const before = state.execution;
+      state.execution = await get(`/executions/${id}`);
+      state.trouble = null;
+      const ended = !before || (active(before) && !active(state.execution));
+      if (ended && !state.execution.restricted) {
+        if (before) announce(`${state.execution.title}: ${STATUS[state.execution.status]}`);
+        await Promise.all([spaces.load({ status: state.spaceStatus }), items.load({ outcome: state.itemOutcome })]);
+      }
+    } catch (problem) {
+      state.trouble = problem;
+      draw();
+      if (problem.status !== 404 && problem.status !== 403) throw problem;
+      return false;
+    }
+    draw();
+    return active(state.execution);
+  }
+
+  const active = (execution) => ACTIVE.includes(execution.status);
+
+  function draw() {
+    const { execution, trouble } = state;
+    morph(
+      app.main,
+      h("p", { class: "crumbs" }, h("a", { href: "#/audit-log" }, "Job audit log")),
+      h("h1", {}, execution ? [execution.title, execution.dryRun ? " (dry run) " : " ", lozenge(execution.status)] : "Execution"),
+      trouble && problemMessage(trouble, () => poll.now()),
+      !execution && !trouble && skeleton(6),
+      execution && body(execution),
+    );
+    app.main.removeAttribute("aria-busy");
+  }
+
+  function body(execution) {
+    return [
+      active(execution) && h("section", { class: "panel panel-running", "aria-labelledby": "current-title", "data-key": "run" }, runningPanel(execution, () => poll.now())),
+      execution.error && message("error", "Why it ended", paragraph(execution.error)),
+      execution.nextRetry && message("info", "It will be retried", paragraph(`Attempt ${execution.nextRetry.attempt} of ${execution.nextRetry.attempts} starts `, at(execution.nextRetry.dueAt), " with the spaces that were not done.")),
+      facts(execution),
+      results(execution),
+      !execution.restricted && [spaceSection(execution), itemSection(execution)],
+    ];
+  }
+
+  function facts(execution) {
+    const fact = (name, ...value) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
+    const link = (other, text) => h("a", { href: `#/executions/${other}` }, text);
+    return h(
+      "section",
+      { class: "facts", "aria-label": "Details", "data-key": "facts" },
+      h(
+        "dl",
+        {},
+        fact("Space", scopeOf(execution)),
+        fact("Executed by", starter(execution)),
+        fact("Started", at(execution.startedAt, capital(moment(execution.startedAt)))),
+        execution.endedAt && fact("Ended", at(execution.endedAt, capital(moment(execution.endedAt)))),
+        execution.endedAt && fact("Duration", duration(execution)),
+        fact("Policies", `version ${execution.policyVersion}`),
+        execution.retryOf && fact("Retry of", link(execution.retryOf, `attempt ${execution.attempt - 1}`)),
+        execution.retriedBy && fact("Retried by", link(execution.retriedBy, `attempt ${execution.attempt + 1}`)),
+        fact("Job execution ID", h("code", {}, execution.id)),
+      ),
+    );
+  }
+
+  function results(execution) {
+    if (!execution.metrics) return null;
+    return h(
+      "section",
+      { "aria-labelledby": "metrics-title", "data-key": "metrics" },
+      h("h2", { id: "metrics-title" }, "Results"),
+      metricTiles(execution.metrics, execution.statuses),
+      execution.mails && liveMails(execution),
+    );
+  }
+
+  function liveMails(execution) {
+    const { mails, metrics } = execution;
+    if (Object.keys(mails).every((name) => mails[name] === metrics[name])) return null;
+    return h("p", { class: "subtle" }, `Mails as of now: ${number(mails.emailsSent)} sent, ${number(mails.emailsPending)} waiting, ${number(mails.emailsFailed)} failed, ${number(mails.emailsSuppressed)} suppressed.`);
+  }
+
+  function spaceSection(execution) {
+    const choices = [["", "All spaces"], ...["done", "failed", "skipped", "cancelled", "pending", "running"].map((name) => [name, STATUS[name]])];
+    const choose = (value) => {
+      state.spaceStatus = value;
+      spaces.load({ status: value });
+    };
+    return h(
+      "section",
+      { "aria-labelledby": "spaces-title", "data-key": "spaces" },
+      h("div", { class: "section-head" }, h("h2", { id: "spaces-title" }, "Spaces"), select("Show", "spaceStatus", state.spaceStatus, choices, choose)),
+      spaces.items && (spaces.items.length ? spaceTable() : empty(execution.progress.spacesTotal === 0 ? "There was no space to process" : "No space to show")),
+      moreButton(spaces, "More spaces"),
+    );
+  }
+
+  function spaceTable() {
+    return table(
+      "Spaces of this execution",
+      ["Space", "Status", "Reason", "Results"],
+      spaces.items.map((space) =>
+        row([[h("strong", {}, space.spaceKey), " ", h("span", { class: "subtle" }, space.name)], lozenge(space.status), space.reason || "–", brief(space.metrics)], space.spaceKey),
+      ),
+    );
+  }
+
+  function brief(metrics) {
+    const parts = metricList(metrics)
+      .filter((each) => each.value > 0)
+      .map((each) => `${each.label.toLowerCase()}: ${number(each.value)}`);
+    const counts = Object.entries(metrics.statusCounts || {}).filter(([, value]) => value > 0);
+    return [...parts, ...counts.map(([slug, value]) => `${name(slug)}: ${number(value)}`)].join(" · ") || "–";
+  }
+
+  const name = (slug) => ((state.execution.statuses || []).find((status) => status.id === slug) || { name: slug }).name.toLowerCase();
+
+  function itemSection(execution) {
+    const none = items.items && !items.items.length && !state.itemOutcome;
+    if (none && execution.job !== "execute-automations") return null;
+    const choices = [["", "Every outcome"], ...OUTCOMES.map((each) => [each, STATUS[each]])];
+    const choose = (value) => {
+      state.itemOutcome = value;
+      items.load({ outcome: value });
+    };
+    return h(
+      "section",
+      { "aria-labelledby": "items-title", "data-key": "items" },
+      h("div", { class: "section-head" }, h("h2", { id: "items-title" }, "Item log"), select("Show", "itemOutcome", state.itemOutcome, choices, choose)),
+      items.items && (items.items.length ? itemTable() : empty(state.itemOutcome ? "Nothing with this outcome" : "Nothing was done to any content")),
+      moreButton(items, "More items"),
+    );
+  }
+
+  function itemTable() {
+    return table(
+      "What was done to which content",
+      ["Content", "Space", "Action", "Outcome", "Reason", "When"],
+      items.items.map((item, index) =>
+        row(
+          [item.title || `Content ${item.contentId}`, item.spaceKey, ACTIONS[item.action] || capital(item.action), lozenge(item.outcome), item.reason || "–", at(item.at, capital(moment(item.at)))],
+          `${item.contentId}-${index}`,
+        ),
+      ),
+    );
+  }
+
+  return {
+    title: "Execution",
+    show() {
+      draw();
+      poll = polling(look);
+      poll.now();
+    },
+    hide() {
+      poll.stop();
+    },
+  };
+}

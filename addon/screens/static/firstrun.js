@@ -1,0 +1,113 @@
+/* The first run: what a new installation would do, shown before anything happens, and decided by an administrator. */
+
+import { get, post } from "./api.js";
+import { ask } from "./dialogs.js";
+import { h } from "./dom.js";
+import { count, number } from "./format.js";
+import { button, message, paragraph, problemMessage, skeleton } from "./parts.js";
+
+/* `state.firstRun` keeps {data, trouble, chosen, open} across polls. */
+export function firstRunPanel(state, jobs, draw, refresh) {
+  if (jobs.scope === "space") {
+    return message(
+      "info",
+      "Waiting for a Confluence administrator",
+      paragraph("Content Steward was installed but has not begun: a Confluence administrator confirms the first run under Confluence settings, Content Steward, Jobs."),
+    );
+  }
+  if (!state.firstRun) {
+    state.firstRun = { data: null, trouble: null, chosen: new Set(), open: false };
+    load(state, draw);
+  }
+  const { data, trouble } = state.firstRun;
+  return h(
+    "section",
+    { class: "panel panel-first", "aria-labelledby": "first-title", "data-key": "first" },
+    h("h2", { id: "first-title" }, "Before the first run"),
+    paragraph("Nothing has been read in bulk, written or sent yet. This is what Content Steward found at a glance; it begins when you say so."),
+    trouble && problemMessage(trouble, () => load(state, draw)),
+    !data && !trouble && skeleton(3),
+    data && found(state, draw, refresh),
+  );
+}
+
+async function load(state, draw) {
+  state.firstRun.trouble = null;
+  try {
+    state.firstRun.data = await get("/first-run");
+  } catch (problem) {
+    state.firstRun.trouble = problem;
+  }
+  draw();
+}
+
+function found(state, draw, refresh) {
+  const { data, chosen } = state.firstRun;
+  const tile = (label, value) => h("div", { class: "tile" }, h("dt", {}, label), h("dd", {}, value));
+  const chosenOnes = state.firstRun.open && chosen.size > 0;
+  return [
+    h(
+      "dl",
+      { class: "tiles" },
+      tile("Spaces included", number(data.spacesIncluded)),
+      tile("Excluded by rule", number(data.spacesExcluded)),
+      data.counts.map((each) => tile(each.name, each.contents === null ? "?" : number(each.contents))),
+      tile("API points, about", number(data.estimatedPoints)),
+      tile("Minutes, about", number(data.estimatedMinutes)),
+    ),
+    h(
+      "ul",
+      { class: "checks" },
+      check(data.mail, "Mail can be sent. Every notification rule is off until you switch it on."),
+      check(data.archive, "Pages can be archived. Every automation is off until you switch it on."),
+    ),
+    h(
+      "details",
+      { open: state.firstRun.open, ontoggle: (event) => toggled(state, event, draw) },
+      h("summary", {}, "Start with some spaces only"),
+      h("p", { class: "subtle" }, "The other spaces become excluded in the policies; take them out of the list there when you are ready."),
+      h("ul", { class: "choices" }, data.spaces.filter((space) => space.included).map((space) => choice(space, chosen, draw))),
+    ),
+    h(
+      "div",
+      { class: "card-buttons" },
+      chosenOnes
+        ? button(`Start with ${count(chosen.size, "space")}`, () => confirm(state, [...chosen], refresh), { kind: "primary" })
+        : button("Start with all spaces", () => confirm(state, "all", refresh), { kind: "primary" }),
+    ),
+  ];
+}
+
+function toggled(state, event, draw) {
+  if (state.firstRun.open === event.target.open) return;
+  state.firstRun.open = event.target.open;
+  draw();
+}
+
+function choice(space, chosen, draw) {
+  const change = (event) => {
+    if (event.target.checked) chosen.add(space.key);
+    else chosen.delete(space.key);
+    draw();
+  };
+  return h(
+    "li",
+    { "data-key": space.key },
+    h("label", {}, h("input", { type: "checkbox", value: space.key, checked: chosen.has(space.key), onchange: change }), ` ${space.name} `, h("span", { class: "subtle" }, space.key)),
+  );
+}
+
+function check(trouble, fine) {
+  return h("li", { class: trouble ? "check check-bad" : "check" }, h("span", { class: "check-mark", "aria-hidden": "true" }), trouble || fine);
+}
+
+async function confirm(state, spaces, refresh) {
+  const some = spaces === "all" ? "all included spaces" : count(spaces.length, "space");
+  await ask({
+    title: `Let Content Steward begin with ${some}?`,
+    content: paragraph("From now on the statuses are refreshed by schedule, every six hours. You can start the first refresh right after this, cancel it, or hold all schedules at any time."),
+    label: "Begin",
+    act: () => post("/first-run", { spaces }),
+  });
+  await refresh();
+}

@@ -1,0 +1,102 @@
+/* What happens when the frame opens? The theme, the time zone, and then the view that the address asks for. One shell
+ * serves every page; the views are told apart by the part of the address after # (docs/adr/0004). */
+
+import { auditScreen } from "./audit.js";
+import { focusOn, h, morph } from "./dom.js";
+import { executionScreen } from "./execution.js";
+import { setTimeZone } from "./format.js";
+import { jobsScreen } from "./jobs.js";
+import { message, paragraph } from "./parts.js";
+import { policiesScreen } from "./policies.js";
+
+const root = document.documentElement;
+const { view, spaceKey } = document.body.dataset;
+const app = { main: document.getElementById("main"), spaceKey: spaceKey || null, ownTimeZone: false };
+let screen = null;
+
+function within(milliseconds, promise) {
+  return Promise.race([promise, new Promise((resolve) => setTimeout(resolve, milliseconds))]);
+}
+
+/* Hidden until the colours are known, so that nobody in the dark sees a white flash; never for long. */
+async function theme() {
+  try {
+    if (window.AP && window.AP.theming) await within(600, window.AP.theming.initializeTheming());
+  } catch (error) {
+    console.warn("the theme could not be set:", error.message);
+  }
+  root.classList.remove("is-waiting");
+}
+
+async function ownTimeZone() {
+  if (!window.AP.user || !window.AP.user.getTimeZone) return;
+  const zone = await within(1500, new Promise((resolve) => window.AP.user.getTimeZone(resolve)));
+  if (!zone) return;
+  setTimeZone(zone);
+  app.ownTimeZone = true;
+}
+
+function route() {
+  const [path, query = ""] = (location.hash.startsWith("#/") ? location.hash.slice(1) : view).split("?");
+  const execution = path.match(/^\/executions\/([^/]+)$/);
+  if (execution) return executionScreen(app, execution[1]);
+  if (path === "/audit-log") return auditScreen(app, new URLSearchParams(query));
+  if (path === "/policies" && !app.spaceKey) return policiesScreen(app);
+  return jobsScreen(app);
+}
+
+function mark(path) {
+  const section = path.startsWith("/executions") ? "/audit-log" : path;
+  for (const link of document.querySelectorAll(".nav a")) {
+    if (link.getAttribute("href") === `#${section}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+function open(event) {
+  if (location.hash && !location.hash.startsWith("#/")) return;
+  if (event && screen && screen.unsaved && screen.unsaved() && !window.confirm("Leave without saving the policies?")) {
+    history.replaceState(null, "", "#/policies");
+    return;
+  }
+  if (screen) screen.hide();
+  screen = route();
+  mark((location.hash.slice(1) || view).split("?")[0]);
+  document.title = `${screen.title} · Content Steward`;
+  morph(app.main);
+  app.main.setAttribute("aria-busy", "true");
+  screen.show();
+  window.scrollTo(0, 0);
+  if (event) focusOn(app.main);
+}
+
+function outside() {
+  document.querySelector(".nav").remove();
+  morph(
+    app.main,
+    h("h1", {}, "Content Steward"),
+    message(
+      "info",
+      "Open this page inside Confluence",
+      paragraph("Content Steward's screens work only in the frame that Confluence opens for them. Go to Confluence settings, Apps, Content Steward, or to a space's settings, Integrations, Content Steward."),
+    ),
+  );
+  app.main.removeAttribute("aria-busy");
+}
+
+async function begin() {
+  if (!window.AP || !window.AP.context) {
+    root.classList.remove("is-waiting");
+    outside();
+    return;
+  }
+  await Promise.all([theme(), ownTimeZone()]);
+  window.addEventListener("hashchange", open);
+  open();
+}
+
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  focusOn(app.main);
+});
+begin();

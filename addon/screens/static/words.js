@@ -1,0 +1,95 @@
+/* Which words does a person read for the names that programs use? */
+
+import { capital, number } from "./format.js";
+
+export const STATUS = {
+  running: "Running",
+  finalizing: "Finalizing",
+  cancelling: "Cancelling",
+  successful: "Successful",
+  failed: "Failed",
+  cancelled: "Cancelled",
+  pending: "Pending",
+  done: "Done",
+  skipped: "Skipped",
+  planned: "Planned",
+};
+export const ACTIVE = ["running", "finalizing", "cancelling"];
+export const JOBS = {
+  "refresh-statuses": "Refresh content statuses",
+  "send-notifications": "Send notifications",
+  "execute-automations": "Execute automations",
+};
+export const TRIGGER = { scheduled: "Schedule", manual: "Person", retry: "Retry" };
+
+const METRICS = {
+  contentsChecked: "Contents checked",
+  statusesChanged: "Statuses changed",
+  contentsReadOnly: "Read-only contents",
+  contentsMatched: "Contents matched",
+  emailsSent: "E-mails sent",
+  emailsFailed: "E-mails failed",
+  emailsSuppressed: "E-mails suppressed",
+  emailsPending: "E-mails pending",
+  contentsArchived: "Contents archived",
+  contentsDeleted: "Contents deleted",
+  contentsSkipped: "Contents skipped",
+  contentsFailed: "Contents failed",
+  spacesProcessed: "Spaces processed",
+  spacesFailed: "Spaces failed",
+  spacesSkipped: "Spaces skipped",
+  spacesTotal: "Spaces total",
+  points: "API points",
+  calls: "API calls",
+};
+const TROUBLE = new Set(["spacesFailed", "contentsFailed", "emailsFailed"]);
+
+/* [{name, label, value, bad}] in the order in which they matter; statusCounts is left to its own bar. */
+export function metricList(metrics) {
+  const known = Object.keys(METRICS).filter((name) => name in metrics);
+  const other = Object.keys(metrics).filter((name) => !(name in METRICS) && typeof metrics[name] === "number");
+  return [...known, ...other].map((name) => ({
+    name,
+    label: METRICS[name] || capital(name.replace(/([A-Z])/g, " $1").toLowerCase()),
+    value: metrics[name],
+    bad: TROUBLE.has(name) && metrics[name] > 0,
+  }));
+}
+
+/* One short phrase for a list: what came of it. */
+export function outcome(execution) {
+  const metrics = execution.metrics;
+  if (!metrics) return "";
+  const parts = [];
+  const say = (name, words) => metrics[name] > 0 && parts.push(`${number(metrics[name])} ${words}`);
+  if ("statusesChanged" in metrics) parts.push(`${number(metrics.statusesChanged)} changed`);
+  if ("emailsSent" in metrics) parts.push(`${number(metrics.emailsSent)} mailed`);
+  if ("contentsArchived" in metrics && !execution.dryRun) {
+    say("contentsArchived", "archived");
+    say("contentsDeleted", "deleted");
+  }
+  if (execution.dryRun && "contentsMatched" in metrics) parts.push(`${number(metrics.contentsMatched)} matched`);
+  say("spacesFailed", metrics.spacesFailed === 1 ? "space failed" : "spaces failed");
+  if (!parts.length && "contentsMatched" in metrics) parts.push("nothing to do");
+  return parts.join(" · ");
+}
+
+export const scopeOf = (execution) =>
+  execution.scope === "site" ? "All spaces" : execution.spaceKey || "Another space";
+
+export function starter(execution) {
+  if (execution.trigger === "retry") return `Retry, attempt ${execution.attempt}`;
+  if (execution.trigger === "scheduled") return "Schedule";
+  return execution.startedByName || (execution.restricted ? "A person" : execution.startedBy || "A person");
+}
+
+/* What the confirmation says before a job starts. */
+export function beforeStart(job, dryRun) {
+  const one = "Only one execution runs at a time: until this one ends nobody can start another, and schedules wait. You can cancel it while it runs.";
+  if (dryRun) return ["A dry run finds what the automations would archive or delete, and lists it. Nothing is changed.", one];
+  if (job === "send-notifications")
+    return ["Every enabled notification rule is evaluated now, whatever its schedule, and its digests are mailed. People may get mail they do not expect; the next scheduled run happens all the same.", one];
+  if (job === "execute-automations")
+    return ["Every enabled automation runs now, whatever its schedule. Contents that match are archived or moved to the trash; bringing many of them back is tedious. A dry run shows first what would happen.", one];
+  return ["Contents whose status must change get their new status. Nothing else about them changes.", one];
+}
