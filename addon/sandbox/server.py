@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from flask import Flask, Response, abort
+from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import create_server
 from waitress.task import WSGITask
@@ -79,12 +80,14 @@ class SandboxServer:
 
     def __init__(self, site: Site, *, host: str = "127.0.0.1", port: int = 0, threads: int = THREADS) -> None:
         self.site = site
+        self._sockets: dict[int, Any] = {}
         self._server = create_server(
-            create_sandbox(site), host=host, port=port, threads=threads, channel_timeout=600, backlog=256,
-            clear_untrusted_proxy_headers=True,
+            create_sandbox(site), map=self._sockets, host=host, port=port, threads=threads, backlog=256,
+            channel_timeout=600, clear_untrusted_proxy_headers=True,
         )  # fmt: skip
         self._server.channel_class = _Channel
-        self._thread = threading.Thread(target=self._server.run, name="sandbox", daemon=True)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="sandbox", daemon=True)
         self.url = f"http://{host}:{self._server.effective_port}"
         site.base_url = self.url
 
@@ -96,10 +99,16 @@ class SandboxServer:
     def stop(self) -> None:
         """Release what hangs, stop answering and wait for the threads."""
         self.site.faults.clear()
-        self._server.close()
+        self._stopping.set()
+        self._server.pull_trigger()
+        self._thread.join(10)
+
+    def _serve(self) -> None:
+        while not self._stopping.is_set():
+            wasyncore.loop(timeout=1, use_poll=True, map=self._sockets, count=1)
+        # Only the thread that polls may close: a socket closed under it is a bad file descriptor.
         self._server.task_dispatcher.shutdown()
-        if self._thread.is_alive():
-            self._thread.join(10)
+        wasyncore.close_all(self._sockets)
 
     def __enter__(self) -> SandboxServer:
         return self.start()
