@@ -23,7 +23,7 @@ class Sender:
     def __init__(self, mail_from: str) -> None:
         """Take a From header such as `Content Steward <steward@example.com>`. Raises ValueError on any other."""
         name, address = parseaddr(mail_from)
-        if not ADDRESS.fullmatch(address):
+        if not ADDRESS.fullmatch(address) or not mail_from.isprintable():
             raise ValueError(
                 f"the sender is an address such as Content Steward <steward@example.com>, not {mail_from!r}"
             )

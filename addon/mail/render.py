@@ -43,7 +43,7 @@ WORDS: Mapping[type[nodes.Node], str] = {
     nodes.Import: "other templates cannot be imported",
     nodes.FromImport: "other templates cannot be imported",
     nodes.Extends: "other templates cannot be extended",
-    nodes.ScopedEvalContextModifier: "escaping cannot be switched off",
+    nodes.Scope: "escaping cannot be switched off",
 }
 PASSES = "passes left"
 RENDERING_ERRORS = (

@@ -7,6 +7,7 @@ import email
 import email.policy
 import socket
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -73,10 +74,19 @@ class MailServer:
 
     def _protocol(self) -> SMTP:
         self.connections += 1
-        options: dict[str, Any] = {}
-        if self.login is not None:
-            options = {"authenticator": self._authenticate, "auth_required": True, "auth_require_tls": False}
-        return SMTP(_Hooks(self), hostname="mail.test", loop=self._loop, **options)
+        if self.login is None:
+            return SMTP(_Hooks(self), hostname="mail.test", loop=self._loop)
+        with warnings.catch_warnings():
+            # aiosmtpd warns of a login without TLS, which is what a loopback server has.
+            warnings.simplefilter("ignore", UserWarning)
+            return SMTP(
+                _Hooks(self),
+                hostname="mail.test",
+                loop=self._loop,
+                authenticator=self._authenticate,
+                auth_required=True,
+                auth_require_tls=False,
+            )
 
     def _authenticate(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
         right = isinstance(data, LoginPassword) and self.login is not None
