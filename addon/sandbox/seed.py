@@ -26,6 +26,8 @@ EXPIRES_AFTER = timedelta(days=732)
 """Content without an update for this long is certainly past the shipped "Expired" limit of 24 months."""
 LONG_EXPIRED = timedelta(days=945)
 """Content this old has been expired for more than the six months that the shipped automation waits."""
+LEFT_AGO = timedelta(days=500)
+"""When the people who left the company did so."""
 AGE_BANDS = ((50, 5, 355), (20, 370, 715), (15, 735, 940), (15, 950, 1440))
 """(weight, from, to) in days since the last update; the bands keep clear of the shipped limits of 12 and 24 months."""
 YEAR = re.compile(r"\b(20\d\d)\b")
@@ -151,8 +153,8 @@ class _Company:
 
     def _add_page(self, entry: dict[str, Any], title: str, parent: str | None, *, old: bool = False) -> Content:
         history = self._history(entry, title)
-        if old or title in entry.get("locked", ()):
-            days = 1000 + self.chance.randrange(300) if old else 500
+        days = self._forced_age(entry, title, parent, old=old)
+        if days is not None:
             history["updated_at"] = self.now - timedelta(days=days)
             history["created_at"] = history["updated_at"] - timedelta(days=60)
         page = self.site.add_page(entry["key"], title, parent=parent, **history)
@@ -160,9 +162,19 @@ class _Company:
             self.site.restrict(page.id, users=[entry["lead"]], groups=[ADMINISTRATORS], operation="update")
         return page
 
+    def _forced_age(self, entry: dict[str, Any], title: str, parent: str | None, *, old: bool) -> int | None:
+        """Return the days since the last update of pages that the demo tells something with, else None."""
+        if old:
+            return 1000 + self.chance.randrange(300)
+        if title in entry.get("locked", ()):
+            return LEFT_AGO.days
+        return self.chance.randrange(5, 200) if parent is None else None
+
     def _history(self, entry: dict[str, Any], title: str) -> dict[str, Any]:
         updated = self._updated(title)
         people = [entry["lead"], *entry["people"]]
+        if updated > self.now - LEFT_AGO:
+            people = [account_id for account_id in people if self.site.people[account_id].active]
         labels = self.chance.sample(
             [*entry["labels"], *self.company["labels"]["general"]], self.chance.choice((0, 1, 1, 2))
         )

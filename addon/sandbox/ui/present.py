@@ -66,7 +66,7 @@ def person(site: Site, account_id: str) -> dict[str, Any]:
 def role(site: Site, user: User) -> str:
     """Return what to call a person in the switcher: administrator of the site, of spaces, or nothing."""
     if site.people.is_admin(user.account_id):
-        return "Confluence admin"
+        return "site admin"
     keys = [space.key for space in site.spaces() if administers(site, user.account_id, space)]
     return f"admin of {', '.join(keys)}" if keys else ("" if user.active else "deactivated")
 

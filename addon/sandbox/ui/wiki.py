@@ -187,12 +187,14 @@ class Wiki:
     def _examples(self) -> list[str]:
         examples = ['type = blogpost AND lastmodified < now("-24M")', 'space = ENG AND label = "runbook"']
         aliases = [field.alias for field in extractions.declared(self.site.addons.values()).values() if field.alias]
-        for alias in dict.fromkeys(aliases):
-            if alias.endswith("ChangedOn"):
-                examples.insert(0, f'{alias} < now("-6M")')
-            elif alias.endswith("Status") and "Previous" not in alias:
-                examples.insert(0, f'{alias} = "not-updated"')
-                examples.insert(0, f'{alias} = "expired"')
+        status = next((alias for alias in aliases if alias.endswith("Status") and "Previous" not in alias), None)
+        if status:
+            examples = [
+                f'{status} = "expired"',
+                f'{status} = "not-updated"',
+                f'{status}ChangedOn < now("-6M")',
+                *examples,
+            ]
         return examples
 
     def settings(self) -> Response:
