@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from datetime import timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from typing import Any
 
 import pytest
@@ -13,13 +16,43 @@ import descriptor
 from addon.base import Database, TenantId
 from addon.config import Settings
 from addon.engine.job import Job
+from addon.jobs.notifications.job import SendNotifications
 from addon.jobs.parts import JobParts, JobSettings
 from addon.jobs.statuses.job import RefreshStatuses
+from addon.mail import Mailer
 from addon.policies import Policies, PolicyDocument
 from addon.sandbox.site import Site
 from tests.jobs.direct import DirectClient, DirectConfluence
 from tests.support.clock import VirtualClock
 from tests.support.fakerun import FakeRun
+
+
+@dataclass
+class Post:
+    """A mail server that keeps what it accepts; `refuse` may raise for a recipient."""
+
+    mails: list[tuple[str, EmailMessage]] = field(default_factory=list)
+    refuse: Callable[[str], None] = lambda recipient: None
+
+    def session(self) -> AbstractContextManager[Post]:
+        return nullcontext(self)
+
+    def deliver(self, sender: str, recipient: str, content: bytes, handing_over: Callable[[], None]) -> None:
+        self.refuse(recipient)
+        handing_over()
+        message = message_from_bytes(content, policy=policy.default)
+        assert isinstance(message, EmailMessage)
+        self.mails.append((recipient, message))
+
+    @property
+    def recipients(self) -> list[str]:
+        return sorted(recipient for recipient, _ in self.mails)
+
+    def text(self, recipient: str) -> str:
+        [message] = [message for to, message in self.mails if to == recipient]
+        body = message.get_body(("plain",))
+        assert body is not None
+        return str(body.get_content())
 
 
 @dataclass
@@ -33,6 +66,7 @@ class Bench:
     clock: VirtualClock
     tenant_id: TenantId
     parts: JobParts
+    post: Post
 
     @property
     def client(self) -> DirectClient:
@@ -51,6 +85,10 @@ class Bench:
     @property
     def refresh_job(self) -> Job:
         return RefreshStatuses(self.parts)
+
+    def notify(self, **options: Any) -> tuple[FakeRun, dict[str, Any]]:
+        run = self.run("send-notifications", **options)
+        return run, run.go(SendNotifications(self.parts))
 
     def put(self, change: Callable[[dict[str, Any]], None]) -> PolicyDocument:
         """Store the next version of the policies, changed by `change`."""
@@ -81,9 +119,10 @@ def bench(database: Database, clock: VirtualClock, new_tenant: Callable[..., Ten
     with database.write(tenant_id) as session:
         policies.seed(session, tenant_id, hold=False)
     confluence = DirectConfluence(site)
-    settings = JobSettings(mail_configured=True, archive_poll_seconds=0.01)
-    parts = JobParts(confluence, policies, None, database, clock, settings)  # type: ignore[arg-type]
-    return Bench(site, confluence, policies, database, clock, tenant_id, parts)
+    post = Post()
+    mailer = Mailer(database, clock, post, "Steward <steward@example.com>")
+    parts = JobParts(confluence, policies, mailer, database, clock, JobSettings())  # type: ignore[arg-type]
+    return Bench(site, confluence, policies, database, clock, tenant_id, parts, post)
 
 
 def built_descriptor() -> dict[str, Any]:

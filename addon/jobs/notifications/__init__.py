@@ -1,0 +1,5 @@
+"""Send notifications: who should look at which contents, told in one mail per person and execution."""
+
+from addon.jobs.notifications.job import SendNotifications
+
+__all__ = ["SendNotifications"]

@@ -1,0 +1,153 @@
+"""What is there to report in each space? Running a notification job collects; nothing is sent before finalizing.
+
+A space's matches are stored with its end: a space that failed leaves none behind, so that its retry reports each
+content once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import Space
+from addon.base.database import insert
+from addon.confluence import SiteClient
+from addon.confluence.content import Content
+from addon.confluence.cql import quote
+from addon.engine.job import Run, RunSpace
+from addon.jobs import scope
+from addon.jobs.faults import SITE_FAULTS, Reason, reason_of
+from addon.jobs.models import NotificationMatch
+from addon.jobs.notifications.recipients import Recipients
+from addon.jobs.parts import JobParts
+from addon.jobs.statuses.ledger import slugs_of
+from addon.policies import PolicyDocument, Rule
+
+_CHUNK = 500
+_EXPAND = ("space", "history", "history.lastUpdated")
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A rule that takes part in the run, under the id its schedule has: `<scheme>/<rule>`."""
+
+    id: str
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One content that one rule reports to some people."""
+
+    due: Due
+    content: Content
+    accounts: frozenset[str]
+
+
+def due_rules(run: Run, policy: PolicyDocument, space: Space) -> list[Due]:
+    """Return the rules of the space's scheme that take part: enabled, and due if the run was scheduled."""
+    scheme = policy.notification_scheme(space)
+    wanted = run.params.get("rules")
+    rules = [Due(f"{scheme.id}/{rule.id}", rule) for rule in scheme.rules if rule.enabled]
+    return [due for due in rules if wanted is None or due.id in wanted]
+
+
+class Collecting:
+    """One call of the job's `work`."""
+
+    def __init__(self, parts: JobParts, run: Run) -> None:
+        self._parts = parts
+        self._run = run
+        self._client: SiteClient = parts.client(run)
+        self._policy = parts.policy(run)
+        self._recipients = Recipients(self._client)
+
+    def work(self, spaces: Sequence[RunSpace]) -> None:
+        """Bring the spaces to done, failed or skipped."""
+        live = self._parts.live_policy(self._run)
+        taking_part = scope.skip(self._run, scope.members(self._client, live, spaces))
+        for member, found in self._run.map(self._matches, taking_part):
+            if isinstance(found, Exception):
+                found = reason_of(found)
+            if isinstance(found, Reason):
+                self._not_read(member.run_space, found)
+            else:
+                self._store(member.run_space, found)
+            self._run.safe_point()
+
+    def _matches(self, member: scope.Member) -> list[Match] | Reason:
+        """Ask for what every due rule matches in one space (on a call thread)."""
+        found: list[Match] = []
+        try:
+            for due in due_rules(self._run, self._policy, member.space):
+                cql = f"type in (page, blogpost) and space in ({quote(member.space.key)}) and ({due.rule.cql})"
+                for content in self._client.search(cql, expand=_EXPAND, statuses=due.rule.content_states):
+                    accounts = self._recipients.of(content, member.run_space.id, due.rule.recipients)
+                    found.append(Match(due, content, frozenset(accounts)))
+        except SITE_FAULTS as error:
+            return reason_of(error)
+        return found
+
+    def _not_read(self, space: RunSpace, reason: Reason) -> None:
+        gone = not reason.transient and scope.vanished(self._client, space)
+        with self._run.write() as session:
+            self._forget(session, space)
+            if gone:
+                self._run.skipped(session, space, scope.GONE)
+            else:
+                self._run.failed(session, space, reason.text, transient=reason.transient)
+
+    def _store(self, space: RunSpace, matches: Sequence[Match]) -> None:
+        """Store a space's matches, 500 a transaction; what an earlier owner of the run stored is replaced."""
+        with self._run.read() as session:
+            slugs = slugs_of(session, {match.content.id for match in matches})
+        rows = [row for match in matches for row in self._rows(space, match, slugs)]
+        with self._run.write() as session:
+            self._run.begin(session, [space])
+            self._forget(session, space)
+        last = max(0, len(rows) - 1) // _CHUNK * _CHUNK
+        for start in range(0, last, _CHUNK):
+            with self._run.write() as session:
+                self._insert(session, rows[start : start + _CHUNK])
+        with self._run.write() as session:
+            self._insert(session, rows[last:])
+            self._run.done(session, space, {"contentsMatched": len({match.content.id for match in matches})})
+
+    def _rows(self, space: RunSpace, match: Match, slugs: Mapping[str, str]) -> list[dict[str, object]]:
+        content = match.content
+        return [
+            {
+                "tenant_id": self._run.tenant_id,
+                "execution_id": self._run.execution_id,
+                "rule_id": match.due.id,
+                "content_id": content.id,
+                "account_id": account,
+                "space_id": space.id,
+                "space_key": space.key,
+                "kind": content.kind,
+                "title": content.title,
+                "path": content.path,
+                "updated_at": _updated(content, self._run.clock.now()),
+                "slug": slugs.get(content.id),
+            }
+            for account in sorted(match.accounts)
+        ]
+
+    def _forget(self, session: Session, space: RunSpace) -> None:
+        session.execute(
+            sa.delete(NotificationMatch).where(
+                NotificationMatch.execution_id == self._run.execution_id, NotificationMatch.space_id == space.id
+            )
+        )
+
+    def _insert(self, session: Session, rows: Sequence[dict[str, object]]) -> None:
+        if rows:
+            session.execute(insert(session, NotificationMatch).on_conflict_do_nothing(), list(rows))
+
+
+def _updated(content: Content, now: datetime) -> datetime:
+    return content.updated_at or content.created_at or now
