@@ -7,6 +7,7 @@ Spaces are ruled by permission rows, by roles, or by both while a site moves fro
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from addon.confluence import answers, calls, errors
@@ -32,6 +33,26 @@ def of_space(site: Channel, account_id: str, space_id: str) -> bool:
     if role_mode(site) == "ROLES":
         return _by_roles(site, account_id, space_id, groups)
     return _by_rows(site, account_id, space_id, groups)
+
+
+def people_of_space(site: Channel, space_id: str, members: Callable[[str], Iterable[str]]) -> set[str]:
+    """Return the account ids of everybody who administers a space; `members` lists the people of a group."""
+    people, groups, roles = set[str](), set[str](), set[str]()
+    if role_mode(site) == "ROLES":
+        listed = site.listing(calls.ROLES, params=[("space-id", space_id)], read=_role, limit=_PAGE)
+        roles = {role for role, administers in listed if administers}
+    if not roles:
+        held = {"user": people, "group": groups, "role": roles}
+        for kind, principal, administers in site.listing(
+            calls.SPACE_PERMISSIONS, [space_id], read=_permission, limit=_PAGE
+        ):
+            if administers and kind in held:
+                held[kind].add(principal)
+    if roles:
+        for kind, principal, role in site.listing(calls.ROLE_ASSIGNMENTS, [space_id], read=_assignment, limit=_PAGE):
+            if role in roles and kind in ("USER", "GROUP"):
+                (people if kind == "USER" else groups).add(principal)
+    return people.union(*map(members, sorted(groups)))
 
 
 def role_mode(site: Channel) -> str:

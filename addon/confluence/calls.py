@@ -60,6 +60,7 @@ LONG_TASK = Endpoint("GET", "/wiki/rest/api/longtask/{id}")
 USERS_BULK = Endpoint("POST", "/wiki/api/v2/users-bulk")
 USER = Endpoint("GET", "/wiki/rest/api/user")
 MEMBER_OF = Endpoint("GET", "/wiki/rest/api/user/memberof")
+GROUP_MEMBERS = Endpoint("GET", "/wiki/rest/api/group/{groupId}/membersByGroupId")
 SYSTEM_INFO = Endpoint("GET", "/wiki/rest/api/settings/systemInfo")
 EMAILS = Endpoint("GET", "/wiki/rest/api/user/email/bulk")
 
@@ -85,6 +86,7 @@ CALLS: tuple[Endpoint, ...] = (
     USERS_BULK,
     USER,
     MEMBER_OF,
+    GROUP_MEMBERS,
     SYSTEM_INFO,
 )
 """Every call the add-on makes by default."""

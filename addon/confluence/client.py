@@ -54,7 +54,8 @@ class SiteClient(Channel):
         narrowing = [("status", "current"), *calls.numbered("labels", labels or ())]
         for selection in _chunks("keys", keys) if keys is not None else _chunks("ids", ids):
             params = [*selection, *narrowing]
-            for space in self.listing(calls.SPACES, params=params, read=answers.space, limit=V2_PAGE):
+            most = len(selection) or None
+            for space in self.listing(calls.SPACES, params=params, read=answers.space, limit=V2_PAGE, most=most):
                 if space.status == "current" and (types is None or space.type in types):
                     found.setdefault(space.id, space)
         return list(found.values())
@@ -108,7 +109,8 @@ class SiteClient(Channel):
                 continue
             params = [*selection, ("status", "current")]
             read = answers.content(kind)
-            for content in self.listing(calls.CONTENTS[kind], params=params, read=read, limit=V2_PAGE):
+            listed = self.listing(calls.CONTENTS[kind], params=params, read=read, limit=V2_PAGE, most=len(selection))
+            for content in listed:
                 if content.status == "current":
                     found.setdefault(content.id, content)
         return list(found.values())
@@ -202,6 +204,20 @@ class SiteClient(Channel):
         """Return the ids of the groups a person belongs to."""
         params = [("accountId", account_id)]
         return set(self.listing(calls.MEMBER_OF, params=params, read=lambda row: str(row["id"]), limit=GROUPS_PAGE))
+
+    def group_members(self, group_id: str) -> set[str]:
+        """Return the account ids of a group's members; nobody for a group that is unknown or hidden."""
+        try:
+            rows = self.listing(
+                calls.GROUP_MEMBERS, [group_id], read=lambda row: str(row["accountId"]), limit=GROUPS_PAGE
+            )
+            return set(rows)
+        except errors.NotFound:
+            return set()
+
+    def space_admins(self, space_id: str) -> set[str]:
+        """Return the account ids of the people who administer a space, directly, by a group or by a role."""
+        return administrators.people_of_space(self, space_id, self.group_members)
 
     def system_info(self) -> SystemInfo:
         """Return the site's cloud id, edition, title and time zone."""

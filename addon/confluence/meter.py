@@ -15,6 +15,7 @@ _IDENTITY = frozenset(
     {
         calls.USER,
         calls.MEMBER_OF,
+        calls.GROUP_MEMBERS,
         calls.USERS_BULK,
         calls.EMAILS,
         calls.SPACE_PERMISSIONS,

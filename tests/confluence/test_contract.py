@@ -105,6 +105,11 @@ ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("GET", "/wiki/rest/api/user/email/bulk"): (200, [{"accountId": "u-1", "email": "u@x.test"}]),
     ("GET", "/wiki/rest/api/settings/systemInfo"): (200, {"cloudId": "c", "commitHash": "h"}),
 }
+for group_id in ("g-1", "g-2", "g-9"):
+    ANSWERS["GET", f"/wiki/rest/api/group/{group_id}/membersByGroupId"] = (
+        200,
+        {"results": [{"type": "known", "accountId": "u-1"}], "start": 0, "limit": 200, "size": 1},
+    )
 for plural in ("pages", "blogposts"):
     base = f"/wiki/api/v2/{plural}"
     ANSWERS |= {
@@ -176,6 +181,7 @@ def every_call(client: SiteClient) -> None:
     client.system_info()
     client.is_site_admin("u-1")
     client.is_space_admin("u-2", "9")
+    client.space_admins("9")
 
 
 def version_of(request: requests.PreparedRequest) -> str:
