@@ -29,6 +29,9 @@ INTERACTIVE_SECONDS = 15.0
 """Total limit of a call that no run stands behind: somebody waits at a screen."""
 RETRY_WAITS = (0.25, 1.0)
 """Seconds before the quick second and third attempt of a repeatable call."""
+BURST_REPEATS = 2
+JOB_PATIENCE, INTERACTIVE_PATIENCE = 30.0, 2.0
+"""Seconds that a run, and a person, wait for an endpoint that answered 429 for a burst."""
 MOST_PAGES = 10_000
 """Pages of one listing, against one that never ends."""
 
@@ -67,6 +70,7 @@ class Channel:
         self._share: Share = share
         self._site = parts.sites.get(tenant_id)
         self._renewing = threading.Lock()
+        self._slow_until: dict[Endpoint, float] = {}
 
     @property
     def site_url(self) -> str:
@@ -89,20 +93,22 @@ class Channel:
         """Make one call and return its decoded JSON, None for an empty answer.
 
         `most` is the number of objects it may return. Transient failures of repeatable calls are tried twice more,
-        each signed anew. Raises SiteError and its kinds, Unreachable, TenantGone, and what the guard raises.
+        each signed anew; a call turned away for a burst (429) did nothing, so any may be.
+        Raises SiteError and its kinds, Unreachable, TenantGone, and what the guard raises.
         """
         waits = self._parts.retry_waits if calls.repeatable(endpoint) else ()
         for attempt in count():
+            self._pause(self._slow_until.get(endpoint, 0.0) - self._parts.clock.monotonic())
             try:
                 return self._attempt(endpoint, ids, params, body, most)
             except errors.QuotaExhausted:
                 raise
+            except errors.RateLimited as error:
+                self._slow_down(endpoint, error, attempt)
             except errors.SiteError as error:
                 if not error.transient or attempt >= len(waits) or (error.retry_after or 0) > max(waits):
                     raise
-                pause = max(waits[attempt] * random.uniform(0.7, 1.3), error.retry_after or 0)  # noqa: S311
-            if pause:
-                self._parts.clock.wait(threading.Event(), pause)
+                self._pause(max(waits[attempt] * _jitter(), error.retry_after or 0))
         raise AssertionError("unreachable: the loop returns or raises")
 
     def listing(
@@ -113,15 +119,17 @@ class Channel:
         *,
         read: Callable[[answers.Json], T],
         limit: int,
+        most: int | None = None,
     ) -> Iterator[T]:
         """Yield a listing's rows over all its pages of `limit`, following `_links.next` on our own path only.
 
+        `most` is the most rows that can come, where that is known to be less than a page.
         Raises Malformed on a page without results and on a listing that does not end; otherwise as `call`.
         """
         current: Params = [*params, ("limit", str(limit))]
         seen: set[tuple[tuple[str, str], ...]] = set()
         for _page in range(MOST_PAGES):
-            answer = self.call(endpoint, ids, current, most=limit)
+            answer = self.call(endpoint, ids, current, most=min(limit, most or limit))
             yield from answers.rows(answer, read)
             following = self._next(endpoint, answer)
             if following is None:
@@ -131,6 +139,25 @@ class Channel:
             seen.add(tuple(following))
             current = following
         raise errors.Malformed(f"a listing of more than {MOST_PAGES} pages")
+
+    def _slow_down(self, endpoint: Endpoint, error: errors.RateLimited, attempt: int) -> None:
+        """Let this endpoint rest for all threads of this client, or raise `error` when that takes too long."""
+        rest = error.retry_after or 0.0
+        if attempt >= BURST_REPEATS or rest > self._patience():
+            raise error
+        self._slow_until[endpoint] = self._parts.clock.monotonic() + rest * random.uniform(1.0, 1.3)  # noqa: S311
+
+    def _patience(self) -> float:
+        if not any(self._parts.retry_waits):
+            return 0.0
+        return JOB_PATIENCE if self._guard else INTERACTIVE_PATIENCE
+
+    def _pause(self, seconds: float) -> None:
+        until = self._parts.clock.monotonic() + seconds
+        while (left := until - self._parts.clock.monotonic()) > 0:
+            if self._guard:
+                self._guard.call_seconds(write=False)
+            self._parts.clock.wait(threading.Event(), min(left, 1.0))
 
     def _next(self, endpoint: Endpoint, answer: Any) -> list[tuple[str, str]] | None:
         links = answer.get("_links") if isinstance(answer, dict) else None
@@ -213,6 +240,10 @@ class Channel:
         if status == 400 and endpoint in (calls.CONTENT_SEARCH, calls.SEARCH):
             return errors.CqlRejected(said, status=status)
         return kinds.get(status, errors.BadRequest)(said, status=status)
+
+
+def _jitter() -> float:
+    return random.uniform(0.7, 1.3)  # noqa: S311
 
 
 def _decoded(answer: requests.Response) -> Any:

@@ -160,13 +160,15 @@ class Quota:
             pot.hour, pot.left = hour, 0
 
     def _draw(self, pot: _Pot, hour: datetime, need: int) -> None:
-        try:
-            pot.left += self._reserve_block(pot, hour, max(BLOCK, need))
-        except _Full:
+        scope = POOL
+        for size in dict.fromkeys((max(BLOCK, need), max(BLOCK // 8, need), need)):
             try:
-                pot.left += self._reserve_block(pot, hour, need)
+                pot.left += self._reserve_block(pot, hour, size)
             except _Full as full:
-                raise self._used_up(pot, hour, full.scope) from None
+                scope = full.scope
+            else:
+                return
+        raise self._used_up(pot, hour, scope)
 
     def _reserve_block(self, pot: _Pot, hour: datetime, points: int) -> int:
         with self._db.write_all() as session:

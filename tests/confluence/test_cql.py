@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from addon.confluence.cql import (
@@ -21,6 +21,9 @@ from addon.confluence.cql import (
     quote,
     to_cql,
 )
+
+# Speed is not what these tests are about, and machines are busy.
+relaxed = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 A, B, C = (Clause(name, "=", (Literal("1", quoted=False),)) for name in "abc")
 
@@ -45,6 +48,7 @@ expressions: st.SearchStrategy[Expression] = st.recursive(
 )
 
 
+@relaxed
 @given(expressions, st.lists(st.tuples(names, st.booleans()), max_size=2).map(tuple))
 def test_what_is_written_reads_back_the_same(where: Expression, order: tuple[tuple[str, bool], ...]) -> None:
     query = Query(where, order)
@@ -59,12 +63,14 @@ def refusal(text: str) -> CqlSyntaxError | None:
     return None
 
 
+@relaxed
 @given(st.text(max_size=60))
 def test_any_text_is_a_query_or_a_syntax_error_with_a_position_inside_it(text: str) -> None:
     error = refusal(text)
     assert error is None or (0 <= error.position <= len(text) and error.message)
 
 
+@relaxed
 @given(st.text(alphabet="ab=\"'() \\andorti[],.~<!", max_size=40))
 def test_near_misses_never_end_in_anything_but_a_syntax_error(text: str) -> None:
     try:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +20,24 @@ V1, V2 = f"{BASE}/rest/api", f"{BASE}/api/v2"
 TENANT = TenantId("0192f000-0000-7000-8000-000000000001")
 PROPERTY = Property("5", "k", None, 2)
 STORED = {"id": "5", "key": "k", "value": 1, "version": {"number": 3}}
+
+
+@contextmanager
+def running_clock(clock: VirtualClock) -> Iterator[None]:
+    """Turn the clock a second at a time as long as somebody may be waiting on it."""
+    done = threading.Event()
+
+    def turn() -> None:
+        while not done.wait(0.001):
+            clock.advance(1)
+
+    thread = threading.Thread(target=turn)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 @pytest.mark.parametrize(
@@ -197,6 +218,19 @@ def test_a_burst_is_waited_out_when_short_and_reported_when_long(
     assert caught.value.retry_after == 30
     web.replace("GET", url, json={"cloudId": "c"})
     assert client.system_info().cloud_id == "c"
+
+
+def test_a_run_lets_an_endpoint_rest_for_a_burst_even_before_a_post(
+    make_confluence: Any, web: responses.RequestsMock, guard: Any, clock: VirtualClock
+) -> None:
+    client = make_confluence(retry_waits=(0.01,)).client(TENANT, run=guard, share="job")
+    url = f"{V2}/pages/1/properties"
+    web.post(url, status=429, headers={"Retry-After": "20"})
+    web.post(url, json=STORED)
+    with running_clock(clock):
+        assert client.create_property("page", "1", "k", 1).version == 3
+    assert len(web.calls) == 2
+    assert clock.monotonic() >= 1020
 
 
 def test_a_used_up_quota_closes_the_hour_for_everybody_until_it_turns(

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from addon.base import Caller, Problem, Space, TenantGone, TenantId, Unreachable
+from addon.confluence import READ_AGE, WRITE_AGE, Permissions, errors
+from tests.support.clock import VirtualClock
+
+ONE, TWO = TenantId("one"), TenantId("two")
+DOCS, HR = Space("1", "DOCS", "Documents", "global"), Space("2", "HR", "People", "global")
+
+
+class Site:
+    """Stands for the gateway and its clients: who administers what, and how often that was asked."""
+
+    def __init__(self) -> None:
+        self.site_admins = {(ONE, "ada")}
+        self.space_admins = {(ONE, "sam", "1")}
+        self.asked: Counter[str] = Counter()
+        self.failure: Exception | None = None
+
+    def client(self, tenant_id: TenantId) -> Any:
+        return Client(self, tenant_id)
+
+
+class Client:
+    def __init__(self, site: Site, tenant_id: TenantId) -> None:
+        self._site = site
+        self._tenant_id = tenant_id
+
+    def is_site_admin(self, account_id: str) -> bool:
+        self._ask("site")
+        return (self._tenant_id, account_id) in self._site.site_admins
+
+    def is_space_admin(self, account_id: str, space_id: str) -> bool:
+        self._ask("space")
+        return (self._tenant_id, account_id, space_id) in self._site.space_admins
+
+    def _ask(self, what: str) -> None:
+        self._site.asked[what] += 1
+        if self._site.failure:
+            raise self._site.failure
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+@pytest.fixture
+def permissions(site: Any, clock: VirtualClock) -> Permissions:
+    return Permissions(site, clock)
+
+
+def refused(call: Any, *args: Any, **options: Any) -> Problem:
+    with pytest.raises(Problem) as caught:
+        call(*args, **options)
+    return caught.value
+
+
+def test_only_confluence_administrators_pass_site_checks(permissions: Permissions) -> None:
+    permissions.require_site_admin(Caller(ONE, "ada"))
+    problem = refused(permissions.require_site_admin, Caller(ONE, "sam"))
+    assert problem.status == 403
+    assert "Confluence administrators" in problem.detail
+
+
+def test_space_administrators_pass_in_their_space_only_and_site_administrators_everywhere(
+    permissions: Permissions,
+) -> None:
+    permissions.require_space_admin(Caller(ONE, "sam"), DOCS)
+    permissions.require_space_admin(Caller(ONE, "ada"), HR)
+    problem = refused(permissions.require_space_admin, Caller(ONE, "sam"), HR)
+    assert problem.status == 403
+    assert "HR" in problem.detail
+
+
+def test_the_same_person_on_another_site_is_somebody_else(permissions: Permissions) -> None:
+    permissions.require_site_admin(Caller(ONE, "ada"))
+    assert refused(permissions.require_site_admin, Caller(TWO, "ada")).status == 403
+
+
+def test_reads_trust_a_decision_for_a_quarter_of_an_hour_and_writes_for_a_minute(
+    permissions: Permissions, site: Site, clock: VirtualClock
+) -> None:
+    ada = Caller(ONE, "ada")
+    permissions.require_site_admin(ada, max_age=READ_AGE)
+    clock.advance(timedelta(seconds=59))
+    permissions.require_site_admin(ada, max_age=WRITE_AGE)
+    assert site.asked["site"] == 1
+    site.site_admins.clear()
+    clock.advance(timedelta(seconds=2))
+    permissions.require_site_admin(ada, max_age=READ_AGE)
+    assert refused(permissions.require_site_admin, ada, max_age=WRITE_AGE).status == 403
+    assert refused(permissions.require_site_admin, ada, max_age=READ_AGE).status == 403
+    assert site.asked["site"] == 2
+
+
+def test_a_right_just_granted_works_within_a_minute(permissions: Permissions, site: Site, clock: VirtualClock) -> None:
+    sam = Caller(ONE, "sam")
+    refused(permissions.require_site_admin, sam, max_age=READ_AGE)
+    site.site_admins.add((ONE, "sam"))
+    refused(permissions.require_site_admin, sam, max_age=READ_AGE)
+    clock.advance(timedelta(seconds=61))
+    permissions.require_site_admin(sam, max_age=READ_AGE)
+
+
+def test_a_webhook_about_permissions_makes_the_next_question_real(permissions: Permissions, site: Site) -> None:
+    ada, sam = Caller(ONE, "ada"), Caller(ONE, "sam")
+    permissions.require_site_admin(ada)
+    permissions.require_space_admin(sam, DOCS)
+    site.site_admins.clear()
+    permissions.forget(ONE, "sam")
+    permissions.require_site_admin(ada)
+    permissions.forget(ONE)
+    assert refused(permissions.require_site_admin, ada).status == 403
+
+
+def test_memory_is_bounded(site: Any, clock: VirtualClock) -> None:
+    permissions = Permissions(site, clock, remembered=2)
+    for account in ("ada", "b", "c"):
+        permissions.is_site_admin(Caller(ONE, account))
+    permissions.is_site_admin(Caller(ONE, "c"))
+    assert site.asked["site"] == 3
+    permissions.is_site_admin(Caller(ONE, "ada"))
+    assert site.asked["site"] == 4
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "kind"),
+    [
+        (errors.ServerError("down", status=503, retry_after=7), 503, "site-unavailable"),
+        (errors.Timeout("slow"), 503, "site-unavailable"),
+        (errors.Malformed("odd"), 503, "site-unavailable"),
+        (errors.Forbidden("no", status=403), 503, "site-unavailable"),
+        (Unreachable("signature"), 503, "needs-installation"),
+        (TenantGone("left"), 403, "not-installed"),
+    ],
+)
+def test_when_the_site_cannot_be_asked_nobody_passes(
+    permissions: Permissions, site: Site, failure: Exception, status: int, kind: str
+) -> None:
+    site.failure = failure
+    problem = refused(permissions.require_site_admin, Caller(ONE, "ada"))
+    assert (problem.status, problem.kind) == (status, kind)
+    assert refused(permissions.require_space_admin, Caller(ONE, "ada"), DOCS).status == status
+    site.failure = None
+    permissions.require_site_admin(Caller(ONE, "ada"))
+
+
+def test_without_points_for_people_the_answer_says_when_to_come_back(
+    permissions: Permissions, site: Site, clock: VirtualClock
+) -> None:
+    site.failure = errors.QuotaExhausted(clock.now() + timedelta(minutes=40), "used up")
+    problem = refused(permissions.require_site_admin, Caller(ONE, "ada"))
+    assert (problem.status, problem.retry_after) == (503, 2400)
+
+
+def test_a_withdrawn_right_does_not_live_on_because_the_site_is_down(
+    permissions: Permissions, site: Site, clock: VirtualClock
+) -> None:
+    permissions.require_site_admin(Caller(ONE, "ada"))
+    clock.advance(timedelta(minutes=16))
+    site.failure = errors.ServerError("down", status=500)
+    assert refused(permissions.require_site_admin, Caller(ONE, "ada"), max_age=READ_AGE).status == 503

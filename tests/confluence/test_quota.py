@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from addon.base import Database, TenantId
+from addon.confluence.errors import QuotaExhausted
+from addon.confluence.models import QuotaHour
+from addon.confluence.quota import BLOCK, POOL, SPREAD_SECONDS, Quota, spread
+from addon.confluence.ratelimits import Verdict
+from tests.support.clock import VirtualClock
+
+ONE = TenantId("0192f000-0000-7000-8000-000000000001")
+TWO = TenantId("0192f000-0000-7000-8000-000000000002")
+
+
+@pytest.fixture
+def quota(database: Database, clock: VirtualClock) -> Quota:
+    return Quota(database, clock, points=10_000)
+
+
+def spend(quota: Quota, tenant: TenantId, points: int, *, share: Any = "job") -> None:
+    quota.reserve(tenant, share, points).settle(points)
+
+
+def test_points_are_taken_in_blocks_from_the_tenant_and_the_pool_alike(quota: Quota) -> None:
+    for _call in range(BLOCK):
+        spend(quota, ONE, 1)
+    assert (quota.reserved(ONE), quota.reserved(POOL)) == (BLOCK, BLOCK)
+    spend(quota, ONE, 1)
+    spend(quota, TWO, 1)
+    assert (quota.reserved(ONE), quota.reserved(TWO), quota.reserved(POOL)) == (2 * BLOCK, BLOCK, 3 * BLOCK)
+
+
+def test_a_price_that_was_too_high_is_corrected_after_the_call(quota: Quota) -> None:
+    for _call in range(20):
+        quota.reserve(ONE, "job", 1_001).settle(1)
+    assert quota.reserved(ONE) == 1_201
+    quota.release(ONE, "job")
+    assert (quota.reserved(ONE), quota.reserved(POOL)) == (20, 20)
+
+
+def test_a_price_that_was_too_low_is_paid_with_the_next_reservation(quota: Quota) -> None:
+    quota.reserve(ONE, "job", 1).settle(500)
+    quota.reserve(ONE, "job", 1).settle(1)
+    quota.release(ONE, "job")
+    assert quota.reserved(ONE) == 501
+
+
+def test_jobs_stop_at_their_share_and_people_have_their_own(quota: Quota, clock: VirtualClock) -> None:
+    for _call in range(9):
+        spend(quota, ONE, 1_000)
+    with pytest.raises(QuotaExhausted) as caught:
+        spend(quota, ONE, 1)
+    turn = clock.now().replace(minute=0) + timedelta(hours=1)
+    assert caught.value.until == turn + timedelta(seconds=spread(ONE))
+    for _call in range(10):
+        spend(quota, ONE, 100, share="interactive")
+    with pytest.raises(QuotaExhausted) as caught:
+        spend(quota, ONE, 1, share="interactive")
+    assert caught.value.until == turn
+    assert "people" in caught.value.reason
+
+
+def test_one_tenant_can_use_up_the_pool_of_all(quota: Quota) -> None:
+    for _call in range(9):
+        spend(quota, ONE, 1_000)
+    with pytest.raises(QuotaExhausted, match="of the add-on"):
+        spend(quota, TWO, 1)
+
+
+def test_a_tenants_own_limit_leaves_the_pool_to_others(database: Database, clock: VirtualClock) -> None:
+    quota = Quota(database, clock, points=10_000, tenant_points=1_000)
+    for _call in range(9):
+        spend(quota, ONE, 100)
+    with pytest.raises(QuotaExhausted, match="of this site"):
+        spend(quota, ONE, 1)
+    spend(quota, TWO, 100)
+
+
+def test_a_refused_reservation_takes_nothing_from_anybody(quota: Quota) -> None:
+    for _call in range(9):
+        spend(quota, ONE, 1_000)
+    for _attempt in range(3):
+        with pytest.raises(QuotaExhausted):
+            spend(quota, TWO, 500)
+    assert (quota.reserved(TWO), quota.reserved(POOL)) == (0, 9_000)
+
+
+def test_the_last_points_are_given_even_when_no_whole_block_is_left(database: Database, clock: VirtualClock) -> None:
+    quota = Quota(database, clock, points=1_000)
+    for _call in range(900):
+        spend(quota, ONE, 1)
+    with pytest.raises(QuotaExhausted):
+        spend(quota, ONE, 1)
+
+
+def test_a_quota_smaller_than_one_page_still_lets_pages_through(database: Database, clock: VirtualClock) -> None:
+    quota = Quota(database, clock, points=1_000)
+    quota.reserve(ONE, "job", 1_001).settle(3)
+    quota.reserve(ONE, "interactive", 501).settle(9)
+
+
+def test_the_hours_turn_gives_a_fresh_quota_and_forgets_what_was_left(quota: Quota, clock: VirtualClock) -> None:
+    for _call in range(9):
+        spend(quota, ONE, 1_000)
+    held = quota.reserve(ONE, "interactive", 10)
+    clock.advance(timedelta(hours=1))
+    spend(quota, ONE, 1_000)
+    held.settle(1)
+    assert quota.reserved(ONE) == 1_000
+
+
+def test_old_hours_are_forgotten(quota: Quota, clock: VirtualClock, database: Database) -> None:
+    spend(quota, ONE, 1)
+    clock.advance(timedelta(days=3))
+    spend(quota, ONE, 1)
+    with database.read_all() as session:
+        assert session.scalar(sa.select(sa.func.count(sa.distinct(QuotaHour.hour)))) == 1
+
+
+def test_a_closing_reaches_other_processes_within_seconds_and_is_never_shortened(
+    quota: Quota, database: Database, clock: VirtualClock
+) -> None:
+    other = Quota(database, clock, points=10_000)
+    spend(other, ONE, 1)
+    now = clock.now()
+    quota.apply(TWO, "job", Verdict("pool", now + timedelta(minutes=30), "used up"))
+    quota.apply(TWO, "job", Verdict("pool", now + timedelta(minutes=10), "used up"))
+    clock.advance(6)
+    with pytest.raises(QuotaExhausted) as caught:
+        spend(other, ONE, 1)
+    assert caught.value.until == now + timedelta(minutes=30, seconds=spread(ONE))
+    with pytest.raises(QuotaExhausted):
+        spend(other, ONE, 1, share="interactive")
+
+
+def test_a_closing_outlasts_the_hour_it_was_said_in(quota: Quota, clock: VirtualClock) -> None:
+    clock.advance(timedelta(minutes=55))
+    quota.apply(ONE, "job", Verdict("tenant", clock.now() + timedelta(minutes=20), "used up"))
+    clock.advance(timedelta(minutes=10))
+    with pytest.raises(QuotaExhausted):
+        spend(quota, ONE, 1)
+    spend(quota, TWO, 1)
+    clock.advance(timedelta(minutes=11))
+    spend(quota, ONE, 1)
+
+
+def test_tenants_resume_spread_over_ten_minutes() -> None:
+    offsets = {spread(TenantId(f"tenant-{number}")) for number in range(200)}
+    assert min(offsets) >= 0
+    assert max(offsets) < SPREAD_SECONDS
+    assert len(offsets) > 100
+
+
+def test_processes_and_threads_together_never_reserve_more_than_the_quota(
+    database: Database, clock: VirtualClock
+) -> None:
+    processes = [Quota(database, clock, points=4_000) for _process in range(2)]
+    spent: list[int] = []
+
+    def work(quota: Quota, tenant: TenantId) -> None:
+        while True:
+            try:
+                spend(quota, tenant, 50)
+            except QuotaExhausted:
+                return
+            spent.append(50)
+
+    threads = [threading.Thread(target=work, args=(quota, tenant)) for quota in processes for tenant in (ONE, TWO)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sum(spent) == 3_600
+    assert processes[0].reserved(POOL) == 3_600
