@@ -5,7 +5,7 @@ from addon.mail.digest import DigestContent, DigestSection, digest_context
 from addon.mail.mailer import Mailer
 from addon.mail.outbox import NewMail, counts
 from addon.mail.render import TemplateMistake, check_template, render_digest
-from addon.mail.transport import SmtpTransport, Transport
+from addon.mail.transport import SmtpTransport, Transport, TransportError
 
 __all__ = [
     "Addresses",
@@ -17,6 +17,7 @@ __all__ = [
     "SmtpTransport",
     "TemplateMistake",
     "Transport",
+    "TransportError",
     "check_template",
     "counts",
     "digest_context",

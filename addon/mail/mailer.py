@@ -96,8 +96,9 @@ class Mailer:
         Raises what `before_each` raises, and with a `tenant_id` what `addresses` raises.
         """
         scope = _scope(tenant_id, execution_id)
-        if self._transport is None:
-            return Sent(pending=self._pending(scope))
+        waiting = self._pending(scope)
+        if self._transport is None or not waiting:
+            return Sent(pending=waiting)
         delivery = Delivery(
             db=self._db,
             clock=self._clock,

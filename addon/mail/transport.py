@@ -22,11 +22,15 @@ TIMEOUT = 30.0
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-class ServerDown(Exception):
+class TransportError(Exception):
+    """A mail did not go out, or could not. The subclasses say what is known; the message carries no address."""
+
+
+class ServerDown(TransportError):
     """No session with the mail server: it cannot be reached, or refuses TLS or the login. Nothing was handed over."""
 
 
-class Refused(Exception):
+class Refused(TransportError):
     """The server refused this mail. `permanent`: another try would be refused as well."""
 
     def __init__(self, reason: str, *, permanent: bool) -> None:
@@ -34,7 +38,7 @@ class Refused(Exception):
         self.permanent = permanent
 
 
-class ConnectionLost(Exception):
+class ConnectionLost(TransportError):
     """The connection broke. `handed_over`: the content was on its way, and whether it was accepted is unknown."""
 
     def __init__(self, reason: str, *, handed_over: bool) -> None:
@@ -116,6 +120,14 @@ class SmtpTransport:
     def session(self) -> SmtpSession:
         """Open a conversation. It connects at its first delivery and closes at the end of the block."""
         return SmtpSession(self)
+
+    def check(self) -> None:
+        """Connect and log in without sending anything. Raises ServerDown."""
+        smtp = self.connect()
+        try:
+            smtp.quit()
+        except (OSError, smtplib.SMTPException):
+            smtp.close()  # the login is what was asked for, not the goodbye
 
     def connect(self) -> smtplib.SMTP:
         """Return a logged-in connection. Raises ServerDown."""

@@ -31,6 +31,7 @@ MEDIA_TYPES: Mapping[str, str] = {
     "text/x-yaml": YAML,
 }
 """Every content type that is understood, and which of the two formats it means."""
+NO_ALIASES = "anchors and aliases are not read; put text that begins with * or & in quotes"
 
 
 class _Mistake(Exception):
@@ -164,6 +165,8 @@ def _read_yaml(text: str) -> Any:
         _refuse_bombs(text)
         return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except yaml.MarkedYAMLError as error:
+        if error.context in ("while scanning an alias", "while scanning an anchor") and error.context_mark:
+            raise _Mistake(NO_ALIASES, error.context_mark.line + 1, error.context_mark.column + 1) from error
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise _Mistake(error.problem or "cannot be read", line, column) from error
@@ -177,7 +180,7 @@ def _refuse_bombs(text: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise _at(event, "anchors and aliases are not read; put text that begins with * or & in quotes")
+            raise _at(event, NO_ALIASES)
         if getattr(event, "tag", None) is not None:
             raise _at(event, "tags are not read; put text that begins with ! in quotes")
         if isinstance(event, yaml.CollectionStartEvent):

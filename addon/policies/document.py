@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -52,6 +53,7 @@ Cql = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_
 NoCql = Annotated[Cql | None, BeforeValidator(_blank_is_none)]
 AccountId = Annotated[str, StringConstraints(pattern=r"^[^\s/?#]{1,128}$")]
 SpaceKey = Annotated[str, StringConstraints(pattern=r"^[^\s/?#\"\\]{1,255}$")]
+KeyPattern = Annotated[str, StringConstraints(pattern=r"^[^\s/#\"\\]{1,255}$")]
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 Moment = Annotated[AwareDatetime | None, BeforeValidator(_moment)]
@@ -226,7 +228,7 @@ class Selector(Part):
     key: SpaceKey | None = None
     type: Word | None = None
     label: Word | None = None
-    key_pattern: SpaceKey | None = None
+    key_pattern: KeyPattern | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Selector:
@@ -261,7 +263,7 @@ class PolicyDocument(Part):
     notification_schemes: Annotated[tuple[NotificationScheme, ...], Field(min_length=1, max_length=100)]
     automation_schemes: Annotated[tuple[AutomationScheme, ...], Field(min_length=1, max_length=100)]
     assignments: Annotated[tuple[Assignment, ...], Field(max_length=2000)] = ()
-    excluded_spaces: Annotated[tuple[Selector, ...], Field(max_length=2000)] = ()
+    excluded_spaces: Annotated[tuple[Selector, ...], Field(max_length=20_000)] = ()
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> PolicyDocument:
@@ -283,6 +285,21 @@ class PolicyDocument(Part):
         hold = data["schedules"]["hold"]
         data["schedules"]["hold"] = {"on": hold["on"], "reason": hold.get("reason"), "until": hold.get("until")}
         return data
+
+    @cached_property
+    def named_keys(self) -> frozenset[str]:
+        """The keys, case-folded, of the spaces that assignments name one by one."""
+        return frozenset(each.space.key.casefold() for each in self.assignments if each.space.key is not None)
+
+    @cached_property
+    def excluded_keys(self) -> frozenset[str]:
+        """The keys, case-folded, of the spaces that are excluded one by one; there may be thousands."""
+        return frozenset(each.key.casefold() for each in self.excluded_spaces if each.key is not None)
+
+    @cached_property
+    def exclusion_rules(self) -> tuple[Selector, ...]:
+        """The exclusions that are not by key."""
+        return tuple(each for each in self.excluded_spaces if each.key is None)
 
     def status(self, slug: str) -> Status | None:
         """Return the status of that slug, None when the document has none."""

@@ -41,10 +41,16 @@ def pointer(*parts: str | int) -> str:
 
 
 def field_errors(error: pydantic.ValidationError) -> list[FieldError]:
-    """Return one FieldError for each thing that pydantic found wrong."""
+    """Return one FieldError for each thing that is wrong.
+
+    pydantic also calls a list too short because its wrong members do not count; that is left out.
+    """
+    entries = error.errors(include_url=False, include_context=False, include_input=False)
+    within = {entry["loc"][:length] for entry in entries for length in range(len(entry["loc"]))}
     return [
         FieldError(pointer(*entry["loc"]), _sentence(entry["type"], entry["loc"], entry["msg"]))
-        for entry in error.errors(include_url=False, include_context=False, include_input=False)
+        for entry in entries
+        if entry["type"] != "too_short" or entry["loc"] not in within
     ]
 
 

@@ -80,8 +80,11 @@ def automation_scheme(document: PolicyDocument, space: Space) -> AutomationSchem
 
 def exclusion(document: PolicyDocument, space: Space) -> str | None:
     """Return why jobs leave `space` alone ("excluded by rule: personal spaces"), or None."""
-    named = any(a.space.key is not None and matches(a.space, space) for a in document.assignments)
-    for selector in document.excluded_spaces:
+    key = space.key.casefold()
+    if key in document.excluded_keys:
+        return f"excluded by rule: space {space.key}"
+    named = key in document.named_keys
+    for selector in document.exclusion_rules:
         if matches(selector, space) and not (named and selector.type is not None):
             return f"excluded by rule: {describe(selector)}"
     return None
