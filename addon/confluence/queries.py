@@ -7,10 +7,9 @@ therefore begins with the content types and combines parts in parentheses only (
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import quote as url_quote
 
-from addon.base import Space
 from addon.confluence.cql import quote
 
 CONTENT = "type in (page, blogpost)"
@@ -18,10 +17,21 @@ URL_BYTES = 6_000
 """How many bytes the encoded CQL of one request may have."""
 MOST_SPACES = 50
 
+
+class Keyed(Protocol):
+    """Whatever has a space's key: a Space, or a job's row for one."""
+
+    @property
+    def key(self) -> str:
+        """Return the space's key."""
+        ...
+
+
 S = TypeVar("S")
+K = TypeVar("K", bound=Keyed)
 
 
-def base(spaces: Iterable[Space | str], extra: str | None = None) -> str:
+def base(spaces: Iterable[Keyed | str], extra: str | None = None) -> str:
     """Return the CQL for the pages and blog posts of `spaces` (or their keys) that also match `extra`.
 
     Raises ValueError without any space: a query over everything is never meant.
@@ -53,7 +63,7 @@ def values(texts: Iterable[str]) -> str:
     return f"({', '.join(map(quote, texts))})"
 
 
-def key_of(space: Space | str) -> str:
+def key_of(space: Keyed | str) -> str:
     """Return a space's key."""
     return space if isinstance(space, str) else space.key
 
@@ -64,8 +74,8 @@ def encoded_length(cql: str) -> int:
 
 
 def group_spaces(
-    spaces: Sequence[Space], cql_length: int, *, most: int = MOST_SPACES, url_bytes: int = URL_BYTES
-) -> Iterator[list[Space]]:
+    spaces: Sequence[K], cql_length: int, *, most: int = MOST_SPACES, url_bytes: int = URL_BYTES
+) -> Iterator[list[K]]:
     """Yield `spaces`, in order, in groups whose query fits in one URL.
 
     `cql_length` is the encoded length of the longest query to be made (see `encoded_length`) without its list of
