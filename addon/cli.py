@@ -33,7 +33,7 @@ def main(verbose: bool) -> None:
         stream=sys.stderr,
     )
     if not verbose:
-        for chatty in ("apscheduler", "urllib3", "waitress.queue", "mail.log", "atlassian"):
+        for chatty in ("apscheduler", "urllib3", "waitress.queue", "mail.log", "atlassian", "alembic"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

@@ -15,6 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from addon.base import Database
+from addon.engine import TRIGGER_DDL
 
 
 class SchemaOutdated(Exception):
@@ -27,6 +28,10 @@ def upgrade(db: Database) -> str:
     with db.engine.execution_options(steward_write=True).begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        # Made from the models' columns, so written anew after each migration rather than frozen into one.
+        create, drop = TRIGGER_DDL[connection.dialect.name]
+        connection.exec_driver_sql(drop)
+        connection.exec_driver_sql(create)
     return head()
 
 

@@ -77,7 +77,7 @@ class Database:
         """Connect lazily. `pool_size` counts connections; keep it at or above runner threads + 4 + web threads."""
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 10}
+        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 10, "hide_parameters": True}
         if self.is_sqlite:
             options["connect_args"] = {"timeout": 30, "check_same_thread": False, "isolation_level": None}
         else:

@@ -107,6 +107,7 @@ def upgrade() -> None:
         sa.Column("extra_metrics", sa.JSON(), nullable=False),
         sa.Column("metrics", sa.JSON(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("error_transient", sa.Boolean(), nullable=False),
         sa.Column("retry_of", sa.String(length=36), nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
