@@ -27,6 +27,7 @@ from cryptography.fernet import Fernet
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from waitress import wasyncore
 from waitress.server import create_server
 
 from addon.app import create_app, parts_of
@@ -231,14 +232,25 @@ def _site_server(site: Site, port: int) -> SandboxServer:
 
 @contextmanager
 def _served(app: Any, listening: socket.socket) -> Iterator[None]:
-    server = create_server(app, sockets=[listening], threads=16, ident=None, clear_untrusted_proxy_headers=True)
-    thread = threading.Thread(target=server.run, name="add-on", daemon=True)
+    connections: dict[int, Any] = {}
+    stopping = threading.Event()
+    server = create_server(
+        app, map=connections, sockets=[listening], threads=16, ident=None, clear_untrusted_proxy_headers=True
+    )
+
+    def serve() -> None:
+        while not stopping.is_set():
+            wasyncore.loop(timeout=1, use_poll=True, map=connections, count=1)
+        server.task_dispatcher.shutdown()
+        wasyncore.close_all(connections)
+
+    thread = threading.Thread(target=serve, name="add-on", daemon=True)
     thread.start()
     try:
         yield
     finally:
-        server.close()
-        server.task_dispatcher.shutdown()
+        stopping.set()
+        server.pull_trigger()
         thread.join(10)
 
 
