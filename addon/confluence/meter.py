@@ -57,12 +57,14 @@ def objects(endpoint: Endpoint, answer: Any) -> int:
     if not isinstance(answer, dict):
         return 0
     if endpoint == calls.RESTRICTIONS:
-        return sum(_restricted(entry) for entry in answer.values() if "operation" in entry)
+        return sum(_restricted(entry) for entry in answer.values() if isinstance(entry, dict) and "operation" in entry)
     results = answer.get("results")
     return len(results) if isinstance(results, list) else 1
 
 
-def _restricted(permission: Any) -> int:
+def _restricted(permission: dict[str, Any]) -> int:
     # The permission itself, and everybody it names.
-    lists = [(permission.get("restrictions") or {}).get(kind) or {} for kind in ("user", "group")]
-    return 1 + sum(len(entry.get("results") or ()) for entry in lists)
+    named = permission.get("restrictions")
+    lists = [named.get(kind) for kind in ("user", "group")] if isinstance(named, dict) else []
+    results = [entry.get("results") for entry in lists if isinstance(entry, dict)]
+    return 1 + sum(len(rows) for rows in results if isinstance(rows, list))
