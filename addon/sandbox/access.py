@@ -129,9 +129,14 @@ class Access:
         """Tell whether the app's user may view a content."""
         return self.app_may("view", content.space_id) and self._passes(BOT, content, "read")
 
+    @property
+    def any_restrictions(self) -> bool:
+        """Whether any content of the site is restricted."""
+        return bool(self._restrictions)
+
     def passes_view(self, content: Content) -> bool:
         """Tell whether no view restriction keeps the app's user out; the space's permission is not asked."""
-        return not self._restrictions or self._passes(BOT, content, "read")
+        return self._passes(BOT, content, "read")
 
     def app_edits(self, content: Content) -> bool:
         """Tell whether the app's user may change a content and its properties."""

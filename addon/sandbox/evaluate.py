@@ -7,9 +7,10 @@ the site's `negation` decides what `!=`, `not in`, `!~` and NOT over one such cl
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -70,6 +71,11 @@ def compile_cql(expression: Expression, world: World) -> Predicate:
             return _some([compile_cql(part, world) for part in _flat(expression, Or)])
 
 
+def compile_all(expressions: Sequence[Expression], world: World) -> Predicate:
+    """Return the predicate that holds where all of `expressions` do. Raises CannotEvaluate."""
+    return _every([compile_cql(expression, world) for expression in expressions])
+
+
 def conjuncts(expression: Expression) -> list[Expression]:
     """Return the parts that must all hold."""
     return _flat(expression, And)
@@ -119,7 +125,15 @@ def _flat(expression: Expression, kind: type[And] | type[Or]) -> list[Expression
     return parts
 
 
+def _always(_content: Content) -> bool:
+    return True
+
+
 def _every(parts: list[Predicate]) -> Predicate:
+    parts = [part for part in parts if part is not _always]
+    if len(parts) < 2:
+        return parts[0] if parts else _always
+
     def holds(content: Content) -> bool:
         for part in parts:  # noqa: SIM110 (a generator per content costs three times as much)
             if not part(content):
@@ -189,7 +203,7 @@ def _type(world: World, clause: Clause) -> Predicate:
     if unknown:
         raise CannotEvaluate(f"type {', '.join(sorted(unknown))}")
     if {"page", "blogpost"} <= wanted:
-        return _negatable(clause, lambda _content: True)
+        return _negatable(clause, _always)
     return _negatable(clause, lambda content: content.kind in wanted)
 
 
@@ -273,7 +287,15 @@ def _nothing(world: World, clause: Clause) -> Predicate:
 def _date(value_of: Callable[[Content], datetime]) -> _Handler:
     def handler(world: World, clause: Clause) -> Predicate:
         _allow(clause, ORDERED)
-        return _date_test(clause, world, value_of)
+        moment = _moment(clause, world)
+        at, until = moment.at, moment.until
+        tests: dict[str, Predicate] = {
+            ">": lambda content: value_of(content) > at,
+            ">=": lambda content: value_of(content) >= at,
+            "<": lambda content: value_of(content) < at,
+            "<=": lambda content: value_of(content) <= at,
+        }
+        return tests.get(clause.operator) or _negatable(clause, lambda content: at <= value_of(content) < until)
 
     return handler
 
@@ -287,8 +309,8 @@ _FIELDS: Mapping[str, _Handler] = {
     "label": _several(lambda content: content.labels),
     "creator": _single(lambda content: content.author_id.lower()),
     "contributor": _several(lambda content: content.contributors),
-    "created": _date(lambda content: content.created_at),
-    "lastmodified": _date(lambda content: content.updated_at),
+    "created": _date(attrgetter("created_at")),
+    "lastmodified": _date(attrgetter("updated_at")),
     "title": _title,
     "text": _text,
     "id": _single(lambda content: content.id),
@@ -315,8 +337,10 @@ def _indexed(extraction: Extraction, world: World, clause: Clause) -> Predicate:
         _allow(clause, EQUALITY if extraction.type == "string" else TEXTUAL)
         wanted = frozenset(texts(clause, world))
         test = wanted.__contains__ if extraction.type == "string" else _text_test(clause, world)
+    key = extraction.property_key
     if clause.operator not in NEGATIVE:
-        return lambda content: (value := read(content)) is not None and test(value)
+        # Most contents have no such property: they are let go before the reader is called.
+        return lambda content: key in content.properties and (value := read(content)) is not None and test(value)
     missing = not world.exclusive
     return lambda content: missing if (value := read(content)) is None else not test(value)
 
@@ -357,11 +381,6 @@ def _date_value_test(clause: Clause, world: World) -> Callable[[datetime], bool]
         "<": lambda value: value < at,
         "<=": lambda value: value <= at,
     }.get(clause.operator, lambda value: at <= value < until)
-
-
-def _date_test(clause: Clause, world: World, value_of: Callable[[Content], datetime]) -> Predicate:
-    test = _date_value_test(clause, world)
-    return _negatable(clause, lambda content: test(value_of(content)))
 
 
 _WORDS = re.compile(r"\w+")

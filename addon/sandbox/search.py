@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
@@ -20,10 +20,9 @@ from addon.sandbox import extractions
 from addon.sandbox.evaluate import (
     NEGATIVE,
     CannotEvaluate,
-    Predicate,
     World,
     begins_negative,
-    compile_cql,
+    compile_all,
     conjuncts,
     space_ids,
     texts,
@@ -80,11 +79,15 @@ class _Cached:
 
 @dataclass(slots=True)
 class _Plan:
-    """How candidates are found: by id, else space by space, there by property key where one is required."""
+    """How candidates are found: by id, else space by space, there by property key where one is required.
+
+    `rest` are the conditions that the candidates do not meet already by how they were found.
+    """
 
     spaces: list[str]
     ids: set[str] | None = None
     property_key: str | None = None
+    rest: list[Expression] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -121,18 +124,14 @@ class Search:
             raise CqlRejected(refusal)
         world = self._world(asked, shelf, self.site.clock.now())
         try:
-            matches: Predicate = compile_cql(query.where, world) if query.where else (lambda _content: True)
             plan = self._plan(query.where, world, asked)
+            matches = compile_all(plan.rest, world)
             order = _order(query.order_by)
         except CannotEvaluate:
             raise CqlRejected(refusal) from None
-        statuses, passes = asked.statuses, self.site.access.passes_view
-        allowed = frozenset(plan.spaces)
-        hits = [
-            record
-            for record in _candidates(plan, shelf)
-            if record.status in statuses and record.space_id in allowed and matches(record) and passes(record)
-        ]
+        hits = [record for record in _candidates(plan, shelf, asked.statuses) if matches(record)]
+        if self.site.access.any_restrictions:
+            hits = [record for record in hits if self.site.access.passes_view(record)]
         hits.sort(key=lambda record: int(record.id))
         for key, descending in reversed(order):
             hits.sort(key=key, reverse=descending)
@@ -156,18 +155,21 @@ class Search:
         ]
         plan = _Plan(visible)
         for part in conjuncts(where) if where else ():
-            if isinstance(part, Clause) and part.operator not in NEGATIVE:
-                _narrow(plan, part, world)
+            met = isinstance(part, Clause) and part.operator not in NEGATIVE and _narrow(plan, part, world)
+            if not met:
+                plan.rest.append(part)
         return plan
 
 
-def _narrow(plan: _Plan, clause: Clause, world: World) -> None:
+def _narrow(plan: _Plan, clause: Clause, world: World) -> bool:
+    """Narrow the candidates by a clause that must hold; tell whether they all meet it now."""
     name = clause.field.lower()
     ids: Iterable[str] | None = None
-    if name in ("space", "space.key"):
+    if name in ("space", "space.key") and clause.operator in ("=", "in"):
         named = space_ids(world, clause)
         plan.spaces = [space_id for space_id in plan.spaces if space_id in named]
-    elif name in ("id", "content"):
+        return True
+    if name in ("id", "content"):
         ids = texts(clause, world)
     elif name == "parent":
         ids = [record.id for page in texts(clause, world) for record in world.shelf.children(page)]
@@ -177,15 +179,23 @@ def _narrow(plan: _Plan, clause: Clause, world: World) -> None:
         plan.property_key = world.fields[name].property_key
     if ids is not None:
         plan.ids = set(ids) if plan.ids is None else plan.ids & set(ids)
+    return False
 
 
-def _candidates(plan: _Plan, shelf: Shelf) -> Iterable[Content]:
+def _candidates(plan: _Plan, shelf: Shelf, statuses: frozenset[str]) -> Iterator[Content]:
     if plan.ids is not None:
-        return [record for content_id in plan.ids if (record := shelf.get(content_id)) is not None]
+        allowed = frozenset(plan.spaces)
+        for content_id in plan.ids:
+            found = shelf.get(content_id)
+            if found is not None and found.space_id in allowed and found.status in statuses:
+                yield found
+        return
     key = plan.property_key
-    if key is not None:
-        return (record for space_id in plan.spaces for record in shelf.with_property(key, space_id).values())
-    return (record for space_id in plan.spaces for record in shelf.in_space(space_id).values())
+    for space_id in plan.spaces:
+        pool = shelf.in_space(space_id) if key is None else shelf.with_property(key, space_id)
+        for record in pool.values():
+            if record.status in statuses:
+                yield record
 
 
 _SORTS: Mapping[str, Any] = {

@@ -131,7 +131,6 @@ def test_people_archive_and_trash_answer_in_the_specified_shapes(known: dict[str
 def test_every_endpoint_demands_the_scope_of_the_specification(
     site: Site, known: dict[str, str], call: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The scopes of the sandbox's endpoints are those that the specifications name."""
     from addon.sandbox.http import Rest
     from addon.sandbox.server import create_sandbox
 
