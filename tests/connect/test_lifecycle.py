@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
@@ -182,25 +181,6 @@ def test_what_the_listener_refuses_is_not_stored(host: Host) -> None:
     host.listener.fail = RuntimeError("no room for another tenant")
     assert host.lifecycle("installed").status_code == 500
     assert host.row() is None
-
-
-def test_parallel_installs_of_one_site_end_in_one_tenant(host: Host) -> None:
-    answers: list[int] = []
-
-    def install() -> None:
-        answers.append(host.lifecycle("installed").status_code)
-
-    threads = [threading.Thread(target=install) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert answers == [204] * 8
-    assert [heard[2] for heard in host.listener.heard].count(True) == 1
-    row = host.row()
-    assert row is not None
-    assert row.secret_version == 8
 
 
 def test_two_sites_are_two_tenants(installed: Host) -> None:
