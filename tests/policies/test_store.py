@@ -10,6 +10,7 @@ import pytest
 
 from addon.base import Database, Problem, TenantId
 from addon.policies import Hold, Policies
+from tests.policies.conftest import BOTH
 from tests.support.clock import VirtualClock
 
 NewTenant = Callable[..., TenantId]
@@ -69,6 +70,7 @@ def test_a_tenant_without_policies_has_the_shipped_ones_as_version_0(
     assert document.schedules.hold.on
 
 
+@BOTH
 def test_each_put_appends_a_version_and_the_old_one_can_still_be_read(
     database: Database, policies: Policies, tenant: TenantId, clock: VirtualClock
 ) -> None:
@@ -100,6 +102,7 @@ def test_who_saw_an_older_version_is_told_and_changes_nothing(
     assert _data(database, policies, tenant)["statuses"][0]["name"] == "First"
 
 
+@BOTH
 def test_of_two_puts_at_the_same_instant_one_is_accepted(
     database: Database, policies: Policies, tenant: TenantId
 ) -> None:
@@ -123,6 +126,7 @@ def test_of_two_puts_at_the_same_instant_one_is_accepted(
     assert sorted(outcomes) == [200, 412]
 
 
+@BOTH
 def test_a_removed_status_id_never_comes_back(database: Database, policies: Policies, tenant: TenantId) -> None:
     before = _data(database, policies, tenant)
     assert _put(database, policies, tenant, _without_not_updated(before), 1) == 2
