@@ -122,16 +122,14 @@ def run_demo(
     and `pages` ask for a site of that size instead of the small company, `data` keeps the add-on's database.
     """
     told = threading.Event()
-    with _signals(told), _running(port=port, seed=_seeder(spaces, pages), data=data) as demo:
+    with _signals(told), running_demo(port=port, seed=_seeder(spaces, pages), data=data) as demo:
         demo.switch_on(schedules=True)
         demo.site.latency_ms = latency_ms
-        key = next(iter(demo.site.addons))
+        addon, space = next(iter(demo.site.addons)), demo.site.spaces()[0]
         click.echo(f"Open {demo.site_url}/wiki/home")
-        click.echo(f"  Site scope   {demo.site_url}/wiki/plugins/servlet/ac/{key}/site-jobs")
-        click.echo(
-            f"  Space scope  {demo.site_url}/wiki/spaces/OPS/settings/integrations/space-jobs" if not pages else ""
-        )
-        click.echo(f"  Inbox        {demo.site_url}/sandbox/inbox")
+        click.echo(f"  Jobs of the site    {demo.site_url}/wiki/plugins/servlet/ac/{addon}/site-jobs")
+        click.echo(f"  Jobs of one space   {demo.site_url}/wiki/spaces/{space.key}/settings/integrations/space-jobs")
+        click.echo(f"  Inbox               {demo.site_url}/sandbox/inbox")
         click.echo("Everything stays on this machine. Ctrl+C stops it.")
         told.wait()
         click.echo("Stopping.")
@@ -145,7 +143,7 @@ def run_once(job: str, *, spaces: int | None, pages: int | None, latency_ms: int
     if logging.getLogger().getEffectiveLevel() == logging.INFO:
         logging.getLogger().setLevel(logging.WARNING)
     seed = _seeder(spaces, pages, stamped=job == AUTOMATIONS)
-    with _running(port=0, seed=seed, data=None) as demo:
+    with running_demo(port=0, seed=seed, data=None) as demo:
         demo.switch_on(schedules=False)
         if job != REFRESH:
             before = _watched(demo, REFRESH, f"first {REFRESH}")
@@ -172,8 +170,14 @@ def _seeder(spaces: int | None, pages: int | None, *, stamped: bool = False) -> 
 
 
 @contextmanager
-def _running(*, port: int, seed: Callable[[Site, str], None], data: Path | None) -> Iterator[Demo]:
-    """Bring up inbox, site and add-on, installed; shut all of it down in the opposite order."""
+def running_demo(
+    *, port: int = 0, seed: Callable[[Site, str], None] | None = None, data: Path | None = None
+) -> Iterator[Demo]:
+    """Bring up inbox, site and add-on, installed; shut all of it down in the opposite order.
+
+    `port` is the site's, 0 for a free one; `seed` fills the site, given it and the add-on's namespace; `data` is
+    where the add-on's database stays, None for a temporary folder.
+    """
     with ExitStack() as stack:
         folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="steward-demo-")))
         folder.mkdir(parents=True, exist_ok=True)
@@ -185,7 +189,7 @@ def _running(*, port: int, seed: Callable[[Site, str], None], data: Path | None)
         listening = socket.create_server((HOST, 0))
         addon_url = f"http://{HOST}:{listening.getsockname()[1]}"
         settings = _settings(folder, kept["encryptionKey"], addon_url, server.url, inbox.smtp_url)
-        seed(site, settings.namespace)
+        (seed or _seeder(None, None))(site, settings.namespace)
         app = create_app(settings, start=True)
         stack.callback(parts_of(app).db.dispose)
         stack.callback(parts_of(app).engine.shutdown)
