@@ -127,7 +127,7 @@ def demo(
     data: Path | None,
 ) -> None:
     """Run a pretend Confluence site with the add-on installed, on loopback."""
-    from addon.sandbox.demo import run_demo, run_once
+    from addon.demo import run_demo, run_once
 
     if job is None:
         if as_json:

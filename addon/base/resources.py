@@ -8,12 +8,10 @@ from typing import Any
 
 import jinja2
 
-import addon
-
 
 def templates() -> Path:
     """Return the folder of templates: inside the package when installed from a wheel, else beside it."""
-    package = Path(addon.__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / "templates"
     return inside if inside.is_dir() else package.parent / "templates"
 

@@ -1,4 +1,4 @@
-"""The whole thing on loopback: a pretend site in this process, the add-on as a process of its own that can be killed."""
+"""The whole thing on loopback: a pretend site in this process, the add-on as a process that can be killed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from typing import Any
 import requests
 from cryptography.fernet import Fernet
 
-from addon.sandbox import SandboxServer, Site
 from addon.sandbox.inbox import Inbox
+from addon.sandbox.server import SandboxServer
+from addon.sandbox.site import Site
 from tests.support.servers import eventually
 
 ADMIN = "u-admin"
@@ -45,22 +46,26 @@ class Stack:
             "STEWARD_AP_SCRIPT_URL": f"{server.url}/sandbox/all.js",
             "STEWARD_SMTP_URL": inbox.smtp_url,
             "STEWARD_MAIL_FROM": "Content Steward <steward@example.test>",
-            "STEWARD_LEASE_SECONDS": "3",
+            "STEWARD_LEASE_SECONDS": "30",
             "STEWARD_TICK_SECONDS": "1",
         }
 
     def start(self, **settings: str) -> None:
         """Start the add-on's process and wait until it answers."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("STEWARD_")}
         with (self.folder / "addon.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.command, "serve", "--port", str(self.port)],
-                env=environment | self.settings | settings,
+                env=self.environment(**settings),
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
             )
         eventually(self._answers, seconds=40)
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        """Return the environment of the add-on's process."""
+        bare = {name: value for name, value in os.environ.items() if not name.startswith("STEWARD_")}
+        return bare | self.settings | settings
 
     def kill(self) -> None:
         """End the process as an out-of-memory killer would."""
@@ -123,10 +128,8 @@ class Stack:
 @contextmanager
 def stack_over(site: Site, folder: Path, *, command: list[str] | None = None, **settings: str) -> Iterator[Stack]:
     """Bring up the whole thing over `site`, with the add-on started and installed."""
-    server = SandboxServer(site)
-    inbox = Inbox()
-    inbox.start()
-    server.start()
+    inbox = site.inbox = Inbox(site.people.by_email).start()
+    server = SandboxServer(site).start()
     stack = Stack(site, server, inbox, folder, command or [str(Path(sys.executable).with_name("steward"))])
     try:
         stack.start(**settings)

@@ -71,7 +71,7 @@ class Guest:
         return page.frame_locator("iframe.ac-iframe")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def guest() -> Iterator[Guest]:
     site = Site(VirtualClock())
     seed_demo(site)

@@ -30,7 +30,7 @@ from rich.table import Table
 from waitress import wasyncore
 from waitress.server import create_server
 
-from addon.app import create_app, parts_of
+from addon.app import create_app, stop
 from addon.base import SystemClock
 from addon.config import Settings
 from addon.sandbox.inbox import Inbox
@@ -191,8 +191,7 @@ def running_demo(
         settings = _settings(folder, kept["encryptionKey"], addon_url, server.url, inbox.smtp_url)
         (seed or _seeder(None, None))(site, settings.namespace)
         app = create_app(settings, start=True)
-        stack.callback(parts_of(app).db.dispose)
-        stack.callback(parts_of(app).engine.shutdown)
+        stack.callback(stop, app)
         stack.enter_context(_served(app, listening))
         demo = Demo(site, inbox, server.url, addon_url)
         demo.install()
