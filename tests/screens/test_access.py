@@ -124,7 +124,7 @@ def test_a_right_that_was_withdrawn_no_longer_starts_after_a_minute_nor_shows_af
 
 
 def test_a_site_that_cannot_be_asked_lets_nobody_in(house: House) -> None:
-    house.site.faults.add(path="/rest/api/user", status=500)
+    house.site.faults.add(path="/rest/api/user", status=403)
     answer = house.start()
     assert answer.status_code == 503
     assert answer.content_type == "application/problem+json"

@@ -81,7 +81,7 @@ export function executionScreen(app, id) {
         fact("Policies", `version ${execution.policyVersion}`),
         execution.retryOf && fact("Retry of", link(execution.retryOf, `attempt ${execution.attempt - 1}`)),
         execution.retriedBy && fact("Retried by", link(execution.retriedBy, `attempt ${execution.attempt + 1}`)),
-        fact("Job execution ID", h("code", {}, execution.id)),
+        h("div", { class: "wide" }, h("dt", {}, "Job execution ID"), h("dd", {}, h("code", {}, execution.id))),
       ),
     );
   }

@@ -90,21 +90,25 @@ export function jobsScreen(app) {
       { class: "card", "data-job": job.job, "data-key": job.job },
       h("h3", {}, job.title),
       h("p", { class: "subtle" }, job.description),
-      h("p", { class: "next", id: `next-${job.job}` }, next(job, jobs)),
       job.retry && h("p", { class: "next next-retry" }, `Retry ${job.retry.attempt} of ${job.retry.attempts}: `, at(job.retry.dueAt)),
       why && h("p", { class: "why", id: `why-${job.job}` }, why),
       h(
         "div",
-        { class: "card-buttons" },
-        button("Start", () => start(job, jobs, false), { kind: "primary", "aria-label": `Start: ${job.title}`, ...attributes }),
-        job.dryRun && button("Dry run", () => start(job, jobs, true), { "aria-label": `Dry run: ${job.title}`, ...attributes }),
+        { class: "card-foot" },
+        h("p", { class: "next", id: `next-${job.job}` }, next(job, jobs)),
+        h(
+          "div",
+          { class: "card-buttons" },
+          job.dryRun && button("Dry run", () => start(job, jobs, true), { "aria-label": `Dry run: ${job.title}`, ...attributes }),
+          button("Start", () => start(job, jobs, false), { kind: "primary", "aria-label": `Start: ${job.title}`, ...attributes }),
+        ),
       ),
     );
   }
 
   function next(job, jobs) {
-    if (!job.nextAt) return ["Next: ", h("span", {}, "no schedule is on")];
-    const where = jobs.scope === "space" ? "Next over all spaces: " : "Next: ";
+    if (!job.nextAt) return "No schedule is on";
+    const where = jobs.scope === "space" ? "All spaces: " : "Next: ";
     return [where, at(job.nextAt), jobs.hold.on ? " (held)" : ""];
   }
 

@@ -1,0 +1,89 @@
+"""What the Jobs screen shows of the present, and the hold on all schedules."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.screens.conftest import ADMIN, SAM, House
+
+
+def by_slug(house: House, **query: str) -> dict[str, dict[str, object]]:
+    return {job["job"]: job for job in house.get("/jobs", **query).json["items"]}
+
+
+def test_the_jobs_are_there_with_their_next_times(house: House) -> None:
+    answer = house.get("/jobs").json
+    assert [job["job"] for job in answer["items"]] == ["refresh-statuses", "send-notifications", "execute-automations"]
+    refresh, notify, automate = answer["items"]
+    assert refresh["nextAt"] > "2026-11-22T12:00:00"
+    assert refresh["startable"] is True
+    assert (notify["nextAt"], automate["nextAt"]) == (None, None)
+    assert (refresh["dryRun"], automate["dryRun"]) == (False, True)
+    assert answer["current"] is None
+    assert answer["hold"]["on"] is False
+    assert answer["firstRun"] is False
+    assert answer["timeZone"] == "Europe/Berlin"
+    assert [status["id"] for status in answer["statuses"]] == ["expired", "not-updated", "up-to-date"]
+
+
+def test_while_one_runs_no_other_is_startable_and_the_reason_is_given(house: House) -> None:
+    running = house.start().json["id"]
+    answer = house.get("/jobs").json
+    assert answer["current"]["id"] == running
+    assert {job["startable"] for job in answer["items"]} == {False}
+    assert "only one runs at a time" in answer["items"][0]["reason"]
+
+
+def test_a_job_that_needs_something_says_so_before_anybody_clicks(house: House) -> None:
+    house.jobs["send-notifications"].refusal = "No mail transport is configured."
+    jobs = by_slug(house)
+    assert jobs["send-notifications"]["startable"] is False
+    assert jobs["send-notifications"]["reason"] == "No mail transport is configured."
+    assert jobs["refresh-statuses"]["startable"] is True
+
+
+def test_an_excluded_space_shows_that_it_is_and_offers_nothing(house: House) -> None:
+    house.site.add_space("~sam", "Sam", type="personal", admins=[SAM])
+    answer = house.get("/jobs", account=SAM, spaceKey="~sam").json
+    assert answer["space"]["excluded"] == "excluded by rule: personal spaces"
+    assert not any(job["startable"] for job in answer["items"])
+
+
+def test_a_hold_stops_scheduled_starts_says_who_and_ends_by_itself(house: House) -> None:
+    until = (house.clock.now() + timedelta(days=2)).isoformat()
+    answer = house.call("POST", "/hold", json={"on": True, "reason": "Migration weekend", "until": until})
+    assert answer.status_code == 200, answer.json
+    hold = house.get("/jobs").json["hold"]
+    assert (hold["on"], hold["reason"], hold["by"]) == (True, "Migration weekend", ADMIN)
+    assert house.get("/policies").json["schedules"]["hold"]["on"] is True
+    house.clock.advance(timedelta(days=1))
+    assert house.parts.engine.schedule_tick() == 0
+    assert house.start().status_code == 201
+    house.parts.engine.run_due()
+    house.clock.advance(timedelta(days=1, minutes=1))
+    assert house.get("/jobs").json["hold"]["on"] is False
+    assert house.parts.engine.schedule_tick() == 1
+
+
+def test_a_hold_is_released(house: House) -> None:
+    house.call("POST", "/hold", json={"on": True})
+    assert house.call("POST", "/hold", json={"on": False}).json["on"] is False
+    house.clock.advance(timedelta(hours=7))
+    assert house.parts.engine.schedule_tick() == 1
+
+
+def test_a_hold_that_cannot_be_meant_is_refused(house: House) -> None:
+    for body in (
+        {},
+        {"on": "yes"},
+        {"on": True, "until": "2020-01-01T00:00:00Z"},
+        {"on": True, "until": "2030-01-01T00:00:00"},
+        {"on": True, "until": "soon"},
+        {"on": True, "reason": "a\u0000b"},
+        {"on": True, "reason": "x" * 501},
+        {"on": True, "why": "because"},
+    ):
+        answer = house.call("POST", "/hold", json=body)
+        assert answer.status_code == 422, body
+        assert answer.json["errors"], body
+    assert house.get("/jobs").json["hold"]["on"] is False

@@ -1,0 +1,99 @@
+"""Reading, checking and putting the policies over HTTP."""
+
+from __future__ import annotations
+
+import yaml
+
+from tests.screens.conftest import ADMIN, House
+
+YAML = "application/yaml"
+
+
+def put(house: House, text: str, *, if_match: str | None = '"1"', content_type: str = YAML, **options: object):  # type: ignore[no-untyped-def]
+    headers = {} if if_match is None else {"If-Match": if_match}
+    return house.call("PUT", "/policies", data=text.encode(), content_type=content_type, headers=headers, **options)
+
+
+def text_of(house: House) -> str:
+    return house.call("GET", "/policies", headers={"Accept": YAML}).text
+
+
+def test_policies_are_read_as_json_or_yaml_with_their_version(house: House) -> None:
+    as_json = house.get("/policies")
+    assert (as_json.status_code, as_json.content_type, as_json.headers["ETag"]) == (200, "application/json", '"1"')
+    assert as_json.json["version"] == 1
+    as_yaml = house.call("GET", "/policies", headers={"Accept": YAML})
+    assert as_yaml.content_type.startswith(YAML)
+    assert yaml.safe_load(as_yaml.text)["statusSchemes"][0]["id"] == "freshness"
+    assert house.call("GET", "/policies", headers={"Accept": "image/png"}).status_code == 406
+
+
+def test_a_put_is_the_next_version_and_schedules_follow_at_once(house: House) -> None:
+    changed = text_of(house).replace("enabled: false", "enabled: true")
+    answer = put(house, changed)
+    assert answer.status_code == 200, answer.json
+    assert answer.headers["ETag"] == '"2"'
+    jobs = {job["job"]: job for job in house.get("/jobs").json["items"]}
+    assert jobs["send-notifications"]["nextAt"] == "2026-11-23T07:00:00Z"
+    assert jobs["execute-automations"]["nextAt"] is not None
+    versions = house.get("/policies/versions").json["items"]
+    assert [(each["version"], each["by"]) for each in versions] == [(2, ADMIN), (1, None)]
+    before = house.get("/policies", version=1).json
+    assert before["notificationSchemes"][0]["rules"][0]["enabled"] is False
+    assert house.get("/policies", version=9).status_code == 404
+
+
+def test_a_put_over_somebody_elses_change_is_refused(house: House) -> None:
+    text = text_of(house)
+    assert put(house, text.replace("Freshness", "How fresh")).status_code == 200
+    late = put(house, text.replace("Freshness", "Something else"))
+    assert late.status_code == 412
+    assert late.json["currentVersion"] == 2
+    assert put(house, text, if_match=None).status_code == 428
+    assert put(house, text, if_match='"x"').status_code == 412
+
+
+def test_what_is_not_right_is_named_by_field_and_line(house: House) -> None:
+    text = text_of(house)
+    answer = put(house, text.replace("cron: 0 8 * * 1", "cron: 0 25 * * 1"))
+    assert answer.status_code == 422
+    (error,) = answer.json["errors"]
+    assert error["pointer"] == "/notificationSchemes/0/rules/0/schedule/cron"
+    assert text.splitlines()[error["line"] - 1].strip() == "cron: 0 8 * * 1"
+    assert house.get("/policies").headers["ETag"] == '"1"'
+
+
+def test_unreadable_policies_are_400_with_the_line(house: House) -> None:
+    answer = put(house, "statuses:\n  - id: [unclosed\n")
+    assert answer.status_code == 400
+    assert answer.json["errors"][0]["line"] >= 2
+    bomb = "a: &a [x]\nb: [*a, *a]\n"
+    assert put(house, bomb).status_code == 400
+    assert put(house, "{", content_type="application/json").status_code == 400
+    assert put(house, "x", content_type="text/plain").status_code == 415
+    assert put(house, "x" * 1_100_000).status_code == 413
+
+
+def test_cql_that_confluence_refuses_is_an_error_at_its_field(house: House) -> None:
+    text = text_of(house)
+    refused = put(house, text.replace('stewardStatus = "expired"\n', "noSuchField = 1\n", 1))
+    assert refused.status_code == 422
+    assert "Confluence does not take this CQL" in refused.json["errors"][0]["detail"]
+    assert refused.json["errors"][0]["pointer"] == "/notificationSchemes/0/rules/0/cql"
+
+
+def test_a_site_that_cannot_be_asked_does_not_keep_policies_from_being_stored(house: House) -> None:
+    house.site.faults.add(path="/rest/api/search", status=403)
+    changed = text_of(house).replace('cql: stewardStatus = "expired"\n', 'cql: stewardStatus = "not-updated"\n', 1)
+    assert put(house, changed).status_code == 200
+
+
+def test_versions_come_page_by_page(house: House) -> None:
+    text = text_of(house)
+    for number in range(1, 4):
+        assert put(house, text.replace("Freshness", f"Fresh {number}"), if_match=f'"{number}"').status_code == 200
+    first = house.get("/policies/versions", limit=3).json
+    assert [each["version"] for each in first["items"]] == [4, 3, 2]
+    rest = house.get("/policies/versions", limit=3, cursor=first["nextCursor"]).json
+    assert ([each["version"] for each in rest["items"]], rest["nextCursor"]) == ([1], None)
+    assert house.get("/policies/versions", cursor="x").status_code == 422
