@@ -116,6 +116,10 @@ class Faults:
         unknown = rule.keys() - known
         if unknown:
             raise BadFault(f"unknown: {', '.join(sorted(unknown))}")
+        for name in ("status", "retryAfter", "seconds", "count", "skip"):
+            value = rule.get(name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+                raise BadFault(f"{name} must be a number")
         options = {("retry_after" if name == "retryAfter" else name): value for name, value in rule.items()}
         return self.add(**options)
 

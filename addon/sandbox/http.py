@@ -342,6 +342,9 @@ def _spaces_of(site: Site, asked: Request, arguments: Mapping[str, str], cql: st
     if "space_id" in arguments:
         ids.append(arguments["space_id"])
     named = [arguments["content_id"]] if "content_id" in arguments else []
+    body = asked.get_json(silent=True) if asked.path.endswith("/content/archive") else None
+    if isinstance(body, dict):
+        named += [str(page.get("id")) for page in body.get("pages", ()) if isinstance(page, dict)]
     for content_id in (*named, *asked.args.getlist("id")):
         record = site.live.get(content_id)
         if record is not None:

@@ -99,14 +99,20 @@ class SandboxServer:
     def stop(self) -> None:
         """Release what hangs, stop answering and wait for the threads."""
         self.site.faults.clear()
-        self._stopping.set()
-        self._server.pull_trigger()
+        if not self._thread.is_alive():
+            self._close()
+            return
+        # The polling thread itself sets the event, so that it cannot have closed the trigger before it is pulled.
+        self._server.trigger.pull_trigger(self._stopping.set)
         self._thread.join(10)
 
     def _serve(self) -> None:
         while not self._stopping.is_set():
             wasyncore.loop(timeout=1, use_poll=True, map=self._sockets, count=1)
         # Only the thread that polls may close: a socket closed under it is a bad file descriptor.
+        self._close()
+
+    def _close(self) -> None:
         self._server.task_dispatcher.shutdown()
         wasyncore.close_all(self._sockets)
 
