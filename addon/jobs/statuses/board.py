@@ -80,9 +80,10 @@ class Board:
 
     @property
     def due(self) -> bool:
-        """Return whether it is time to write the collected outcomes down."""
+        """Return whether it is time to write the collected outcomes down: at once when a space is complete."""
         waited = self._run.clock.monotonic() - self._since
-        return len(self._rows) + len(self._dropped) >= BATCH or waited >= BATCH_SECONDS
+        complete = any(progress.left == 0 for progress in self._open.values())
+        return complete or len(self._rows) + len(self._dropped) >= BATCH or waited >= BATCH_SECONDS
 
     def flush(self) -> None:
         """Write the collected outcomes, end the spaces that are complete, and remember how far the others are."""
