@@ -45,6 +45,7 @@ class Heart:
         self._stop.set()
         if thread is not None:
             thread.join()
+        self._disconnect(broken=False)
 
     def register(self, run: ActiveRun) -> None:
         """Beat for this run from now on."""
@@ -122,10 +123,11 @@ class Heart:
             self._connection = self._core.db.engine.connect().execution_options(steward_write=True)
         return self._connection
 
-    def _disconnect(self) -> None:
+    def _disconnect(self, *, broken: bool) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.invalidate()
+            if broken:
+                connection.invalidate()
             connection.close()
 
     def _loop(self) -> None:
@@ -134,7 +136,4 @@ class Heart:
                 self.beat()
             except Exception:
                 log.exception("a heartbeat failed; it is tried again until the trust in the leases runs out")
-                self._disconnect()
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+                self._disconnect(broken=True)

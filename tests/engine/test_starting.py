@@ -138,9 +138,14 @@ def test_a_start_wakes_a_runner_only_when_it_is_committed(rig: Rig) -> None:
     bell = LocalDispatcher()
     engine = rig.engine(dispatcher=bell)
     seen = bell.count()
-    with pytest.raises(ZeroDivisionError), rig.db.write(rig.tenant) as session:
-        engine.start(session, tenant_id=rig.tenant, job_type=rig.job.type, scope="site")
-        raise ZeroDivisionError
+
+    def rolled_back() -> None:
+        with rig.db.write(rig.tenant) as session:
+            engine.start(session, tenant_id=rig.tenant, job_type=rig.job.type, scope="site")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        rolled_back()
     assert bell.count() == seen
     with rig.db.write(rig.tenant) as session:
         engine.start(session, tenant_id=rig.tenant, job_type=rig.job.type, scope="site")

@@ -26,7 +26,7 @@ _TEMPLATE = "steward_template"
 
 @dataclass
 class PostgresServer:
-    """A running server on loopback. `bin` holds its binaries, `data` its files, so that a test may stop and start it."""
+    """A server on loopback. `bin` holds its binaries, `data` its files; a test may stop and start it."""
 
     bin: Path
     data: Path
@@ -101,9 +101,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         shutil.chown(folder, "postgres", "postgres")
     server = PostgresServer(binaries, folder / "data", _free_port())
     try:
-        _run(
-            binaries / "initdb", "-D", server.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"
-        )
+        _run(binaries / "initdb", "-D", server.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
         server.start()
         server.execute(f"CREATE DATABASE {_TEMPLATE}")
         template = Database(server.url(_TEMPLATE))

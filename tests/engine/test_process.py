@@ -1,0 +1,94 @@
+"""One process on SQLite, its lock, its ticks, and what it tells of itself."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from addon.engine import EngineSettings, LockFile, LockHeld, Metronome, Tick
+from tests.engine.conftest import Rig
+
+QUIET = EngineSettings(runners=0)
+
+
+def test_a_second_process_on_the_database_is_told_who_holds_it(rig: Rig, tmp_path: Path) -> None:
+    database = rig.db.url.database
+    program = (
+        "import sys; from datetime import datetime, UTC; from addon.engine.lockfile import LockFile\n"
+        f"lock = LockFile.beside({database!r}); lock.take('w-1', datetime.now(UTC)); print('taken', flush=True)\n"
+        "sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
+    )
+    assert other.stdin is not None
+    assert other.stdout is not None
+    try:
+        assert other.stdout.readline() == "taken\n"
+        engine = rig.engine(settings=QUIET)
+        with pytest.raises(LockHeld, match=f"held by process {other.pid} on .* since 20"):
+            engine.boot()
+    finally:
+        other.kill()
+        other.wait()
+        other.stdin.close()
+        other.stdout.close()
+    engine.boot()
+    with pytest.raises(LockHeld):
+        rig.engine(settings=QUIET).boot()
+    engine.shutdown()
+    again = rig.engine(settings=QUIET)
+    again.boot()
+    assert Path(f"{database}.lock").exists()
+
+
+def test_a_lock_file_of_somebody_who_wrote_nonsense_is_still_respected(tmp_path: Path) -> None:
+    first, second = LockFile(tmp_path / "db.lock"), LockFile(tmp_path / "db.lock")
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    first.take("w-1", now)
+    (tmp_path / "db.lock").write_text("nonsense")
+    with pytest.raises(LockHeld, match="another process"):
+        second.take("w-2", now)
+    first.release()
+    second.take("w-2", now)
+    second.release()
+    second.release()
+
+
+def test_the_metronome_calls_its_ticks_again_after_one_has_failed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+    twice, calls = threading.Event(), []
+
+    def tick() -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise ValueError("the database is away")
+        twice.set()
+
+    metronome = Metronome([Tick("only", 0.02, tick, jitter=0.005)])
+    metronome.start()
+    assert twice.wait(10)
+    metronome.stop()
+    metronome.stop()
+
+
+def test_the_engines_ticks_follow_from_the_lease(rig: Rig) -> None:
+    engine = rig.engine(settings=EngineSettings(ttl=60, tick_seconds=10))
+    ticks = {tick.name: tick for tick in engine.ticks()}
+    assert (ticks["reaper"].seconds, ticks["reaper"].jitter) == (10, 5)
+    assert ticks["schedule"].seconds == 10
+    settings = engine.settings
+    assert (settings.beat, settings.margin, settings.call_limit, settings.write_trust) == (15, 5, 30, 10)
+    assert engine.worker_id != rig.engine().worker_id
+    assert set(engine.jobs) == {rig.job.type, rig.mails.type}
+
+
+def test_an_engine_that_has_not_booted_has_no_heartbeat_to_show(rig: Rig) -> None:
+    with rig.db.read_all() as session:
+        assert rig.engine().heartbeat_age(session) is None

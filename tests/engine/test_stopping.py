@@ -1,0 +1,417 @@
+"""Cancel, pause, shutdown and standstill: how a run stops before its end, and how it goes on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from addon.engine import CancelRequested, EngineSettings, Interrupted, NotCancellable, Pause, Run, RunSpace, queries
+from tests.engine.conftest import BOTH, Killed, Rig
+from tests.support.fakejob import spaces
+from tests.support.servers import eventually
+
+
+@BOTH
+def test_a_running_execution_stops_at_its_next_safe_point_and_ends_cancelled(rig: Rig) -> None:
+    engine = rig.engine()
+    settled: list[str] = []
+
+    def call(run: Run, space: RunSpace) -> dict[str, Any]:
+        if space.key == "B":
+            assert rig.cancel(engine, run.execution_id).status == "cancelling"
+            assert rig.cancel(engine, run.execution_id).status == "cancelling", "cancelling twice is once"
+            run.check()
+        return {"statusesChanged": 4}
+
+    def settling(run: Run) -> None:
+        run.safe_point()
+        assert [result for _, result in run.map(lambda n: n + 1, [1, 2])] != []
+        settled.append(run.execution_id)
+
+    rig.job.call, rig.job.settling = call, settling
+    started = rig.start(engine)
+    engine.run_due()
+    row = rig.row(started.id)
+    assert row.status == "cancelled"
+    assert rig.states(started.id) == {"A": "done", "B": "done", "C": "cancelled"}
+    assert settled == [started.id]
+    assert row.metrics is not None
+    assert (row.metrics["statusesChanged"], row.metrics["spacesProcessed"], row.metrics["spacesFailed"]) == (8, 2, 0)
+    assert (row.cancel_requested_by, row.cancel_requested_at) == ("u-boss", rig.clock.now())
+    assert rig.events(started.id) == ["started", "claimed", "cancel_requested", "cancelled"]
+    rig.start(engine)
+
+
+@BOTH
+def test_a_space_cancelled_half_way_is_shown_with_its_metrics_so_far_as_neither_done_nor_failed(rig: Rig) -> None:
+    engine = rig.engine()
+
+    def work(run: Run, given: Sequence[RunSpace]) -> None:
+        with run.write() as session:
+            run.begin(session, given)
+            run.save(session, given[0], {"cursor": 7}, metrics={"statusesChanged": 7})
+        rig.cancel(engine, run.execution_id)
+        with run.write() as session:
+            run.add(session, {"contentsMatched": 1})
+        run.safe_point()
+
+    rig.job.work = work  # type: ignore[method-assign]
+    started = rig.start(engine)
+    engine.run_due()
+    metrics = rig.row(started.id).metrics
+    assert rig.states(started.id) == {"A": "cancelled", "B": "cancelled", "C": "cancelled"}
+    assert metrics is not None
+    assert (metrics["statusesChanged"], metrics["contentsMatched"]) == (7, 1)
+    assert (metrics["spacesProcessed"], metrics["spacesFailed"], metrics["spacesTotal"]) == (0, 0, 3)
+
+
+def test_a_cancel_from_another_process_arrives_with_the_heartbeat(rig: Rig) -> None:
+    engine, elsewhere = rig.engine(), rig.engine()
+
+    def call(run: Run, space: RunSpace) -> dict[str, Any]:
+        rig.cancel(elsewhere, run.execution_id)
+        run.safe_point()
+        engine._heart.beat()
+        with pytest.raises(CancelRequested):
+            run.safe_point()
+        return {}
+
+    rig.job.call = call
+    started = rig.start(engine)
+    rig.drive(engine)
+    assert rig.states(started.id) == {"A": "done", "B": "cancelled", "C": "cancelled"}
+    assert rig.row(started.id).status == "cancelled"
+
+
+def test_a_cancel_lets_no_further_item_begin_on_the_call_threads(rig: Rig) -> None:
+    engine = rig.engine()
+    begun: list[int] = []
+    asked = threading.Event()
+
+    def work(run: Run, given: Sequence[RunSpace]) -> None:
+        def call(number: int) -> int:
+            begun.append(number)
+            if number == 2:
+                rig.cancel(engine, run.execution_id)
+                asked.set()
+            asked.wait(10)
+            return number
+
+        outcomes = [item for item, _ in run.map(call, iter(range(100)))]
+        pytest.fail(f"a cancelled map ends by raising, not with {outcomes}")
+
+    rig.job.work = work  # type: ignore[method-assign]
+    started = rig.start(engine)
+    engine.run_due()
+    assert rig.row(started.id).status == "cancelled"
+    assert sorted(begun) == [0, 1, 2, 3]
+
+
+@BOTH
+def test_an_execution_nobody_has_claimed_is_cancelled_at_once(rig: Rig) -> None:
+    engine = rig.engine()
+    started = rig.start(engine)
+    cancelled = rig.cancel(engine, started.id)
+    assert (cancelled.status, cancelled.ended_at) == ("cancelled", rig.clock.now())
+    assert cancelled.metrics is not None
+    assert cancelled.metrics["spacesTotal"] == 0
+    assert engine.run_due() == 0
+    assert rig.events(started.id) == ["started", "cancelled"]
+
+
+@BOTH
+def test_a_paused_run_holds_no_thread_and_goes_on_with_what_is_left_when_its_time_has_come(rig: Rig) -> None:
+    engine = rig.engine()
+    until = rig.clock.now() + timedelta(minutes=40)
+    pauses = iter([True])
+
+    def call(run: Run, space: RunSpace) -> dict[str, Any]:
+        if space.key == "B" and next(pauses, False):
+            raise Pause(until, "the hour's API points are used up")
+        return {}
+
+    rig.job.call = call
+    started = rig.start(engine)
+    assert engine.run_due() == 1
+    row = rig.row(started.id)
+    assert (row.status, row.owner, row.not_before) == ("running", None, until)
+    assert row.pause_reason == "the hour's API points are used up"
+    assert rig.states(started.id) == {"A": "done", "B": "pending", "C": "pending"}
+    assert (row.points, row.calls) == (3, 1)
+    rig.clock.advance(timedelta(minutes=39))
+    assert engine.run_due() == 0
+    rig.clock.advance(timedelta(minutes=1))
+    assert engine.run_due() == 1
+    row = rig.row(started.id)
+    assert (row.status, row.pause_reason, row.not_before) == ("successful", None, None)
+    assert rig.job.worked == ["A", "B", "C"], "a finished space is never redone"
+    assert (row.points, row.calls) == (9, 3)
+    assert rig.events(started.id) == ["started", "claimed", "paused", "claimed", "finalizing", "successful"]
+    assert rig.event(started.id, "paused").detail["reason"] == "the hour's API points are used up"
+
+
+@BOTH
+def test_a_paused_run_is_cancelled_at_once_and_one_cancelled_while_pausing_settles(rig: Rig) -> None:
+    engine = rig.engine()
+    until = rig.clock.now() + timedelta(hours=1)
+    settled: list[str] = []
+    also_cancel = False
+
+    def call(run: Run, space: RunSpace) -> dict[str, Any]:
+        if also_cancel:
+            rig.cancel(rig.engine(), run.execution_id)
+        raise Pause(until, "quota")
+
+    rig.job.call = call
+    rig.job.settling = lambda run: settled.append(run.execution_id)
+    paused = rig.start(engine)
+    engine.run_due()
+    assert rig.cancel(engine, paused.id).status == "cancelled"
+    assert set(rig.states(paused.id).values()) == {"cancelled"}
+    also_cancel = True
+    second = rig.start(engine)
+    engine.run_due()
+    assert rig.row(second.id).status == "cancelled"
+    assert settled == [second.id]
+
+
+@BOTH
+def test_finalizing_and_ended_executions_cannot_be_cancelled(rig: Rig) -> None:
+    engine = rig.engine()
+
+    def finalizing(run: Run) -> dict[str, Any]:
+        with pytest.raises(NotCancellable) as refused:
+            rig.cancel(engine, run.execution_id)
+        assert refused.value.status == "finalizing"
+        run.safe_point()
+        with rig.db.write(rig.tenant) as session:
+            engine.close_lane(session, rig.tenant)
+            engine.cancel_active(session, rig.tenant, "uninstall")
+        return {}
+
+    rig.job.finalizing = finalizing
+    started = rig.start(engine)
+    engine.run_due()
+    assert rig.row(started.id).status == "successful", "an uninstall leaves what is finalizing"
+    with pytest.raises(NotCancellable) as refused:
+        rig.cancel(engine, started.id)
+    assert refused.value.status == "successful"
+
+
+@BOTH
+def test_an_uninstall_cancels_the_run_and_ends_waiting_retries(rig: Rig) -> None:
+    engine = rig.engine()
+    started = rig.start(engine)
+    with rig.db.write(rig.tenant) as session:
+        engine.close_lane(session, rig.tenant)
+        engine.cancel_active(session, rig.tenant, "uninstall")
+    row = rig.row(started.id)
+    assert (row.status, row.cancel_requested_by) == ("cancelled", "uninstall")
+    assert rig.event(started.id, "cancelled").actor_type == "uninstall"
+
+
+@BOTH
+def test_a_shutdown_hands_over_and_another_process_goes_on_with_the_rest(rig: Rig) -> None:
+    engine, other = rig.engine(), rig.engine()
+
+    def call(run: Run, space: RunSpace) -> dict[str, Any]:
+        if space.key == "B" and run.lease.owner == engine.worker_id:  # type: ignore[attr-defined]
+            engine._heart.run_of(run.execution_id).stop.set()  # type: ignore[union-attr]
+            run.check()
+        return {}
+
+    rig.job.call = call
+    started = rig.start(engine)
+    rig.drive(engine)
+    row = rig.row(started.id)
+    assert (row.status, row.owner) == ("running", None)
+    assert rig.states(started.id) == {"A": "done", "B": "pending", "C": "pending"}
+    assert other.run_due() == 1
+    assert rig.row(started.id).status == "successful"
+    assert rig.job.worked == ["A", "B", "C"]
+    assert rig.row(started.id).losses == 0
+    assert "handed_over" in rig.events(started.id)
+
+
+@BOTH
+def test_a_shutdown_while_cancelling_ends_it_cancelled(rig: Rig) -> None:
+    engine = rig.engine()
+
+    def call(run: Run, space: RunSpace) -> dict[str, Any]:
+        rig.cancel(rig.engine(), run.execution_id)
+        engine._heart.run_of(run.execution_id).stop.set()  # type: ignore[union-attr]
+        run.check()
+        return {}
+
+    rig.job.call = call
+    started = rig.start(engine)
+    rig.drive(engine)
+    assert rig.row(started.id).status == "cancelled"
+
+
+@BOTH
+def test_a_run_handed_over_while_finalizing_is_finalized_again_and_summed_once(rig: Rig) -> None:
+    engine = rig.engine()
+    interruptions = iter([True])
+
+    def finalizing(run: Run) -> dict[str, Any]:
+        if next(interruptions, False):
+            raise Interrupted
+        return {"emailsSent": 2}
+
+    rig.job.finalizing = finalizing
+    started = rig.start(engine)
+    assert engine.run_due() == 2
+    row = rig.row(started.id)
+    assert row.status == "successful"
+    assert row.metrics is not None
+    assert (row.metrics["emailsSent"], row.metrics["contentsChecked"]) == (2, 30)
+    assert rig.job.worked == ["A", "B", "C"]
+
+
+@BOTH
+def test_a_run_without_progress_for_half_an_hour_has_its_space_failed_as_stuck_and_goes_on(rig: Rig) -> None:
+    rig.settings = EngineSettings(ttl=400)
+    engine, other = rig.engine(), rig.engine()
+
+    def call(run: Run, space: RunSpace) -> dict[str, Any]:
+        if space.key == "B":
+            for _ in range(20):
+                rig.clock.advance(100)
+                engine._heart.beat()
+                other.reaper_tick()
+                if rig.row(run.execution_id).owner is None:
+                    engine._heart.beat()
+                    run.check()
+        return {}
+
+    rig.job.call = call
+    started = rig.start(engine)
+    rig.drive(engine)
+    assert rig.states(started.id) == {"A": "done", "B": "failed", "C": "pending"}
+    assert rig.reasons(started.id) == {"B": "stuck: no progress for 30 minutes"}
+    other.run_due()
+    assert rig.states(started.id)["C"] == "done"
+    assert rig.row(started.id).status == "failed"
+    assert rig.event(started.id, "lease_lost").detail["stuck"] is True
+
+
+@BOTH
+def test_a_run_that_does_not_obey_its_cancel_for_half_an_hour_is_ended_by_the_reaper(rig: Rig) -> None:
+    rig.settings = EngineSettings(ttl=400)
+    engine, other = rig.engine(), rig.engine()
+
+    def call(run: Run, space: RunSpace) -> dict[str, Any]:
+        rig.cancel(other, run.execution_id)
+        for _ in range(20):
+            rig.clock.advance(100)
+            engine._heart.beat()
+            other.reaper_tick()
+        return {}
+
+    rig.job.call = call
+    started = rig.start(engine)
+    rig.drive(engine)
+    assert rig.row(started.id).status == "cancelled"
+    assert rig.event(started.id, "cancelled").actor_type == "reaper"
+
+
+def test_real_threads_run_what_is_started_and_stop_within_the_time_given(rig: Rig) -> None:
+    from addon.base import SystemClock
+
+    rig.clock = SystemClock()  # type: ignore[assignment]
+    engine = rig.engine(settings=EngineSettings(ttl=4, runners=2))
+    engine.boot()
+    try:
+        first = rig.start(engine)
+        eventually(lambda: rig.row(first.id).status == "successful")
+        working, held = threading.Event(), threading.Event()
+
+        def call(run: Run, space: RunSpace) -> dict[str, Any]:
+            working.set()
+            while not held.wait(0.01):
+                run.check()
+            return {}
+
+        rig.job.call = call
+        second = rig.start(engine)
+        assert working.wait(10)
+        assert engine.active_runs() == 1
+    finally:
+        engine.shutdown(10)
+    row = rig.row(second.id)
+    assert (row.status, row.owner) == ("running", None), "handed over"
+    held.set()
+    rig.engine().run_due()
+    assert rig.row(second.id).status == "successful"
+
+
+def test_a_cancel_by_the_same_process_needs_no_heartbeat(rig: Rig) -> None:
+    from addon.base import SystemClock
+
+    rig.clock = SystemClock()  # type: ignore[assignment]
+    engine = rig.engine(settings=EngineSettings(ttl=3600, runners=1))
+    rig.job.listing = lambda run: spaces(*"ABCDEFGH")
+    working = threading.Event()
+
+    def call(run: Run, space: RunSpace) -> dict[str, Any]:
+        working.set()
+        while True:
+            threading.Event().wait(0.01)
+            run.safe_point()
+
+    rig.job.call = call
+    engine.boot()
+    try:
+        started = rig.start(engine)
+        assert working.wait(10)
+        rig.cancel(engine, started.id)
+        eventually(lambda: rig.row(started.id).status == "cancelled")
+    finally:
+        engine.shutdown(10)
+
+
+def test_a_run_that_does_not_stop_in_time_keeps_its_lease(rig: Rig) -> None:
+    from addon.base import SystemClock
+
+    rig.clock = SystemClock()  # type: ignore[assignment]
+    engine = rig.engine(settings=EngineSettings(ttl=60, runners=1))
+    working, release = threading.Event(), threading.Event()
+
+    def call(run: Run, space: RunSpace) -> dict[str, Any]:
+        working.set()
+        release.wait(20)
+        return {}
+
+    rig.job.call = call
+    engine.boot()
+    started = rig.start(engine)
+    assert working.wait(10)
+    engine.shutdown(0.05)
+    assert rig.row(started.id).owner == engine.worker_id
+    with rig.db.read(rig.tenant) as session:
+        assert queries.current(session, rig.tenant) is not None
+    release.set()
+    engine.shutdown(10)
+    assert rig.row(started.id).owner is None
+
+
+def test_a_killed_run_keeps_its_lease_until_it_expires(rig: Rig) -> None:
+    engine, other = rig.engine(), rig.engine()
+
+    def call(run: Run, space: RunSpace) -> dict[str, Any]:
+        raise Killed
+
+    rig.job.call = call
+    started = rig.start(engine)
+    rig.kill_during(engine)
+    rig.clock.advance(59)
+    assert other.reaper_tick() == 0
+    assert other.run_due() == 0
+    rig.clock.advance(2)
+    assert other.reaper_tick() == 1
+    assert rig.row(started.id).owner is None
