@@ -5,6 +5,7 @@ from __future__ import annotations
 from addon.base import Clock, Database
 from addon.confluence import Confluence
 from addon.engine.job import Job
+from addon.jobs.automations.job import ExecuteAutomations
 from addon.jobs.notifications.job import SendNotifications
 from addon.jobs.parts import JobParts, JobSettings
 from addon.jobs.statuses.job import RefreshStatuses
@@ -23,5 +24,5 @@ def build_jobs(
 ) -> dict[str, Job]:
     """Return every job of the add-on by its type, for the engine."""
     parts = JobParts(confluence, policies, mailer, db, clock, settings)
-    jobs: list[Job] = [RefreshStatuses(parts), SendNotifications(parts)]
+    jobs: list[Job] = [RefreshStatuses(parts), SendNotifications(parts), ExecuteAutomations(parts)]
     return {job.type: job for job in jobs}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import descriptor
 from addon.base import Database, TenantId
 from addon.config import Settings
 from addon.engine.job import Job
+from addon.jobs.automations.job import ExecuteAutomations
 from addon.jobs.notifications.job import SendNotifications
 from addon.jobs.parts import JobParts, JobSettings
 from addon.jobs.statuses.job import RefreshStatuses
@@ -25,6 +27,14 @@ from addon.sandbox.site import Site
 from tests.jobs.direct import DirectClient, DirectConfluence
 from tests.support.clock import VirtualClock
 from tests.support.fakerun import FakeRun
+
+
+class BriskClock(VirtualClock):
+    """A clock for which waiting is no matter: whoever waits is told that the time has passed."""
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self.advance(seconds)
+        return event.is_set()
 
 
 @dataclass
@@ -90,6 +100,11 @@ class Bench:
         run = self.run("send-notifications", **options)
         return run, run.go(SendNotifications(self.parts))
 
+    def automate(self, **options: Any) -> tuple[FakeRun, dict[str, Any]]:
+        run = self.run("execute-automations", **options)
+        self.client.calls.clear()
+        return run, run.go(ExecuteAutomations(self.parts))
+
     def put(self, change: Callable[[dict[str, Any]], None]) -> PolicyDocument:
         """Store the next version of the policies, changed by `change`."""
         with self.db.write(self.tenant_id) as session:
@@ -107,6 +122,11 @@ class Bench:
     def stamp(self, content_id: str) -> str | None:
         found = self.site.get(content_id).properties.get("steward-status")
         return None if found is None else found.value["id"]
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return BriskClock()
 
 
 @pytest.fixture

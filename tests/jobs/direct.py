@@ -160,6 +160,7 @@ class DirectClient:
             self.guard.call_seconds(write=method in WRITES)
             self.guard.used(points=1, calls=1)
         self.calls[method] += 1
+        self.site.tasks.settle()
         for fault in list(self.faults):
             fault(method, arguments)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -18,7 +17,7 @@ from sqlalchemy.orm import Session
 from addon.base import Clock, Database, TenantId, new_id
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Item, Job, Metrics, Pause, RunSpace
 from addon.engine.metrics import add
-from addon.engine.models import ExecutionSpace, JobExecution
+from addon.engine.models import ExecutionItem, ExecutionSpace, JobExecution
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -237,7 +236,24 @@ class FakeRun:
         self.extra = add(self.extra, metrics)
 
     def items(self, session: Session, items: Sequence[Item]) -> None:
-        self.logged = [*self.logged, *(replace(item) for item in items)]
+        first = len(self.logged) + 1
+        self.logged = [*self.logged, *items]
+        for seq, item in enumerate(items, first):
+            session.add(
+                ExecutionItem(
+                    tenant_id=self.tenant_id,
+                    execution_id=self.execution_id,
+                    seq=seq,
+                    space_id=item.space.id,
+                    space_key=item.space.key,
+                    content_id=item.content_id,
+                    title=item.title,
+                    action=item.action,
+                    outcome=item.outcome,
+                    reason=item.reason,
+                    at=self.clock.now(),
+                )
+            )
 
     def _update(self, session: Session, space: RunSpace, **values: Any) -> None:
         session.execute(

@@ -36,12 +36,13 @@ class Known:
     """What the ledger holds about a reading.
 
     `rows`: of all contents the queries returned; `refusing`: of contents in the spaces that refuse the stamp;
-    `settled`: slug -> entries that search must show, for the slugs that were listed.
+    `settled`: slug -> entries that search must show, for the slugs that were listed; `trusting`: see Stamper.
     """
 
     rows: Mapping[str, Row]
     refusing: Mapping[str, Row]
     settled: Mapping[str, Mapping[str, Row]]
+    trusting: bool = False
 
 
 def decide(plan: Plan, reading: Reading, known: Known, now: datetime) -> Decided:
@@ -52,7 +53,7 @@ def decide(plan: Plan, reading: Reading, known: Known, now: datetime) -> Decided
     for slug, contents in reading.listed.items():
         for content in contents.values():
             if content.id not in reading.candidates:
-                _stamped(plan, slug, content, known.rows.get(content.id), now, decided)
+                _stamped(plan, slug, content, known, now, decided)
     for slug, rows in known.settled.items():
         shown = reading.listed[slug]
         decided.missing += [row for id, row in rows.items() if id not in shown and id not in reading.candidates]
@@ -81,9 +82,10 @@ def _candidate(plan: Plan, candidate: Candidate, row: Row | None, now: datetime,
         decided.changes.append(change)
 
 
-def _stamped(plan: Plan, slug: str, content: Content, row: Row | None, now: datetime, decided: Decided) -> None:
+def _stamped(plan: Plan, slug: str, content: Content, known: Known, now: datetime, decided: Decided) -> None:
     """Compare a content that is stamped and should be with its ledger entry."""
     space_id = plan.places.get(content.space_id or "") or plan.places.get(content.space_key or "")
+    row = known.rows.get(content.id)
     if space_id is None:
         return
     if row is not None and row.slug != slug and row.fresh(now):
@@ -93,7 +95,8 @@ def _stamped(plan: Plan, slug: str, content: Content, row: Row | None, now: date
     if stamp is None:
         decided.changes.append(Change(content.id, content.kind, space_id, slug, row, seen, look=seen is None))
     elif row is None or row.slug != stamp.slug or row.property_id is None:
-        decided.rows.append(adopt(stamp, content.id, content.kind, space_id, stamp.changed_on or now, now))
+        place = (content.id, content.kind, space_id)
+        decided.rows.append(adopt(stamp, place, row, now, trusting=known.trusting))
     elif row.space_id != space_id:
         decided.rows.append(replace(row, space_id=space_id))
 

@@ -96,6 +96,11 @@ def outside(session: Session, space_ids: Iterable[str], *, limit: int) -> list[R
     return [_row(stamp) for stamp in session.scalars(query.order_by(ContentStamp.content_id).limit(limit))]
 
 
+def untouched(session: Session, before: datetime) -> bool:
+    """Return whether the ledger held nothing before a moment: a new installation, or one begun anew."""
+    return session.scalar(sa.select(ContentStamp.content_id).where(ContentStamp.written_at < before).limit(1)) is None
+
+
 def spaces_known(session: Session) -> list[str]:
     """Return the ids of all spaces that have rows."""
     return list(session.scalars(sa.select(ContentStamp.space_id).distinct()))

@@ -9,8 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
+import sqlalchemy as sa
+
 from addon.confluence import SiteClient
 from addon.engine.job import CancelRequested, Interrupted, Run, RunSpace
+from addon.engine.models import JobExecution
 from addon.jobs import scope
 from addon.jobs.faults import SITE_FAULTS, STOPS, Reason, reason_of
 from addon.jobs.parts import JobParts
@@ -46,6 +49,8 @@ class Refresh:
         }
         with run.read() as session:
             self._slugs = frozenset(parts.policies.slugs(session, run.tenant_id))
+            began = session.scalars(sa.select(JobExecution.started_at).where(JobExecution.id == run.execution_id)).one()
+            self._trusting = ledger.untouched(session, began)
 
     def work(self, spaces: Sequence[RunSpace]) -> None:
         """Bring the spaces to done, failed or skipped."""
@@ -116,7 +121,15 @@ class Refresh:
         changes = sorted(decided.changes, key=lambda change: order[change.space_id])
         board = Board(self._run, plan, reading.total, changes)
         board.begin([*decided.rows, *found.moved], [*decided.dropped, *found.gone])
-        stamper = Stamper(self._client, self._run.clock, self._key, plan.terms.default, self._statuses, reading.started)
+        stamper = Stamper(
+            self._client,
+            self._run.clock,
+            self._key,
+            plan.terms.default,
+            self._statuses,
+            reading.started,
+            self._trusting,
+        )
         self._stamp(board, stamper, changes)
 
     def _decide(self, plan: Plan, reading: Reading) -> Decided:
@@ -126,6 +139,7 @@ class Refresh:
             known = Known(
                 rows=ledger.load(session, [*reading.candidates, *listed]),
                 refusing=ledger.refusing(session, plan.space_ids),
+                trusting=self._trusting,
                 settled={slug: ledger.settled(session, plan.space_ids, slug, now) for slug in reading.listed},
             )
         return decide(plan, reading, known, now)

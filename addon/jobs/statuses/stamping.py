@@ -16,7 +16,7 @@ from addon.base import Clock
 from addon.confluence import SiteClient
 from addon.confluence.content import Kind, Property
 from addon.confluence.errors import Conflict, Forbidden, NotFound, QuotaExhausted, RateLimited, SiteError
-from addon.jobs.statuses.ledger import Row
+from addon.jobs.statuses.ledger import LAG, Row
 from addon.jobs.statuses.stamp import Stamp, Status, own_stamp, stamp_value
 
 
@@ -61,6 +61,8 @@ class Stamper:
     default: str
     statuses: Mapping[str, Status]
     since: datetime
+    trusting: bool = False
+    """Dates in stamps the ledger does not know are believed: only while it knows nothing at all yet."""
 
     def apply(self, change: Change) -> Outcome:
         """Bring one content's stamp to `change.slug`.
@@ -127,16 +129,15 @@ class Stamper:
         return stamp.changed_on is not None and stamp.changed_on > self.since
 
     def _before(self, change: Change, stamp: Stamp | None) -> Row | None:
-        """Return the entry the content had: what its own stamp says if that was read, else the ledger's."""
-        if stamp is not None and (change.row is None or change.row.slug != stamp.slug):
+        """Return the entry the content had: the ledger's, or if there is none, what its own stamp says."""
+        if change.row is None and stamp is not None:
             return self._adopted(change, stamp)
         return change.row
 
     def _adopted(self, change: Change, stamp: Stamp) -> Row:
         """Return the ledger entry that says what the property says."""
-        row = change.row
-        changed_on = stamp.changed_on or (row.changed_on if row is not None else self.clock.now())
-        return adopt(stamp, change.content_id, change.kind, change.space_id, changed_on, self.clock.now())
+        place = (change.content_id, change.kind, change.space_id)
+        return adopt(stamp, place, change.row, self.clock.now(), trusting=self.trusting)
 
     def _next_row(self, change: Change, before: Row | None, now: datetime) -> Row:
         """Return the entry with the new status: `changed_on` moves only when the status does."""
@@ -154,19 +155,32 @@ class Stamper:
         )
 
 
-def adopt(stamp: Stamp, content_id: str, kind: str, space_id: str, changed_on: datetime, now: datetime) -> Row:
-    """Return the ledger entry for a stamp that stands in Confluence and was not known so."""
+def adopt(stamp: Stamp, place: tuple[str, str, str], row: Row | None, now: datetime, *, trusting: bool) -> Row:
+    """Return the ledger entry for a stamp that stands in Confluence and was not known so.
+
+    `place`: content id, kind, space id. Every editor can write a property, so an older date in it is not believed
+    (a page could be made to look expired for years), unless `trusting`.
+    """
+    content_id, kind, space_id = place
+    same = row is not None and row.slug == stamp.slug
     return Row(
         content_id=content_id,
         kind=kind,
         space_id=space_id,
         slug=stamp.slug,
-        previous=stamp.previous,
-        changed_on=changed_on,
+        previous=row.previous if row is not None and same else stamp.previous,
+        changed_on=row.changed_on if row is not None and same else _believed(stamp, row, now, trusting=trusting),
         property_id=stamp.property.id,
         property_version=stamp.property.version,
         written_at=now,
     )
+
+
+def _believed(stamp: Stamp, row: Row | None, now: datetime, *, trusting: bool) -> datetime:
+    at = stamp.changed_on
+    if at is None or at > now:
+        return now
+    return at if trusting or at >= (row.written_at if row is not None else now - LAG) else now
 
 
 def _remembered(row: Row | None, key: str) -> Property | None:

@@ -1,0 +1,180 @@
+"""Does a content really match the automation's CQL? Asked of what we know for sure, because search may be wrong.
+
+The index lags, and a content property can be written by every editor. What a query says about dates is compared with
+the content as read by id; what it says about our statuses with the ledger, never with the property. Parts that nobody
+here can judge (labels, text) are left to search.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from addon.confluence.content import Content
+from addon.confluence.cql import And, Clause, Expression, Function, Literal, Not, Or, Query, Value, clauses, parse
+from addon.jobs.statuses.ledger import Row
+
+Fact = str | datetime | None
+"""What a field holds; None where the content has no such value."""
+
+_STATUS = {"status": "id", "statusname": "name.value", "previousstatus": "previous", "statuschangedon": "changedon"}
+_REVIEW = {"expirationdate": "expirationdate", "reviewedon": "reviewedon"}
+_STEP = re.compile(r"([+-]?\d+)([yMwdhm])")
+_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[ T](\d{1,2}):(\d{2}))?")
+
+
+def status_fields(namespace: str) -> dict[str, str]:
+    """Return {CQL field in lower case: its short name} for everything that reads our status property."""
+    return _fields(namespace, "status", _STATUS)
+
+
+def uses_statuses(cql: str, namespace: str) -> bool:
+    """Return whether a query reads our statuses, so that only the ledger can confirm it."""
+    known = status_fields(namespace)
+    return any(clause.field.lower() in known for clause in clauses(_parsed(cql).where))
+
+
+def facts(
+    namespace: str, content: Content, row: Row | None, names: Mapping[str, str], review: Mapping[str, Any]
+) -> dict[str, Fact]:
+    """Return what is known for sure, by CQL field in lower case.
+
+    Parameters: `content` as read by id, `row` its ledger entry, `names` of statuses by slug, `review` the value of
+    its review property.
+    """
+    status: dict[str, Fact] = {
+        "status": row.slug if row else None,
+        "statusname": names.get(row.slug) if row else None,
+        "previousstatus": row.previous if row else None,
+        "statuschangedon": row.changed_on if row else None,
+    }
+    reviewed: dict[str, Fact] = {
+        "expirationdate": _stored(review.get("expirationDate")),
+        "reviewedon": _stored(review.get("reviewedOn")),
+    }
+    known: dict[str, Fact] = {"type": content.kind}
+    known |= {field: status[short] for field, short in status_fields(namespace).items()}
+    known |= {field: reviewed[short] for field, short in _fields(namespace, "review", _REVIEW).items()}
+    dates = {"lastmodified": content.updated_at, "created": content.created_at}
+    return known | {field: at for field, at in dates.items() if at is not None}
+
+
+def confirmed(cql: str, known: Mapping[str, Fact], now: datetime, *, namespace: str) -> bool:
+    """Return whether nothing known for sure speaks against the match that search reported.
+
+    A condition on our statuses that cannot be judged here speaks against it.
+    """
+    where = _parsed(cql).where
+    fields = status_fields(namespace)
+    for clause in clauses(where):
+        if clause.field.lower() in fields and _clause(clause, known, now) is None:
+            return False
+    return where is None or _holds(where, known, now) is not False
+
+
+@lru_cache(maxsize=256)
+def _parsed(cql: str) -> Query:
+    return parse(cql)
+
+
+def _holds(expression: Expression, known: Mapping[str, Fact], now: datetime) -> bool | None:
+    match expression:
+        case And(left, right):
+            sides = (_holds(left, known, now), _holds(right, known, now))
+            return False if False in sides else (None if None in sides else True)
+        case Or(left, right):
+            sides = (_holds(left, known, now), _holds(right, known, now))
+            return True if True in sides else (None if None in sides else False)
+        case Not(operand):
+            held = _holds(operand, known, now)
+            return None if held is None else not held
+        case Clause():
+            return _clause(expression, known, now)
+
+
+def _clause(clause: Clause, known: Mapping[str, Fact], now: datetime) -> bool | None:
+    field = clause.field.lower()
+    if field not in known:
+        return None
+    held = known[field]
+    negative = clause.operator in ("!=", "not in", "!~")
+    if held is None:
+        return negative
+    if isinstance(held, datetime):
+        return _dated(clause, held, now)
+    wanted = [value.text for value in clause.values if isinstance(value, Literal)]
+    if len(wanted) != len(clause.values) or clause.operator not in ("=", "!=", "in", "not in"):
+        return None
+    return (held in wanted) != negative
+
+
+def _dated(clause: Clause, held: datetime, now: datetime) -> bool | None:
+    limit = _moment(clause.values[0], now)
+    if limit is None or clause.operator not in ("<", "<=", ">", ">="):
+        return None
+    if clause.operator in ("<", "<="):
+        return held <= limit
+    return held >= limit
+
+
+def _moment(value: Value, now: datetime) -> datetime | None:
+    """Return the time a value means, None for what is not understood here."""
+    if isinstance(value, Literal):
+        return _literal(value.text)
+    if isinstance(value, Function) and value.name.lower() == "now" and len(value.args) <= 1:
+        return _stepped(now, value.args[0]) if value.args else now
+    return None
+
+
+def _stepped(now: datetime, step: str) -> datetime | None:
+    found = _STEP.fullmatch(step.strip())
+    if found is None:
+        return None
+    number, unit = int(found[1]), found[2]
+    try:
+        if unit in "yM":
+            return _months(now, number * (12 if unit == "y" else 1))
+        hours = {"w": 168.0, "d": 24.0, "h": 1.0, "m": 1 / 60}[unit]
+        return now + timedelta(hours=number * hours)
+    except (OverflowError, ValueError):
+        return None
+
+
+def _months(now: datetime, number: int) -> datetime:
+    index = now.year * 12 + now.month - 1 + number
+    year, month = divmod(index, 12)
+    return now.replace(year=year, month=month + 1, day=min(now.day, monthrange(year, month + 1)[1]))
+
+
+def _literal(text: str) -> datetime | None:
+    found = _DATE.fullmatch(text.strip())
+    if found is None:
+        return None
+    try:
+        return datetime(*(int(part or 0) for part in found.groups()), tzinfo=UTC)  # type: ignore[arg-type,misc]
+    except ValueError:
+        return None
+
+
+def _stored(value: Any) -> datetime | None:
+    """Read a date as people's properties hold it."""
+    if not isinstance(value, str):
+        return None
+    try:
+        if len(value) <= len("2026-11-22"):
+            day = date.fromisoformat(value)
+            return datetime(day.year, day.month, day.day, tzinfo=UTC)
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _fields(namespace: str, kind: str, names: Mapping[str, str]) -> dict[str, str]:
+    prefix = f"content.property[{namespace}-{kind}]".lower()
+    aliases = {f"{namespace.lower()}{short}": short for short in names}
+    return aliases | {f"{prefix}.{path}": short for short, path in names.items()}

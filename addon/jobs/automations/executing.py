@@ -1,0 +1,236 @@
+"""How does an execution of automations go through its spaces? Claims are read concurrently, then acted on one by one.
+
+Acting is never concurrent between spaces: a site runs one archive job at a time, and the caps are counted exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import groupby
+
+from addon.base import Space
+from addon.confluence import SiteClient
+from addon.confluence.content import Content, Kind
+from addon.engine.job import Item, Run, RunSpace
+from addon.jobs import scope
+from addon.jobs.automations import guards, submitted
+from addon.jobs.automations.acting import Actor
+from addon.jobs.automations.claims import Claim, Due, claims, due_automations
+from addon.jobs.automations.guards import Judge
+from addon.jobs.automations.recording import Limits, Recorder
+from addon.jobs.faults import SITE_FAULTS, Reason, reason_of
+from addon.jobs.parts import JobParts
+from addon.jobs.statuses import ledger
+
+ROUND = 300
+"""Contents judged at a time: as many as one archive call may name."""
+TRASH_BATCH = 50
+
+
+class Executing:
+    """One call of the job's `work`."""
+
+    def __init__(self, parts: JobParts, run: Run) -> None:
+        """Read the policies of the run's version."""
+        self._parts = parts
+        self._run = run
+        self._client: SiteClient = parts.client(run)
+        self._policy = parts.policy(run)
+        self._names = {status.id: status.name for status in self._policy.statuses}
+        self._actor = Actor(run, self._client)
+        self._edition: str | None = None
+
+    def work(self, spaces: Sequence[RunSpace]) -> None:
+        """Bring the spaces to done, failed or skipped."""
+        self.finish_submitted()
+        limits = Limits.resumed(self._run, self._parts.settings.execution_cap)
+        live = self._parts.live_policy(self._run)
+        fresh = submitted.run_spaces(self._run)
+        taking_part = scope.members(self._client, live, [fresh.get(space.id, space) for space in spaces])
+        for member, found in self._run.map(self._claims, scope.skip(self._run, taking_part)):
+            try:
+                if isinstance(found, Exception):
+                    raise found
+                self._space(member.run_space, found, limits)
+            except Exception as error:  # noqa: BLE001  (what concerns the whole run is raised by reason_of)
+                self._not_done(member.run_space, reason_of(error))
+            self._run.safe_point()
+
+    def finish_submitted(self) -> None:
+        """Close what an earlier owner submitted, before anything else is done."""
+        spaces = submitted.run_spaces(self._run)
+        limits = Limits.resumed(self._run, self._parts.settings.execution_cap)
+        for batch in submitted.still_open(self._run):
+            space = submitted.run_spaces(self._run).get(batch.space_id) or spaces[batch.space_id]
+            self._actor.take_over(Recorder(self._run, space, limits), batch, self._action(batch.automation_id))
+
+    def _action(self, automation_id: str) -> str:
+        for scheme in self._policy.automation_schemes:
+            for automation in scheme.automations:
+                if f"{scheme.id}/{automation.id}" == automation_id:
+                    return automation.action.type
+        return "archive"
+
+    def _claims(self, member: scope.Member) -> tuple[Space | None, list[Claim]]:
+        """Ask what the due automations match in one space (on a call thread), and for the space as it is now.
+
+        The space is None when the site does not show it any more.
+        """
+        due = due_automations(self._run, self._policy, member.space)
+        found = claims(self._client, member.space, due) if due else []
+        if not found:
+            return member.space, []
+        shown = self._client.spaces(ids=[member.space.id])
+        return (shown[0] if shown else None), found
+
+    def _not_done(self, space: RunSpace, reason: Reason) -> None:
+        gone = not reason.transient and scope.vanished(self._client, space)
+        with self._run.write() as session:
+            if gone:
+                self._run.skipped(session, space, scope.GONE)
+            else:
+                self._run.failed(session, space, reason.text, transient=reason.transient)
+
+    def _space(self, run_space: RunSpace, found: tuple[Space | None, list[Claim]], limits: Limits) -> None:
+        space, claimed = found
+        recorder = Recorder(self._run, run_space, limits)
+        with self._run.write() as session:
+            self._run.begin(session, [run_space])
+            if space is None:
+                self._run.skipped(session, run_space, scope.GONE)
+        if space is None:
+            return
+        known = submitted.logged(self._run, run_space.id) if claimed else set()
+        waiting = [claim for claim in claimed if claim.content.id not in known]
+        for due, own in groupby(waiting, key=lambda claim: claim.due):
+            self._automation(recorder, space, due, list(own), limits)
+        with self._run.write() as session:
+            recorder.end(session)
+
+    def _automation(self, recorder: Recorder, space: Space, due: Due, own: list[Claim], limits: Limits) -> None:
+        """Judge and act in rounds of as many contents as one look-up takes."""
+        planned: set[str] = set()
+        for claimed in _rounds(due, own):
+            acting, items = self._judged(recorder, space, due, claimed, limits, planned)
+            recorder.write(items)
+            self._run.safe_point()
+            if acting and self._run.dry_run:
+                planned |= {content.id for content in acting}
+                shown = [recorder.item(content.id, due.automation.action.type, "planned") for content in acting]
+                recorder.write(shown, automation_id=due.id)
+            elif acting:
+                self._act(recorder, due, acting)
+
+    def _judged(
+        self,
+        recorder: Recorder,
+        space: Space,
+        due: Due,
+        claimed: Sequence[Claim],
+        limits: Limits,
+        planned: Collection[str],
+    ) -> tuple[list[Content], list[Item]]:
+        """Return the contents to act on, and the items of all others. `planned`: what a dry run took for gone."""
+        action = due.automation.action
+        room = limits.left(due.id, action.cap)
+        verdicts: dict[str, str | Reason | None] = {}
+        possible: list[Claim] = []
+        for claim in claimed:
+            impossible = self._impossible(claim) if action.type == "archive" else None
+            verdicts[claim.content.id] = impossible or (None if room else self._cap_reason(due, limits))
+            if verdicts[claim.content.id] is None:
+                possible.append(claim)
+        judge = self._judge(space, possible, planned)
+        current = self._current(possible)
+        for claim in possible:
+            verdicts[claim.content.id] = judge.first_look(claim, current.get(claim.content.id))
+        looked = [claim for claim in possible if verdicts[claim.content.id] is None]
+        for claim, verdict in self._run.map(lambda each: self._look(judge, each, current), looked):
+            verdicts[claim.content.id] = reason_of(verdict) if isinstance(verdict, Exception) else verdict
+        acting = [current[id] for id, verdict in verdicts.items() if verdict is None]
+        for content in acting[room:]:
+            verdicts[content.id] = self._cap_reason(due, limits, planned=room)
+        return acting[:room], [
+            recorder.failed(id, action.type, verdict)
+            if isinstance(verdict, Reason)
+            else recorder.item(id, action.type, "skipped", verdict)
+            for id, verdict in verdicts.items()
+            if verdict is not None
+        ]
+
+    def _look(self, judge: Judge, claim: Claim, current: Mapping[str, Content]) -> str | Reason | None:
+        try:
+            return judge.closer_look(claim, current[claim.content.id])
+        except SITE_FAULTS as error:
+            return reason_of(error)
+
+    def _impossible(self, claim: Claim) -> str | None:
+        """Return why archiving cannot be done at all; such contents stay claimed."""
+        if claim.content.kind == "blogpost":
+            return guards.BLOG_POST
+        return guards.FREE_EDITION if self._edition_of_site() == "free" else None
+
+    def _edition_of_site(self) -> str:
+        if self._edition is None:
+            self._edition = self._client.system_info().edition
+        return self._edition
+
+    def _cap_reason(self, due: Due, limits: Limits, planned: int = 0) -> str:
+        cap = due.automation.action.cap
+        if limits.acted[due.id] + planned >= cap:
+            return guards.AUTOMATION_CAP.format(cap)
+        return guards.EXECUTION_CAP.format(limits.execution_cap)
+
+    def _judge(self, space: Space, claimed: Sequence[Claim], planned: Collection[str]) -> Judge:
+        with self._run.read() as session:
+            rows = ledger.load(session, [claim.content.id for claim in claimed])
+            refresh = submitted.last_refresh(session, space.id)
+        return Judge(
+            client=self._client,
+            namespace=self._parts.settings.namespace,
+            space=space,
+            names=self._names,
+            rows=rows,
+            refreshed_at=refresh.started_at if refresh is not None else None,
+            now=self._run.clock.now(),
+            gone=frozenset(planned),
+        )
+
+    def _current(self, claimed: Sequence[Claim]) -> dict[str, Content]:
+        """Read the contents by id, 250 a call."""
+        kinds: tuple[Kind, ...] = ("page", "blogpost")
+        asked = [(kind, [claim.content.id for claim in claimed if claim.content.kind == kind]) for kind in kinds]
+        return {content.id: content for kind, ids in asked if ids for content in self._client.contents(kind, ids)}
+
+    def _act(self, recorder: Recorder, due: Due, contents: Sequence[Content]) -> None:
+        archiving = due.automation.action.type == "archive"
+        size = self._archive_batch() if archiving else TRASH_BATCH
+        for start in range(0, len(contents), size):
+            part = contents[start : start + size]
+            batch = submitted.store(self._run, recorder.space, due.id, part)
+            if archiving:
+                self._actor.archive(recorder, batch)
+            else:
+                self._actor.trash(recorder, batch, part)
+            self._run.safe_point()
+
+    def _archive_batch(self) -> int:
+        bulk = self._edition_of_site() in ("premium", "enterprise")
+        return self._parts.settings.archive_batch if bulk else 1
+
+
+def _rounds(due: Due, own: list[Claim]) -> Iterator[list[Claim]]:
+    """Yield claims in rounds.
+
+    Parents come before their children, so that they are judged while these are there. With whole subtrees it is the
+    other way round, one layer of the tree after the other.
+    """
+
+    def depth(claim: Claim) -> int:
+        return len(claim.content.ancestors)
+
+    subtrees = due.automation.action.whole_subtree
+    own.sort(key=depth, reverse=subtrees)
+    layers = [list(layer) for _, layer in groupby(own, key=depth)] if subtrees else [own]
+    for layer in layers:
+        yield from (layer[start : start + ROUND] for start in range(0, len(layer), ROUND))

@@ -1,0 +1,106 @@
+"""May this content be acted on? Everything that keeps an automation's hands off, each with the reason people read.
+
+Candidates are read again by id right before anything happens; search alone decides nothing (confluence-api.md 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from addon.base import Space
+from addon.confluence import NotFound, SiteClient
+from addon.confluence.content import Content
+from addon.jobs.automations.claims import Claim
+from addon.jobs.automations.confirming import confirmed, facts, uses_statuses
+from addon.jobs.statuses.ledger import LAG, Row
+
+BLOG_POST = "blog posts cannot be archived"
+FREE_EDITION = "archiving is not available in the Free edition"
+GONE = "no longer current, or not visible to the app"
+MOVED = "moved to another space"
+EDITED = "edited since it was found"
+HOME = "home page of the space"
+NOT_REFRESHED = "its status was never refreshed here; refresh the content statuses first"
+UPDATED_SINCE = "updated since the last refresh of the content statuses"
+NOT_CONFIRMED = "does not match any more, as far as the content itself and the status ledger tell"
+KEPT = "marked to be kept"
+CHILDREN = "has children"
+RESTRICTED = "would expose restricted children"
+AUTOMATION_CAP = "over the limit of {} contents per automation and execution"
+EXECUTION_CAP = "over the limit of {} contents per execution"
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What all contents of one space are judged with.
+
+    `refreshed_at`: start of the last refresh that ended well for this space, None without any. `gone`: what a dry run
+    takes for archived or trashed already.
+    """
+
+    client: SiteClient
+    namespace: str
+    space: Space
+    names: Mapping[str, str]
+    rows: Mapping[str, Row]
+    refreshed_at: datetime | None
+    now: datetime
+    gone: frozenset[str] = frozenset()
+
+    def first_look(self, claim: Claim, content: Content | None) -> str | None:
+        """Return why a claim is skipped, going by the content as just read by id; None when nothing speaks against it.
+
+        Needs no call.
+        """
+        if content is None:
+            return GONE
+        if content.space_id != self.space.id:
+            return MOVED
+        if content.id == self.space.homepage_id:
+            return HOME
+        seen = claim.content
+        if None not in (seen.version, content.version) and seen.version != content.version:
+            return EDITED
+        if uses_statuses(claim.due.automation.cql, self.namespace):
+            if self.refreshed_at is None:
+                return NOT_REFRESHED
+            if content.updated_at is None or content.updated_at > self.refreshed_at - LAG:
+                return UPDATED_SINCE
+        return None
+
+    def closer_look(self, claim: Claim, content: Content) -> str | None:
+        """Return why a claim is skipped once its review property and its place in the tree are read (on a call thread).
+
+        Raises SiteError as the calls do.
+        """
+        try:
+            review = self._review(content)
+            if review.get("keep") is True:
+                return KEPT
+            known = facts(self.namespace, content, self.rows.get(content.id), self.names, review)
+            if not confirmed(claim.due.automation.cql, known, self.now, namespace=self.namespace):
+                return NOT_CONFIRMED
+            return self._children(content.id) if content.kind == "page" else None
+        except NotFound:
+            return GONE
+
+    def _children(self, page_id: str) -> str | None:
+        """Return why a page with current children is skipped; None for one without.
+
+        With whole subtrees the children that match have gone before, so whoever is left is staying.
+        """
+        if not self.client.has_children(page_id):
+            return None
+        if self.gone:
+            below = {child.id for child in self.client.search(f"type in (page, blogpost) and parent = {page_id}")}
+            if below and below <= self.gone:
+                return None
+        above = [page_id, *reversed(self.client.ancestors(page_id))]
+        return RESTRICTED if any(self.client.read_restricted(each) for each in above) else CHILDREN
+
+    def _review(self, content: Content) -> Mapping[str, Any]:
+        found = self.client.property(content.kind, content.id, f"{self.namespace}-review")
+        return found.value if found is not None and isinstance(found.value, Mapping) else {}

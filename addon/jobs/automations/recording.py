@@ -1,0 +1,122 @@
+"""What became of each content, and how much may still be done? One space's outcomes and the run's limits.
+
+Belongs to the runner thread. Items, metrics, the closing of the batch and the ledger are written in one transaction, so
+that a new owner goes on exactly where this one stopped.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from addon.engine.job import Item, Run, RunSpace
+from addon.jobs.automations import submitted
+from addon.jobs.faults import Reason
+from addon.jobs.statuses import ledger
+
+CHUNK = 500
+_METRIC = {"done:archive": "contentsArchived", "done:delete": "contentsDeleted"}
+
+
+@dataclass(slots=True)
+class Limits:
+    """How many contents each automation, and the whole execution, have acted on."""
+
+    execution_cap: int
+    acted: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def resumed(cls, run: Run, execution_cap: int) -> Limits:
+        """Return the limits as the spaces' checkpoints left them."""
+        acted: Counter[str] = Counter()
+        for space in submitted.run_spaces(run).values():
+            acted.update((space.checkpoint or {}).get("acted", {}))
+        return cls(execution_cap, acted)
+
+    def left(self, automation_id: str, cap: int) -> int:
+        """Return how many more contents the automation may act on now."""
+        return max(0, min(cap - self.acted[automation_id], self.execution_cap - self.acted.total()))
+
+    def exhausted(self) -> bool:
+        """Return whether the execution as a whole may do no more."""
+        return self.acted.total() >= self.execution_cap
+
+
+class Recorder:
+    """One space's outcomes."""
+
+    def __init__(self, run: Run, space: RunSpace, limits: Limits) -> None:
+        """Go on from the space's checkpoint."""
+        checkpoint = space.checkpoint or {}
+        self._run = run
+        self.space = space
+        self._limits = limits
+        self._metrics: Counter[str] = Counter(checkpoint.get("metrics", {}))
+        self._acted: Counter[str] = Counter(checkpoint.get("acted", {}))
+        self._transient = bool(checkpoint.get("transient", False))
+        self._failure: str | None = checkpoint.get("failure")
+
+    def item(
+        self, content_id: str, action: str, outcome: str, reason: str | None = None, title: str | None = None
+    ) -> Item:
+        """Return an item of this space."""
+        return Item(self.space, content_id, action, outcome, reason, title)
+
+    def failed(self, content_id: str, action: str, reason: Reason) -> Item:
+        """Return the item of a content that could not be acted on, and remember it as the space's failure."""
+        self._failure = self._failure or reason.text
+        self._transient = self._transient or reason.transient
+        return self.item(content_id, action, "failed", reason.text)
+
+    def write(self, items: Sequence[Item], *, automation_id: str | None = None, batch_id: str | None = None) -> None:
+        """Record outcomes; `automation_id` when they count against its cap, `batch_id` to close it as well."""
+        if not items and batch_id is None:
+            return
+        with self._run.write() as session:
+            self._tally(items, automation_id)
+            for start in range(0, len(items), CHUNK):
+                self._run.items(session, items[start : start + CHUNK])
+            self._run.save(session, self.space, self._checkpoint(), self.metrics())
+            ledger.drop(session, [item.content_id for item in items if item.outcome == "done"])
+            if batch_id is not None:
+                submitted.close(session, self._run, batch_id)
+
+    def end(self, session: Session) -> None:
+        """End the space: done, or failed when a content could not be acted on."""
+        number = self._metrics["contentsFailed"]
+        if not number:
+            self._run.done(session, self.space, self.metrics())
+            return
+        contents = "1 content" if number == 1 else f"{number} contents"
+        reason = f"{contents} could not be archived or deleted: {self._failure}"
+        self._run.failed(session, self.space, reason, transient=self._transient, metrics=self.metrics())
+
+    def metrics(self) -> dict[str, int]:
+        """Return the space's own metrics so far."""
+        return {name: number for name, number in sorted(self._metrics.items()) if number}
+
+    def _tally(self, items: Sequence[Item], automation_id: str | None) -> None:
+        for item in items:
+            self._metrics["contentsMatched"] += 1
+            if item.outcome == "done":
+                self._metrics[_METRIC[f"done:{item.action}"]] += 1
+            elif item.outcome == "skipped":
+                self._metrics["contentsSkipped"] += 1
+            elif item.outcome == "failed":
+                self._metrics["contentsFailed"] += 1
+        if automation_id is not None:
+            number = sum(item.outcome in ("done", "planned", "failed") for item in items)
+            self._acted[automation_id] += number
+            self._limits.acted[automation_id] += number
+
+    def _checkpoint(self) -> dict[str, Any]:
+        return {
+            "metrics": dict(self._metrics),
+            "acted": dict(self._acted),
+            "transient": self._transient,
+            "failure": self._failure,
+        }
