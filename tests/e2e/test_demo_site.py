@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jwt
 import pytest
 from flask import Flask, Response, request
-from playwright.sync_api import FrameLocator, Page, expect
+from playwright.sync_api import Browser, FrameLocator, Page, expect
 
+from addon import demo
 from addon.sandbox.seed import seed_demo
 from addon.sandbox.server import SandboxServer
 from addon.sandbox.site import Site
@@ -162,9 +163,7 @@ def test_flags_show_text_only_act_and_close(guest: Guest, browser_page: Page) ->
     assert evaluate(frame, "await AP.user.getLocale(); return window.heard") == ["show", "closed"]
 
 
-def test_a_dialog_is_a_page_of_the_add_on_with_data_both_ways(
-    guest: Guest, browser_page: Page, screenshot: Shot
-) -> None:
+def test_a_dialog_is_a_page_of_the_add_on_with_data_both_ways(guest: Guest, browser_page: Page) -> None:
     frame = guest.open(browser_page)
     evaluate(
         frame,
@@ -179,7 +178,6 @@ def test_a_dialog_is_a_page_of_the_add_on_with_data_both_ways(
     assert evaluate(inner, "return await AP.dialog.getCustomData()") == {"n": 7}
     evaluate(inner, "await AP.theming.initializeTheming()")
     assert evaluate(inner, "return document.documentElement.dataset.surface") == "overlay"
-    screenshot(browser_page, "bridge-dialog")
     evaluate(inner, "AP.dialog.close({sure: true})")
     expect(dialog).to_have_count(0)
     assert evaluate(frame, "await AP.user.getLocale(); return window.answer") == {"sure": True}
@@ -283,3 +281,100 @@ def test_a_page_that_never_says_hello_is_reported_by_the_site(guest: Guest, brow
     expect(browser_page.locator(".ac-wait")).to_be_visible()
     browser_page.clock.fast_forward(11_000)
     expect(browser_page.get_by_role("alert")).to_contain_text("not responding")
+
+
+@pytest.fixture(scope="module")
+def company() -> Iterator[demo.Demo]:
+    with demo.running_demo() as running:
+        running.switch_on(schedules=True)
+        yield running
+
+
+def run(page: Page, title: str) -> FrameLocator:
+    """Start a job from the site's Jobs screen as a newcomer does; return the frame when it has ended."""
+    frame = page.frame_locator("iframe.ac-iframe")
+    frame.get_by_role("button", name=f"Start: {title}").click()
+    frame.get_by_role("dialog").get_by_role("button", name="Start", exact=True).click()
+    expect(frame.get_by_role("region", name=title)).to_contain_text("SUCCESSFUL", timeout=60_000, ignore_case=True)
+    return frame
+
+
+def test_a_newcomer_refreshes_searches_mails_and_archives(
+    company: demo.Demo, browser_page: Page, screenshot: Shot
+) -> None:
+    page, site = browser_page, company.site_url
+    page.goto(f"{site}/wiki/home")
+    screenshot(page, "site-home")
+    page.get_by_role("link", name="Settings", exact=True).click()
+    expect(page.get_by_role("link", name="Content Steward")).to_have_attribute("aria-current", "page")
+    run(page, "Refresh content statuses")
+    screenshot(page, "jobs-refreshed")
+
+    page.get_by_role("link", name="Search", exact=True).click()
+    page.get_by_role("link", name='stewardStatus = "expired"').click()
+    expect(page.get_by_role("status")).to_contain_text("found")
+    screenshot(page, "search-expired")
+    page.locator(".results .title").first.click()
+    expect(page.locator(".byline [data-status=expired]")).to_have_text("Expired")
+    screenshot(page, "page-expired")
+
+    page.get_by_role("link", name="Settings", exact=True).click()
+    run(page, "Send notifications")
+    page.get_by_role("link", name="Inbox").click()
+    expect(page.get_by_role("link", name="contents to look at").first).to_be_visible()
+    screenshot(page, "inbox")
+    page.get_by_role("link", name="contents to look at").first.click()
+    mail = page.frame_locator("iframe.mail-frame")
+    expect(mail.get_by_role("heading", name="contents need a look")).to_be_visible()
+    screenshot(page, "mail")
+
+    page.get_by_role("link", name="Settings", exact=True).click()
+    run(page, "Execute automations")
+    screenshot(page, "jobs-archived")
+    page.goto(f"{site}/wiki/search?cql=stewardStatus%20%3D%20%22expired%22&archived=1")
+    page.locator(".results li", has_text="archived").first.locator(".title").click()
+    expect(page.get_by_text("This page is archived")).to_be_visible()
+
+
+def test_a_space_administrator_has_their_own_jobs_screen_and_no_other(
+    company: demo.Demo, browser_page: Page, screenshot: Shot
+) -> None:
+    page, site = browser_page, company.site_url
+    page.goto(f"{site}/wiki/home")
+    with page.expect_navigation():
+        page.locator("#whoami").select_option("u-ops-lead")
+    expect(page.get_by_role("link", name="Settings", exact=True)).to_have_count(0)
+    page.get_by_role("link", name="Operations").click()
+    page.get_by_role("link", name="Space settings").click()
+    page.get_by_role("main").get_by_role("link", name="Content Steward").click()
+    frame = page.frame_locator("iframe.ac-iframe")
+    expect(frame.get_by_role("button", name="Start: Refresh content statuses")).to_be_enabled()
+    screenshot(page, "space-jobs")
+    page.goto(f"{site}/wiki/plugins/servlet/ac/content-steward/site-jobs")
+    expect(frame.get_by_role("button", name="Start: Refresh content statuses")).to_have_count(0)
+    expect(frame.locator("body")).to_contain_text("administrator")
+
+
+@pytest.mark.parametrize(("colours", "width"), [("light", 1280), ("dark", 640)])
+def test_no_page_of_the_site_is_wider_than_its_window(
+    company: demo.Demo, browser: Browser, colours: Literal["light", "dark"], width: int
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=colours)
+    page = context.new_page()
+    with company.site.lock:
+        restricted = next(content for content in company.site.contents() if content.title == "Signature matrix")
+    for path in (
+        "/wiki/home",
+        "/wiki/spaces/ENG",
+        f"/wiki/spaces/LEGAL/pages/{restricted.id}",
+        "/wiki/search?cql=type%20%3D%20page",
+        "/wiki/admin",
+        "/wiki/people/u-ops-lead",
+        "/wiki/spaces/OPS/settings",
+        "/sandbox/inbox",
+        "/sandbox/activity",
+    ):
+        page.goto(company.site_url + path)
+        assert page.evaluate("document.documentElement.dataset.colorMode") == colours
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+    context.close()
