@@ -54,7 +54,7 @@ export function jobsScreen(app) {
   function body(jobs) {
     if (jobs.space && jobs.space.excluded) return excluded(jobs);
     return [
-      jobs.hold.on && holdBanner(jobs, refresh),
+      jobs.hold.on && !jobs.firstRun && holdBanner(jobs, refresh),
       jobs.firstRun && firstRunPanel(state, jobs, draw, refresh),
       h(
         "div",
@@ -109,7 +109,7 @@ export function jobsScreen(app) {
   function next(job, jobs) {
     if (!job.nextAt) return "No schedule is on";
     const where = jobs.scope === "space" ? "All spaces: " : "Next: ";
-    return [where, at(job.nextAt), jobs.hold.on ? " (held)" : ""];
+    return [where, at(job.nextAt), jobs.hold.on || jobs.firstRun ? " (held)" : ""];
   }
 
   async function start(job, jobs, dryRun) {

@@ -40,11 +40,15 @@ export function skeleton(lines = 3) {
 
 /* Numbers as tiles, those that mean trouble marked; the counts per status as a bar with its legend. */
 export function metricTiles(metrics, statuses = []) {
-  const tiles = metricList(metrics).map(({ name, label, value, bad }) =>
-    h("div", { class: bad ? "tile tile-bad" : "tile", "data-metric": name }, h("dt", {}, label), h("dd", {}, number(value))),
-  );
+  const list = metricList(metrics);
+  const tile = ({ name, label, value, bad, minor }) =>
+    h("div", { class: minor ? "minor" : bad ? "tile tile-bad" : "tile", "data-metric": name }, h("dt", {}, label), h("dd", {}, number(value)));
   const counts = metrics.statusCounts;
-  return [h("dl", { class: "tiles" }, tiles), counts && Object.keys(counts).length ? statusBar(counts, statuses) : null];
+  return [
+    h("dl", { class: "tiles" }, list.filter((each) => !each.minor).map(tile)),
+    h("dl", { class: "minors" }, list.filter((each) => each.minor).map(tile)),
+    counts && Object.keys(counts).length ? statusBar(counts, statuses) : null,
+  ];
 }
 
 function statusBar(counts, statuses) {
@@ -117,12 +121,12 @@ export function empty(title, text) {
 
 export function select(label, name, value, choices, onchange) {
   return h(
-    "label",
+    "div",
     { class: "field" },
-    h("span", {}, label),
+    h("label", { for: `choose-${name}` }, label),
     h(
       "select",
-      { name, onchange: (event) => onchange(event.target.value) },
+      { name, id: `choose-${name}`, onchange: (event) => onchange(event.target.value) },
       choices.map(([key, text]) => h("option", { value: key, selected: key === value }, text)),
     ),
   );

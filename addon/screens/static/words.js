@@ -42,9 +42,10 @@ const METRICS = {
   points: "API points",
   calls: "API calls",
 };
+const MINOR = new Set(["spacesSkipped", "points", "calls"]);
 const TROUBLE = new Set(["spacesFailed", "contentsFailed", "emailsFailed"]);
 
-/* [{name, label, value, bad}] in the order in which they matter; statusCounts is left to its own bar. */
+/* [{name, label, value, bad, minor}] in the order in which they matter; statusCounts is left to its own bar. */
 export function metricList(metrics) {
   const known = Object.keys(METRICS).filter((name) => name in metrics);
   const other = Object.keys(metrics).filter((name) => !(name in METRICS) && typeof metrics[name] === "number");
@@ -53,6 +54,7 @@ export function metricList(metrics) {
     label: METRICS[name] || capital(name.replace(/([A-Z])/g, " $1").toLowerCase()),
     value: metrics[name],
     bad: TROUBLE.has(name) && metrics[name] > 0,
+    minor: MINOR.has(name),
   }));
 }
 

@@ -1,0 +1,225 @@
+"""The screens in a real browser inside the pretend site: what a newcomer does with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import FrameLocator, Page, expect
+
+from addon.base import SystemClock
+from addon.sandbox import Site
+from addon.sandbox.seed import seed_demo
+from tests.e2e.stack import Stack, stack_over
+
+pytestmark = pytest.mark.e2e
+
+Shot = Callable[[Page, str], Path]
+LONG = 60_000
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    site = Site(SystemClock())
+    seed_demo(site)
+    with stack_over(site, tmp_path_factory.mktemp("screens")) as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def _a_quick_and_quiet_site(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if "stack" in request.fixturenames:
+        stack: Stack = request.getfixturevalue("stack")
+        stack.site.latency_ms = 0
+        stack.site.faults.clear()
+
+
+@pytest.fixture
+def page(browser_page: Page) -> Page:
+    """A page on which nothing may break the Content Security Policy."""
+    broken: list[str] = []
+    browser_page.on(
+        "console", lambda said: broken.append(said.text) if "Content Security Policy" in said.text else None
+    )
+    browser_page.broken = broken  # type: ignore[attr-defined]
+    return browser_page
+
+
+def site_jobs(stack: Stack, page: Page) -> FrameLocator:
+    page.goto(f"{stack.server.url}/wiki/plugins/servlet/ac/content-steward/site-jobs")
+    frame = page.frame_locator("iframe.ac-iframe")
+    expect(frame.get_by_role("button", name="Start: Refresh content statuses")).to_be_visible()
+    return frame
+
+
+def start(frame: FrameLocator, job: str = "Refresh content statuses") -> None:
+    frame.get_by_role("button", name=f"Start: {job}").click()
+    frame.get_by_role("dialog").get_by_role("button", name="Start", exact=True).click()
+
+
+def until_ended(frame: FrameLocator, status: str) -> None:
+    expect(frame.locator(".panel-ended .lozenge")).to_have_text(status, timeout=LONG)
+
+
+def metric(frame: FrameLocator, name: str) -> int:
+    return int(frame.locator(f'.panel-ended [data-metric="{name}"] dd').inner_text().replace(",", ""))
+
+
+def dark(page: Page) -> None:
+    page.locator("#color-mode").click()
+    expect(page.frame_locator("iframe.ac-iframe").locator("html")).to_have_attribute("data-color-mode", "dark")
+
+
+def test_a_refresh_is_started_watched_and_shows_its_results_at_once(stack: Stack, page: Page, screenshot: Shot) -> None:
+    stack.site.latency_ms = 250
+    frame = site_jobs(stack, page)
+    start(frame)
+    expect(frame.locator(".panel-running h2")).to_be_focused()
+    expect(frame.get_by_role("progressbar")).to_be_visible()
+    expect(frame.get_by_role("button", name="Start: Send notifications")).to_be_disabled()
+    expect(frame.locator(".progress-words")).to_contain_text(re.compile(r"[1-9]\d? %.* of 1\d spaces"), timeout=LONG)
+    screenshot(page, "jobs-running")
+    stack.site.latency_ms = 0
+    until_ended(frame, "Successful")
+    assert metric(frame, "spacesProcessed") == metric(frame, "spacesTotal") >= 10
+    assert metric(frame, "contentsChecked") > 100
+    assert metric(frame, "statusesChanged") > 10
+    expect(frame.locator(".legend")).to_contain_text("Expired")
+    expect(frame.locator(".runs li").first).to_contain_text("Refresh content statuses")
+    screenshot(page, "jobs-result")
+    dark(page)
+    screenshot(page, "jobs-result-dark")
+    frame.get_by_role("link", name="All results").click()
+    expect(frame.get_by_role("heading", name="Refresh content statuses")).to_be_visible()
+    expect(frame.get_by_role("region", name="Spaces of this execution").get_by_role("row").nth(5)).to_be_visible()
+    assert page.broken == []  # type: ignore[attr-defined]
+
+
+def test_a_running_job_is_cancelled_after_a_question(stack: Stack, page: Page) -> None:
+    stack.site.latency_ms = 400
+    frame = site_jobs(stack, page)
+    start(frame)
+    frame.get_by_role("button", name="Cancel job").click()
+    question = frame.get_by_role("dialog")
+    expect(question).to_contain_text("Work already done stays done. Spaces not finished are skipped.")
+    question.get_by_role("button", name="Cancel job").click()
+    stack.site.latency_ms = 0
+    until_ended(frame, "Cancelled")
+
+
+def test_a_failed_space_is_named_with_its_reason(stack: Stack, page: Page, screenshot: Shot) -> None:
+    stack.site.faults.add(status=403, space="HR", path="search")
+    frame = site_jobs(stack, page)
+    start(frame)
+    until_ended(frame, "Failed")
+    expect(frame.locator(".failures")).to_contain_text("HR")
+    frame.get_by_role("link", name="All results").click()
+    frame.get_by_label("Show").first.select_option("failed")
+    rows = frame.get_by_role("region", name="Spaces of this execution").locator("tbody tr")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("403")
+    frame.get_by_label("Show").first.select_option("")
+    screenshot(page, "execution")
+    frame.get_by_role("navigation").get_by_role("link", name="Job audit log").click()
+    frame.get_by_label("Status", exact=True).select_option("failed")
+    log = frame.get_by_role("region", name="Job audit log").locator("tbody tr")
+    expect(log).to_have_count(1)
+    expect(log).to_contain_text("1 space failed")
+    frame.get_by_label("Status", exact=True).select_option("")
+    expect(log.nth(1)).to_be_visible()
+    screenshot(page, "audit-log")
+
+
+def test_everything_can_be_done_with_the_keyboard(stack: Stack, page: Page) -> None:
+    frame = site_jobs(stack, page)
+    begin = frame.get_by_role("button", name="Start: Refresh content statuses")
+    begin.focus()
+    page.keyboard.press("Enter")
+    dialog = frame.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Start", exact=True)).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(begin).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    until_ended(frame, "Successful")
+    expect(frame.get_by_role("status")).to_contain_text("Refresh content statuses")
+    frame.get_by_role("link", name="Job audit log").first.focus()
+    page.keyboard.press("Enter")
+    expect(frame.get_by_role("heading", name="Job audit log")).to_be_visible()
+    expect(frame.locator("main")).to_be_focused()
+
+
+def test_a_space_screen_is_about_its_space(stack: Stack, page: Page) -> None:
+    page.goto(f"{stack.server.url}/wiki/spaces/ENG/settings")
+    page.get_by_role("link", name="Content Steward").first.click()
+    frame = page.frame_locator("iframe.ac-iframe")
+    expect(frame.locator(".scope")).to_have_text("Space Engineering")
+    expect(frame.get_by_role("link", name="Policies")).to_have_count(0)
+    start(frame)
+    until_ended(frame, "Successful")
+    assert metric(frame, "spacesTotal") == 1
+    frame.get_by_role("link", name="Job audit log").first.click()
+    expect(frame.get_by_role("region", name="Job audit log").locator("tbody tr")).to_have_count(1)
+
+
+def test_policies_are_edited_and_mistakes_are_shown_at_their_line(stack: Stack, page: Page, screenshot: Shot) -> None:
+    frame = site_jobs(stack, page)
+    frame.get_by_role("link", name="Policies").click()
+    editor = frame.get_by_label("Policies document")
+    text = editor.input_value()
+    saved = frame.locator(".toolbar-end")
+    before = int(re.findall(r"\d+", saved.inner_text())[0])
+    editor.fill(text.replace("cron: 0 8 * * 1", "cron: 0 25 * * 1"))
+    frame.get_by_role("button", name="Save").click()
+    expect(frame.get_by_role("alert")).to_contain_text("is not a cron expression")
+    screenshot(page, "policies")
+    frame.get_by_role("button", name=re.compile(r"^Line \d+$")).click()
+    expect(editor).to_be_focused()
+    selected = editor.evaluate("e => e.value.slice(e.selectionStart, e.selectionEnd)")
+    assert selected.strip() == "cron: 0 25 * * 1"
+    editor.fill(text.replace("cron: 0 8 * * 1", "cron: 0 9 * * 1"))
+    frame.get_by_role("button", name="Save").click()
+    expect(saved).to_have_text(f"Version {before + 1}")
+    expect(frame.locator(".versions li").first).to_contain_text("current")
+
+
+def test_all_schedules_are_held_and_released(stack: Stack, page: Page) -> None:
+    frame = site_jobs(stack, page)
+    frame.get_by_role("button", name="Hold all schedules").click()
+    frame.get_by_label("Why").fill("Migration weekend")
+    frame.get_by_role("button", name="Hold schedules").click()
+    expect(frame.locator(".message-warning")).to_contain_text("Migration weekend")
+    frame.get_by_role("button", name="Release schedules").click()
+    frame.get_by_role("dialog").get_by_role("button", name="Release schedules").click()
+    expect(frame.locator(".message-warning")).to_have_count(0)
+
+
+def test_outside_the_host_the_page_says_where_it_belongs(stack: Stack, page: Page) -> None:
+    page.goto(f"{stack.base_url}/jobs")
+    expect(page.get_by_role("heading")).to_have_text("Unauthorized")
+    page.goto(stack.site.host.page_url("u-admin", "site-jobs"))
+    expect(page.get_by_role("heading", name="Content Steward")).to_be_visible()
+    expect(page.get_by_role("main")).to_contain_text("Open this page inside Confluence")
+
+
+def test_a_new_installation_begins_when_an_administrator_says_so(tmp_path: Path, page: Page, screenshot: Shot) -> None:
+    site = Site(SystemClock())
+    seed_demo(site)
+    with stack_over(site, tmp_path, STEWARD_FIRST_RUN="hold") as stack:
+        frame = site_jobs(stack, page)
+        panel = frame.get_by_role("region", name="Before the first run")
+        expect(panel).to_contain_text("Spaces included")
+        expect(frame.get_by_role("button", name="Start: Refresh content statuses")).to_be_disabled()
+        screenshot(page, "first-run")
+        panel.get_by_text("Start with some spaces only").click()
+        panel.get_by_label("Engineering").check()
+        panel.get_by_role("button", name="Start with 1 space").click()
+        frame.get_by_role("dialog").get_by_role("button", name="Begin").click()
+        expect(panel).to_have_count(0)
+        start(frame)
+        until_ended(frame, "Successful")
+        assert metric(frame, "spacesTotal") == 1
