@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, takewhile
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
@@ -24,6 +24,11 @@ def next_fire(cron: str, time_zone: str, after: datetime) -> datetime | None:
 def fires(cron: str, time_zone: str, after: datetime, limit: int) -> list[datetime]:
     """Return the next `limit` firings strictly after `after`, in UTC, ascending; raises as `next_fire` does."""
     return list(islice(_fires(cron, time_zone, after), limit))
+
+
+def fires_until(cron: str, time_zone: str, after: datetime, until: datetime) -> Iterator[datetime]:
+    """Yield the firings after `after` and up to `until`, in UTC, ascending; raises as `next_fire` does."""
+    return takewhile(lambda when: when <= until, _fires(cron, time_zone, after))
 
 
 def _fires(cron: str, time_zone: str, after: datetime) -> Iterator[datetime]:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from addon.base import TenantId
 from addon.base.database import insert
 from addon.engine.core import Core
-from addon.engine.cron import fires, next_fire
+from addon.engine.cron import fires_until, next_fire
 from addon.engine.errors import Busy, Held
 from addon.engine.job import Refused
 from addon.engine.lane import active, end_chains, held
@@ -127,11 +127,7 @@ def _missed(schedule: JobSchedule, now: datetime) -> Due:
     """Look at the slots of a due schedule from its next time up to now."""
     assert schedule.next_fire_at is not None
     slots: deque[datetime] = deque([schedule.next_fire_at], maxlen=RECORDED_SLOTS)
-    while True:
-        more = fires(schedule.cron, schedule.time_zone, slots[-1], RECORDED_SLOTS)
-        slots.extend(slot for slot in more if slot <= now)
-        if len(more) < RECORDED_SLOTS or more[-1] > now:
-            break
+    slots.extend(fires_until(schedule.cron, schedule.time_zone, schedule.next_fire_at, now))
     following = next_fire(schedule.cron, schedule.time_zone, slots[-1])
     longest = min(LONGEST_LATENESS, timedelta(seconds=schedule.max_lateness_s))
     period = following - slots[-1] if following is not None else longest

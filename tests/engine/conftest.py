@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,27 +40,47 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with the schema, to be copied: much faster than to create it for every test."""
+def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A function that returns the one database of a backend for the whole session, made at its first use.
+
+    Emptying it after each test is much faster than making a new one, and statements are compiled only once.
+    """
     import addon.models  # noqa: F401  (registers every table)
 
-    path = tmp_path_factory.mktemp("template") / "steward.sqlite3"
-    db = Database(f"sqlite:///{path}")
-    metadata.create_all(db.engine)
-    with db.engine.connect() as connection:
-        connection.exec_driver_sql("COMMIT")
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    db.dispose()
-    return path
+    made: dict[str, Database] = {}
+
+    def of(backend: str) -> Database:
+        if backend not in made:
+            if backend == "postgresql":
+                server = request.getfixturevalue("postgres_server")
+                made[backend] = Database(server.url(server.create()))
+            else:
+                made[backend] = Database(f"sqlite:///{tmp_path_factory.mktemp('engine') / 'steward.sqlite3'}")
+                metadata.create_all(made[backend].engine)
+        return made[backend]
+
+    yield of
+    for db in made.values():
+        db.dispose()
 
 
 @pytest.fixture
-def database(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
+def database(backend: str, databases: Callable[[str], Database]) -> Iterator[Database]:
+    db = databases(backend)
+    yield db
+    with db.write_all() as session:
+        for table in reversed(metadata.sorted_tables):
+            session.execute(sa.delete(table))
+
+
+@pytest.fixture
+def own_database(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A database for a test that changes the schema."""
     if backend == "postgresql":
         yield request.getfixturevalue("postgres_database")
         return
-    shutil.copyfile(request.getfixturevalue("sqlite_template"), tmp_path / "steward.sqlite3")
     db = Database(f"sqlite:///{tmp_path / 'steward.sqlite3'}")
+    metadata.create_all(db.engine)
     yield db
     db.dispose()
 

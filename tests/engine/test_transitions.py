@@ -125,15 +125,15 @@ def test_a_row_that_has_ended_never_changes_but_can_be_deleted(rig: Rig) -> None
 
 
 @BOTH
-def test_the_trigger_can_be_dropped_and_made_again_as_a_migration_does(database: Database, backend: str) -> None:
+def test_the_trigger_can_be_dropped_and_made_again_as_a_migration_does(own_database: Database, backend: str) -> None:
     create, drop = TRIGGER_DDL[backend]
-    with database.engine.begin() as connection:
+    with own_database.engine.begin() as connection:
         connection.exec_driver_sql(drop)
         connection.exec_driver_sql(create)
-    with database.engine.begin() as connection:
+    with own_database.engine.begin() as connection:
         connection.exec_driver_sql(drop)
-    metadata.drop_all(database.engine)
-    metadata.create_all(database.engine)
+    metadata.drop_all(own_database.engine)
+    metadata.create_all(own_database.engine)
 
 
 def test_every_event_of_the_table_is_written_by_the_running_engine(  # noqa: C901
