@@ -15,7 +15,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -253,7 +253,9 @@ def _served(app: Any, listening: socket.socket) -> Iterator[None]:
         yield
     finally:
         stopping.set()
-        server.pull_trigger()
+        # Awake already, the loop may have ended and closed its trigger in between.
+        with suppress(OSError):
+            server.pull_trigger()
         thread.join(10)
 
 

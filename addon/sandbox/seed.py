@@ -28,7 +28,7 @@ LONG_EXPIRED = timedelta(days=945)
 """Content this old has been expired for more than the six months that the shipped automation waits."""
 LEFT_AGO = timedelta(days=500)
 """When the people who left the company did so."""
-AGE_BANDS = ((50, 5, 355), (20, 370, 715), (15, 735, 940), (15, 950, 1440))
+AGE_BANDS = ((62, 5, 355), (18, 370, 715), (10, 735, 940), (10, 950, 1440))
 """(weight, from, to) in days since the last update; the bands keep clear of the shipped limits of 12 and 24 months."""
 YEAR = re.compile(r"\b(20\d\d)\b")
 
