@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from waitress import wasyncore
@@ -34,7 +34,9 @@ def running(wsgi: Any, *, host: str = "127.0.0.1", port: int = 0, threads: int =
         yield f"http://{host}:{server.effective_port}"
     finally:
         stopping.set()
-        server.pull_trigger()
+        # Awake already, the loop may have ended and closed its trigger in between.
+        with suppress(OSError):
+            server.pull_trigger()
         thread.join(10)
 
 
