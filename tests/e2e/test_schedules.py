@@ -3,89 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import requests
-from flask import Flask
 
-from addon.app import create_app, parts_of, stop
-from addon.config import Settings
-from addon.sandbox.inbox import Inbox
 from addon.sandbox.seed import seed_sized
-from addon.sandbox.server import SandboxServer
-from addon.sandbox.site import ADMIN, Site
-from addon.screens import Parts
+from addon.sandbox.site import Site
 from tests.support.clock import VirtualClock
-from tests.support.servers import running
-
-
-class House:
-    """The add-on in this process, installed on a pretend site; nothing ticks or runs but what the test asks for."""
-
-    def __init__(self, app: Flask, url: str, site: Site, clock: VirtualClock) -> None:
-        self.parts: Parts = parts_of(app)
-        self.url = url
-        self.site = site
-        self.clock = clock
-
-    def api(self, method: str, path: str, *, account: str = ADMIN, **options: Any) -> requests.Response:
-        headers = {"Authorization": f"JWT {self.site.host.context_token(account)}", **options.pop("headers", {})}
-        return requests.request(method, self.url + path, headers=headers, timeout=30, **options)
-
-    def executions(self) -> list[dict[str, Any]]:
-        answer = self.api("GET", "/api/executions", params={"limit": 100})
-        assert answer.ok, answer.text
-        items: list[dict[str, Any]] = answer.json()["items"]
-        return items
-
-    def tick(self) -> None:
-        """Tick once and run what is claimable to its end; waits for retries of calls pass at once."""
-        self.parts.engine.schedule_tick()
-        self.parts.engine.reaper_tick()
-        self._turning(self.parts.engine.run_due)
-
-    def _turning(self, work: Callable[[], object]) -> None:
-        thread = threading.Thread(target=work)
-        thread.start()
-        while thread.is_alive():
-            thread.join(0.02)
-            self.clock.advance(0.1)
-
-    def until_next(self, job: str) -> None:
-        """Turn the clock to just after the next time of `job`."""
-        jobs = {entry["job"]: entry for entry in self.api("GET", "/api/jobs").json()["items"]}
-        self.clock.set(parsed(jobs[job]["nextAt"]) + timedelta(seconds=1))
-
-
-def parsed(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+from tests.support.house import House, house_over
 
 
 @contextmanager
 def house(folder: Path, *, first_run: str = "start") -> Iterator[House]:
+    """A site of four spaces with 80 contents."""
     clock = VirtualClock()
     site = Site(clock)
     seed_sized(site, spaces=4, pages=80)
-    with Inbox(site.people.by_email) as inbox, SandboxServer(site) as server:
-        site.inbox = inbox
-        settings = Settings(
-            database_url=f"sqlite:///{folder / 'steward.sqlite3'}",
-            install_key_hosts=(f"{server.url}/install-keys",),
-            allowed_hosts=("http://127.0.0.1:*",),
-            smtp_url=inbox.smtp_url,
-            mail_from="Content Steward <steward@example.test>",
-            first_run=first_run,
-        )
-        with running(lambda *call: app(*call)) as url:
-            app = create_app(settings.model_copy(update={"base_url": url}), clock=clock)
-            site.host.install(f"{url}/atlassian-connect.json")
-            yield House(app, url, site, clock)
-            stop(app)
+    with house_over(site, clock, folder, first_run=first_run) as tenant:
+        yield tenant
 
 
 def test_a_fresh_installation_on_hold_reads_writes_and_sends_nothing_for_30_days(tmp_path: Path) -> None:
