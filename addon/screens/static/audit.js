@@ -54,7 +54,7 @@ export function auditScreen(app, query) {
 
   function log() {
     const heads = ["Job", "Space", "Status", "Started by", "Started", "Duration", "Outcome", "Results"];
-    return table("Job audit log", heads, list.items.map(entry));
+    return table("Job audit log", heads, list.items.map(entry), "table-log");
   }
 
   function entry(execution) {

@@ -54,7 +54,10 @@ function update(old, node) {
     if (old.data !== node.data) old.data = node.data;
     return;
   }
-  for (const { name } of [...old.attributes]) if (!node.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name } of [...old.attributes]) {
+    const holdsFocus = name === "tabindex" && old === document.activeElement;
+    if (!node.hasAttribute(name) && !holdsFocus) old.removeAttribute(name);
+  }
   for (const { name, value } of [...node.attributes]) {
     if (old.getAttribute(name) === value) continue;
     if (name === "style") old.style.cssText = value;

@@ -52,9 +52,8 @@ function found(state, draw, refresh) {
       tile("Spaces included", number(data.spacesIncluded)),
       tile("Excluded by rule", number(data.spacesExcluded)),
       data.counts.map((each) => tile(each.name, each.contents === null ? "?" : number(each.contents))),
-      tile("API points, about", number(data.estimatedPoints)),
-      tile("Minutes, about", number(data.estimatedMinutes)),
     ),
+    paragraph(`The first refresh takes about ${count(data.estimatedMinutes, "minute")} and ${number(data.estimatedPoints)} of the app's API points.`),
     h(
       "ul",
       { class: "checks" },

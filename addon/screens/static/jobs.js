@@ -23,7 +23,11 @@ export function jobsScreen(app) {
       const jobs = await get("/jobs");
       if (!app.ownTimeZone) setTimeZone(jobs.timeZone);
       const gone = before && (!jobs.current || jobs.current.id !== before.id);
-      if (gone && !before.restricted) state.ended = await get(`/executions/${before.id}`);
+      if (gone && !before.restricted) {
+        const known = await get(`/executions/${before.id}`);
+        if (!ACTIVE.includes(known.status)) state.ended = known;
+        else if (!jobs.current) jobs.current = known;
+      }
       if (jobs.current && state.ended && jobs.current.id !== state.ended.id) state.ended = null;
       if (!state.last || gone || justStarted(before, jobs.current)) state.last = await get("/executions", { limit: LAST });
       Object.assign(state, { jobs, trouble: null });

@@ -96,10 +96,10 @@ function share(part, total) {
 }
 
 /* A table inside its own scrolling region. `rows` are arrays of cells; the first cell heads its row. */
-export function table(caption, heads, rows) {
+export function table(caption, heads, rows, kind = "") {
   return h(
     "div",
-    { class: "table-region", role: "region", "aria-label": caption, tabindex: "0" },
+    { class: `table-region ${kind}`, role: "region", "aria-label": caption, tabindex: "0" },
     h(
       "table",
       {},

@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 import { ask } from "./dialogs.js";
-import { announce, h } from "./dom.js";
+import { announce, focusOn, h } from "./dom.js";
 import { count, left, number, span } from "./format.js";
 import { at, button, lozenge, message, metricTiles, paragraph } from "./parts.js";
 import { STATUS, scopeOf, starter } from "./words.js";
@@ -113,6 +113,7 @@ async function cancel(execution, refresh) {
     act: () => call("POST", `/executions/${execution.id}/cancel`, { query: { spaceKey: document.body.dataset.spaceKey } }),
   });
   await refresh();
+  if (document.activeElement === document.body) focusOn(document.getElementById("current-title"));
 }
 
 /* What a screen reader hears of the progress: each fifth of the way, and every change of status. */

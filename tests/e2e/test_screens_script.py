@@ -1,0 +1,107 @@
+"""What the screens' script promises about itself, in a real browser and without the add-on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask, Response, send_from_directory
+from playwright.sync_api import Page
+
+from addon.screens import assets
+from tests.support.servers import running
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def modules(browser_page: Page) -> Iterator[Page]:
+    """A page with an empty body on the origin of the modules, under the screens' own policy on scripts and styles."""
+    app = Flask("modules", root_path=str(assets.STATIC), static_folder=None)
+
+    @app.get("/")
+    def empty() -> Response:
+        response = Response("<!doctype html><title>t</title><body data-root=''><main></main></body>")
+        response.headers["Content-Security-Policy"] = "default-src 'none'; script-src 'self'; style-src 'self'"
+        return response
+
+    @app.get("/<name>")
+    def module(name: str) -> Response:
+        return send_from_directory(assets.STATIC, name)
+
+    with running(app) as url:
+        browser_page.goto(url)
+        yield browser_page
+
+
+def test_times_are_written_in_the_given_zone(modules: Page) -> None:
+    said = modules.evaluate(
+        """async () => {
+          const format = await import('/format.js');
+          format.setTimeZone('Europe/Berlin');
+          const now = new Date('2026-11-22T12:00:00Z');
+          const at = (iso) => format.moment(iso, now);
+          const found = [at('2026-11-22T13:17:00Z'), at('2026-11-22T23:30:00Z'), at('2026-11-21T13:17:00Z'),
+                         at('2026-11-25T07:00:00Z'), at('2026-11-20T07:00:00Z'), at('2025-01-03T07:00:00Z')];
+          format.setTimeZone('Nowhere/At-all');
+          return [...found, at('2026-11-22T13:17:00Z'), format.timeZone()];
+        }"""
+    )
+    assert said == [
+        "today 14:17", "tomorrow 00:30", "yesterday 14:17", "Wed 08:00", "20 Nov 08:00", "3 Jan 2025 08:00",
+        "today 14:17", "Europe/Berlin",
+    ]  # fmt: skip
+
+
+def test_spans_and_counts_read_like_sentences(modules: Page) -> None:
+    said = modules.evaluate(
+        """async () => {
+          const {span, left, count} = await import('/format.js');
+          return [span(8), span(130), span(120), span(3900), span(7200), left(5), left(42), left(200), left(7300),
+                  count(1, 'space'), count(1204, 'space')];
+        }"""
+    )
+    assert said == [
+        "8 s", "2 min 10 s", "2 min", "1 h 5 min", "2 h", "a few seconds left", "about 40 seconds left",
+        "about 3 minutes left", "about 2 hours left", "1 space", "1,204 spaces",
+    ]  # fmt: skip
+
+
+def test_data_is_text_and_never_markup(modules: Page) -> None:
+    made = modules.evaluate(
+        """async () => {
+          const {h, morph} = await import('/dom.js');
+          const main = document.querySelector('main');
+          morph(main, h('p', {title: '"><b>x'}, '<img src=x onerror=alert(1)>'), '<b>bold</b>');
+          return [main.querySelectorAll('img, b').length, main.textContent];
+        }"""
+    )
+    assert made == [0, "<img src=x onerror=alert(1)><b>bold</b>"]
+
+
+def test_a_new_view_over_the_old_one_keeps_focus_text_and_the_newest_handlers(modules: Page) -> None:
+    result = modules.evaluate(
+        """async () => {
+          const {h, morph, focusOn} = await import('/dom.js');
+          const main = document.querySelector('main');
+          const heard = [];
+          const draw = (n, extra) => morph(main,
+            h('h2', {id: 'title'}, `Round ${n}`),
+            extra && h('p', {'data-key': 'extra'}, 'extra'),
+            h('button', {type: 'button', 'data-key': 'b', onclick: () => heard.push(n)}, `Press ${n}`),
+            h('div', {'data-keep': true, 'data-key': 'keep', id: 'keep'}));
+          draw(1, false);
+          const kept = document.createElement('textarea');
+          document.getElementById('keep').append(kept);
+          kept.value = 'half typed';
+          const button = main.querySelector('button');
+          button.focus();
+          draw(2, false);
+          const sameButton = document.activeElement === button && button.textContent === 'Press 2';
+          button.click();
+          focusOn(document.getElementById('title'));
+          draw(3, false);
+          return [sameButton, heard, document.activeElement.textContent, kept.isConnected, kept.value];
+        }"""
+    )
+    assert result == [True, [2], "Round 3", True, "half typed"]
