@@ -34,10 +34,8 @@ def cancel(core: Core, session: Session, tenant_id: TenantId, execution_id: str,
     at = core.clock.now()
     asked = {"cancel_requested_at": at, "cancel_requested_by": actor.id or actor.type}
     if execution.owner is None:
-        moved = end(core, session, "cancel_at_once", execution, actor=actor, values=asked)
-    else:
-        moved = move(session, "request_cancel", execution_id, at=at, actor=actor, values=asked)
-    if moved is None:
+        end(core, session, "cancel_at_once", execution, actor=actor, values=asked)
+    elif move(session, "request_cancel", execution_id, at=at, actor=actor, values=asked) is None:
         raise RuntimeError("a locked execution changed under its lock")
     session.refresh(execution)
     return execution

@@ -45,11 +45,11 @@ def end(
     extra: Metrics | None = None,
     values: Mapping[str, Any] | None = None,
     detail: Mapping[str, Any] | None = None,
-) -> Moved | None:
+) -> Moved:
     """Make the terminal transition `name`. `execution` is the row as locked by this transaction.
 
-    `extra` are the metrics of the job's finalize, `values` newer counters and the error. None when the guard of the
-    transition does not hold; the caller's transaction should then be rolled back.
+    `extra` are the metrics of the job's finalize, `values` newer counters and the error. Raises RuntimeError, which
+    rolls back, when the guard of the transition does not hold: under the lock that is a bug.
     """
     at = core.clock.now()
     transition = BY_NAME[name]
@@ -67,7 +67,9 @@ def end(
         "spaces_total": metrics["spacesTotal"],
     }
     moved = move(session, name, execution.id, at=at, actor=actor, lease=lease, dead=dead, values=more, detail=detail)
-    if moved is not None and transition.target == "failed":
+    if moved is None:
+        raise RuntimeError(f"execution {execution.id} is {execution.status}: no {name}")
+    if transition.target == "failed":
         error = more.get("error", execution.error)
         transient = more.get("error_transient", execution.error_transient)
         _note_retry(core, session, execution, at, permanent=error is not None and not transient)

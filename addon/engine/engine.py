@@ -123,12 +123,12 @@ class Engine:
     def _nudge_cancelled(self, session: Session, execution_id: str) -> None:
         """Tell a run of this process right after the commit, so that it need not wait for the next heartbeat."""
 
-        def tell(_session: Session) -> None:
+        def tell(session: Session) -> None:
             run = self._heart.run_of(execution_id)
-            if run is not None:
+            if run is not None and not session.in_nested_transaction():
                 run.cancelled.set()
 
-        event.listen(session, "after_commit", tell, once=True)
+        event.listen(session, "after_commit", tell)
 
     # The lane and its schedules
 
@@ -211,6 +211,17 @@ class Engine:
         if core.db.is_sqlite and core.db.url.database not in (None, "", ":memory:"):
             self._lock = LockFile.beside(str(core.db.url.database))
             self._lock.take(core.worker_id, core.clock.now())
+        try:
+            self._register()
+        except BaseException:
+            self._release()
+            raise
+        self._heart.start()
+        self._runners.start()
+        self._booted = True
+
+    def _register(self) -> None:
+        core = self._core
         now = core.clock.now()
         with core.db.write_all() as session:
             session.add(
@@ -225,9 +236,11 @@ class Engine:
             )
         if core.db.is_sqlite:
             reaper.reap(core, everyone=True)
-        self._heart.start()
-        self._runners.start()
-        self._booted = True
+
+    def _release(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
 
     def shutdown(self, wait_seconds: float = 25) -> None:
         """Stop claiming, stop the runs at their next check point, hand over what has stopped; then stop beating.
@@ -242,9 +255,8 @@ class Engine:
         if not stopped:
             log.warning("some runs did not stop within %s s; their leases will expire", wait_seconds)
         self._heart.stop()
-        if self._lock is not None and stopped:
-            self._lock.release()
-            self._lock = None
+        if stopped:
+            self._release()
         self._booted = False
 
     def active_runs(self) -> int:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from sqlalchemy import exc
+
 from addon.engine.job import Interrupted
 from addon.engine.models import JobExecution
+
+DATABASE_AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
+"""What says that the database cannot be reached now, and nothing about the work itself."""
 
 
 class UnknownJob(Exception):

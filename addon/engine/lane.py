@@ -67,6 +67,8 @@ def confirm_first_run(core: Core, session: Session, tenant_id: TenantId, by: str
     lane = session.get(Lane, tenant_id)
     if lane is None:
         raise Held("closed", CLOSED)
+    if not lane.first_run:
+        return
     lane.first_run = False
     session.flush()
     _note(core, session, tenant_id, "first_run_confirmed", Actor("user", by))

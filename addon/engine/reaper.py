@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from addon.base import TenantId
 from addon.engine.core import Core
 from addon.engine.ending import end
+from addon.engine.errors import DATABASE_AWAY
 from addon.engine.models import ACTIVE, ExecutionSpace, JobExecution, Worker
 from addon.engine.transitions import MAX_LOSSES, Actor, move
 
@@ -31,11 +32,11 @@ def reap(core: Core, *, everyone: bool = False) -> int:
     stuck = JobExecution.progress_at < now - timedelta(seconds=core.settings.stuck_seconds)
     dead = JobExecution.owner != core.worker_id if everyone else JobExecution.lease_until < now
     found = _find(core, dead)
-    reaped = sum(_take(core, tenant_id, execution_id, dead, stuck=False) for tenant_id, execution_id in found)
+    reaped = sum(_try(core, tenant_id, execution_id, dead, stuck=False) for tenant_id, execution_id in found)
     if everyone:
         return reaped
     found = _find(core, stuck)
-    return reaped + sum(_take(core, tenant_id, execution_id, stuck, stuck=True) for tenant_id, execution_id in found)
+    return reaped + sum(_try(core, tenant_id, execution_id, stuck, stuck=True) for tenant_id, execution_id in found)
 
 
 def wake_claimable(core: Core) -> int:
@@ -81,6 +82,17 @@ def _find(core: Core, condition: sa.ColumnElement[bool]) -> list[tuple[TenantId,
         return [(found.tenant_id, found.id) for found in session.execute(statement)]
 
 
+def _try(core: Core, tenant_id: TenantId, execution_id: str, dead: sa.ColumnElement[bool], *, stuck: bool) -> bool:
+    """Take one execution; what goes wrong with it must not keep the others from being taken."""
+    try:
+        return _take(core, tenant_id, execution_id, dead, stuck=stuck)
+    except DATABASE_AWAY:
+        raise
+    except Exception:
+        log.exception("could not take execution %s from its owner", execution_id)
+        return False
+
+
 def _take(core: Core, tenant_id: TenantId, execution_id: str, dead: sa.ColumnElement[bool], *, stuck: bool) -> bool:
     """Take one execution from its owner. False when the owner came back or another process was first."""
     now = core.clock.now()
@@ -96,15 +108,14 @@ def _take(core: Core, tenant_id: TenantId, execution_id: str, dead: sa.ColumnEle
             return False
         lost = {"owner": execution.owner, "losses": execution.losses, "stuck": stuck}
         if execution.status == "cancelling":
-            moved = end(core, session, "reap_cancelling", execution, actor=actor, dead=dead, detail=lost)
+            end(core, session, "reap_cancelling", execution, actor=actor, dead=dead, detail=lost)
         elif execution.losses >= MAX_LOSSES:
-            moved = end(core, session, "interrupt", execution, actor=actor, dead=dead, detail=lost)
+            end(core, session, "interrupt", execution, actor=actor, dead=dead, detail=lost)
         else:
             _give_back_spaces(core, session, execution_id, now, stuck=stuck)
-            moved = move(session, "lose", execution_id, at=now, actor=actor, dead=dead, detail=lost)
+            if move(session, "lose", execution_id, at=now, actor=actor, dead=dead, detail=lost) is None:
+                raise RuntimeError("a locked execution changed under its lock")
             core.dispatcher.wake(session, tenant_id)
-        if moved is None:
-            raise RuntimeError("a locked execution changed under its lock")
     log.warning("took execution %s from %s (%s)", execution_id, lost["owner"], "stuck" if stuck else "lease expired")
     return True
 

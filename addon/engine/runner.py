@@ -6,11 +6,9 @@ import logging
 import threading
 from typing import Any
 
-from sqlalchemy import exc
-
 from addon.engine.core import Core
 from addon.engine.ending import close_open_spaces, end
-from addon.engine.errors import Fenced
+from addon.engine.errors import DATABASE_AWAY, Fenced
 from addon.engine.heart import Heart
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Job, Metrics, Pause, RunSpace
 from addon.engine.lease import claim, fenced, hand_over, pause
@@ -21,7 +19,6 @@ from addon.engine.transitions import Actor, Lease, move
 
 log = logging.getLogger(__name__)
 
-DATABASE_AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
 LEFT_OPEN = "the job ended without a result for this space; this is a bug"
 GONE_WHILE_FINALIZING = "the app was uninstalled while the result was compiled"
 
@@ -207,8 +204,12 @@ class _Drive:
     def _cancel(self) -> bool:
         self._settle()
         with self.core.db.write(self.lease.tenant_id) as session:
-            self._end_cancelled(session, fenced(session, self.lease))
-        return False
+            row = fenced(session, self.lease)
+            if row.status == "cancelling":
+                self._end_cancelled(session, row)
+                return False
+        # Told of a cancel that was rolled back: begin again from where the rows are.
+        raise Interrupted("nobody has cancelled")
 
     def _end_cancelled(self, session: Any, row: JobExecution) -> None:
         counters = self.run.counters()

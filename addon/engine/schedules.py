@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from addon.base import ScheduleSpec, TenantId, new_id
 from addon.engine.core import Core
 from addon.engine.cron import next_fire
+from addon.engine.lane import end_chains
 from addon.engine.models import JobSchedule
 
 
@@ -57,7 +58,8 @@ def replace_schedules(core: Core, session: Session, tenant_id: TenantId, specs: 
 
 
 def restart_schedules(core: Core, session: Session, tenant_id: TenantId) -> None:
-    """Compute every next time anew from now, forgetting pending slots (re-install, PROTOCOLS.md 3)."""
+    """Compute every next time anew from now, forgetting pending slots and retries (re-install, PROTOCOLS.md 3)."""
+    end_chains(session, tenant_id)
     now = core.clock.now()
     for row in session.scalars(sa.select(JobSchedule).where(JobSchedule.tenant_id == tenant_id)):
         row.next_fire_at = next_fire(row.cron, row.time_zone, now) if row.enabled else None

@@ -14,7 +14,7 @@ from addon.base import TenantId
 from addon.base.database import insert
 from addon.engine.core import Core
 from addon.engine.cron import fires_until, next_fire
-from addon.engine.errors import Busy, Held
+from addon.engine.errors import DATABASE_AWAY, Busy, Held
 from addon.engine.job import Refused
 from addon.engine.lane import active, end_chains, held
 from addon.engine.models import ACTIVE, ExecutionSpace, JobExecution, JobSchedule, Lane, RetryDue, ScheduleFire
@@ -49,6 +49,11 @@ def schedule_tick(core: Core) -> int:
                 started += next_start(core, session, tenant_id) is not None
         except (Busy, Held):
             log.debug("tenant %s was taken or held while its slot was started", tenant_id)
+        except DATABASE_AWAY:
+            raise
+        except Exception:
+            # One tenant's broken schedule must not keep the others waiting.
+            log.exception("the slot of tenant %s could not be started", tenant_id)
     return started
 
 

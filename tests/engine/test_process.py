@@ -48,6 +48,19 @@ def test_a_second_process_on_the_database_is_told_who_holds_it(rig: Rig, tmp_pat
     assert Path(f"{database}.lock").exists()
 
 
+def test_a_boot_that_fails_gives_the_lock_back(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = rig.engine(settings=QUIET)
+
+    def away(*_args: object, **_options: object) -> int:
+        raise ValueError("the schema is older than the code")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("addon.engine.reaper.reap", away)
+        with pytest.raises(ValueError, match="older"):
+            engine.boot()
+    rig.engine(settings=QUIET).boot()
+
+
 def test_a_lock_file_of_somebody_who_wrote_nonsense_is_still_respected(tmp_path: Path) -> None:
     first, second = LockFile(tmp_path / "db.lock"), LockFile(tmp_path / "db.lock")
     now = datetime(2026, 11, 22, tzinfo=UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import ScheduleSpec
-from addon.engine import AuditEvent, Engine, queries
+from addon.engine import AuditEvent, Engine, JobSchedule, queries
 from tests.engine.conftest import BOTH, Rig
 
 EVERY_SIX_HOURS = ScheduleSpec("refresh-statuses", "", "Refresh", "17 2,8,14,20 * * *", "UTC")
@@ -240,6 +241,20 @@ def test_a_tenant_on_hold_starts_and_writes_nothing_for_thirty_days_and_then_at_
     outcomes = [fire.outcome for fire in rig.fires()]
     assert (outcomes.count("started"), outcomes.count("coalesced")) == (1, 3)
     assert len(outcomes) == 30 * 4 + 5
+
+
+def test_one_tenants_broken_schedule_keeps_no_other_tenant_waiting(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+    engine = rig.engine()
+    give(rig, engine, EVERY_SIX_HOURS)
+    other = rig.new_tenant()
+    rig.open(engine, other)
+    with rig.db.write(other) as session:
+        engine.replace_schedules(session, other, [EVERY_SIX_HOURS])
+        session.execute(sa.update(JobSchedule).values(time_zone="Atlantis/Main_Square"))
+    rig.clock.set(at(22, 15))
+    assert engine.schedule_tick() == 1
+    assert rig.rows()[0].tenant_id == rig.tenant
 
 
 def test_slots_of_a_month_of_minutes_are_accounted_for_within_reason(rig: Rig) -> None:

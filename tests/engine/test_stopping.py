@@ -112,6 +112,33 @@ def test_a_cancel_lets_no_further_item_begin_on_the_call_threads(rig: Rig) -> No
 
 
 @BOTH
+def test_a_cancel_that_was_rolled_back_changes_nothing(rig: Rig) -> None:
+    engine = rig.engine()
+
+    def call(run: Run, space: RunSpace) -> dict[str, Any]:
+        if space.key == "A":
+            with pytest.raises(ZeroDivisionError):
+                rolled_back(run)
+        if space.key == "B" and not rig.job.worked.count("B"):
+            engine._heart.run_of(run.execution_id).cancelled.set()  # type: ignore[union-attr]
+        return {}
+
+    def rolled_back(run: Run) -> None:
+        with rig.db.write(rig.tenant) as session:
+            engine.cancel(session, tenant_id=rig.tenant, execution_id=run.execution_id, actor_id="u-1")
+            with session.begin_nested():
+                pass
+            raise ZeroDivisionError
+
+    rig.job.call = call
+    started = rig.start(engine)
+    engine.run_due()
+    assert rig.row(started.id).status == "successful"
+    assert rig.job.worked == ["A", "B", "C"]
+    assert rig.row(started.id).cancel_requested_at is None
+
+
+@BOTH
 def test_an_execution_nobody_has_claimed_is_cancelled_at_once(rig: Rig) -> None:
     engine = rig.engine()
     started = rig.start(engine)
