@@ -207,6 +207,18 @@ class Rest:
 
         return register
 
+    def otherwise(self, prefix: str, view: Callable[[str], Answer]) -> None:
+        """Answer whatever else is asked below `prefix`, in any method, with `view(rest of the path)`."""
+
+        def serve(below: str) -> Response:
+            endpoint = f"{request.method} {prefix}/{{other}}"
+            return self._serve(endpoint, "NONE", view, {"below": below})
+
+        methods = ["GET", "POST", "PUT", "DELETE"]
+        self.blueprint.add_url_rule(
+            f"{prefix}/<path:below>", f"other {prefix}".replace(".", "_"), serve, methods=methods
+        )
+
     def _serve(self, endpoint: str, scope: str, view: Callable[..., Answer], arguments: Mapping[str, str]) -> Response:
         site = self.site
         fault = self._fault(arguments)

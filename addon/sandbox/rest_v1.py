@@ -6,6 +6,7 @@ What has left v1 (content and space reading and writing) answers 410, as it may 
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
@@ -23,24 +24,14 @@ from addon.sandbox.tasks import ArchiveRefused
 V1 = "/wiki/rest/api"
 PLAIN_CAP, EXPANDED_CAP, BODY_CAP, RENDERED_CAP = 1000, 200, 50, 25
 BULK_USERS = 100
-CRUD = ("GET", "POST", "PUT", "DELETE")
-REMOVED = {
-    "content": CRUD,
-    "content/<content_id>": CRUD,
-    "content/<content_id>/child": CRUD,
-    "content/<content_id>/child/<path:below>": ("GET",),
-    "content/<content_id>/history": CRUD,
-    "content/<content_id>/property": CRUD,
-    "content/<content_id>/property/<path:below>": CRUD,
-    "content/<content_id>/label": ("GET",),
-    "space": ("GET",),
-    "space/<space_key>": ("GET",),
-    "space/<space_key>/content": CRUD,
-    "space/<space_key>/content/<path:below>": CRUD,
-    "space/<space_key>/property": CRUD,
-    "space/<space_key>/property/<path:below>": CRUD,
-}
-"""Endpoints that are not in the v1 specification any more, with their methods."""
+_ANY = r"(?:GET|POST|PUT|DELETE)"
+REMOVED = re.compile(
+    rf"{_ANY} content(?:/[^/]+(?:/(?:child|history|property)(?:/.*)?)?)?"
+    r"|GET content/[^/]+/label"
+    r"|GET space(?:/[^/]+)?"
+    rf"|{_ANY} space/[^/]+/(?:content|property)(?:/.*)?"
+)
+"""Methods and paths that have left the v1 specification."""
 
 
 def register(rest: Rest) -> None:
@@ -53,7 +44,7 @@ def register(rest: Rest) -> None:
     _emails(rest, site)
     _restrictions(rest, site)
     _system(rest, site)
-    _removed(rest)
+    rest.otherwise(V1, _other)
 
 
 def _expansions() -> list[str]:
@@ -350,16 +341,7 @@ def _system(rest: Rest, site: Site) -> None:
         return Answer(body, CORE)
 
 
-def _removed(rest: Rest) -> None:
-    for rule, methods in REMOVED.items():
-        for method in methods:
-
-            @rest.on(method, f"{V1}/{rule}", "NONE")
-            def gone(**_arguments: str) -> Answer:
-                raise refused_v1(410, "This API has been removed. Use /wiki/api/v2 instead.")
-
-    for method in CRUD:
-
-        @rest.on(method, f"{V1}/<path:below>", "NONE")
-        def nothing(**_arguments: str) -> Answer:
-            raise refused_v1(404, "null for uri")
+def _other(below: str) -> Answer:
+    if REMOVED.fullmatch(f"{request.method} {below}"):
+        raise refused_v1(410, "This API has been removed. Use /wiki/api/v2 instead.")
+    raise refused_v1(404, "null for uri")

@@ -6,7 +6,7 @@ answers 404 like a missing content.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from flask import request
 
@@ -42,7 +42,7 @@ def register(rest: Rest) -> None:
     kinds: tuple[Kind, ...] = ("page", "blogpost")
     for kind in kinds:
         rest_v2_contents.register(rest, kind)
-    _any_other(rest)
+    rest.otherwise(V2, _other)
 
 
 def seen_space(site: Site, space_id: str) -> Space:
@@ -203,10 +203,5 @@ def _users(rest: Rest, site: Site) -> None:
         return Answer(body, IDENTITY * len(known))
 
 
-def _any_other(rest: Rest) -> None:
-    methods: tuple[Literal["GET", "POST", "PUT", "DELETE"], ...] = ("GET", "POST", "PUT", "DELETE")
-    for method in methods:
-
-        @rest.on(method, f"{V2}/<path:rest_of_path>", "NONE")
-        def nothing(rest_of_path: str) -> Answer:
-            raise not_found(f"/{rest_of_path}")
+def _other(below: str) -> Answer:
+    raise not_found(f"/{below}")

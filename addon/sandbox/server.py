@@ -87,6 +87,7 @@ class SandboxServer:
         )  # fmt: skip
         self._server.channel_class = _Channel
         self._stopping = threading.Event()
+        self._woken = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="sandbox", daemon=True)
         self.url = f"http://{host}:{self._server.effective_port}"
         site.base_url = self.url
@@ -102,14 +103,17 @@ class SandboxServer:
         if not self._thread.is_alive():
             self._close()
             return
-        # The polling thread itself sets the event, so that it cannot have closed the trigger before it is pulled.
-        self._server.trigger.pull_trigger(self._stopping.set)
+        self._stopping.set()
+        self._server.pull_trigger()
+        self._woken.set()
         self._thread.join(10)
 
     def _serve(self) -> None:
         while not self._stopping.is_set():
             wasyncore.loop(timeout=1, use_poll=True, map=self._sockets, count=1)
-        # Only the thread that polls may close: a socket closed under it is a bad file descriptor.
+        # Only the thread that polls may close: a socket closed under it is a bad file descriptor. It may see the event
+        # before the trigger is pulled, which must still be open then.
+        self._woken.wait(10)
         self._close()
 
     def _close(self) -> None:
