@@ -6,7 +6,6 @@ the site's `negation` decides what `!=`, `not in`, `!~` and NOT over one such cl
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,7 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from addon.confluence.cql import And, Clause, Expression, Function, Literal, Not, Or
-from addon.sandbox import dates
+from addon.sandbox import dates, wording
 from addon.sandbox.extractions import Extraction
 from addon.sandbox.index import Shelf
 from addon.sandbox.records import Content, Space
@@ -383,28 +382,6 @@ def _date_value_test(clause: Clause, world: World) -> Callable[[datetime], bool]
     }.get(clause.operator, lambda value: at <= value < until)
 
 
-_WORDS = re.compile(r"\w+")
-
-
 def _text_test(clause: Clause, world: World) -> Callable[[str], bool]:
     wanted = texts(clause, world)
-    if clause.operator in EQUALITY:
-        exact = frozenset(text.lower() for text in wanted)
-        return lambda value: value.lower() in exact
-    text = wanted[0].lower() if wanted else ""
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        phrase = _WORDS.findall(text)
-        return lambda value: _contains_phrase(_WORDS.findall(value.lower()), phrase)
-    plain = set(_WORDS.findall(re.sub(r"\w*\*", " ", text)))
-    prefixes = tuple(re.findall(r"(\w+)\*", text))
-
-    def holds(value: str) -> bool:
-        words = set(_WORDS.findall(value.lower()))
-        return plain <= words and all(any(word.startswith(prefix) for word in words) for prefix in prefixes)
-
-    return holds
-
-
-def _contains_phrase(words: list[str], phrase: list[str]) -> bool:
-    width = len(phrase)
-    return any(words[start : start + width] == phrase for start in range(len(words) - width + 1))
+    return wording.equal_to(wanted) if clause.operator in EQUALITY else wording.containing(wanted[0] if wanted else "")
