@@ -121,16 +121,51 @@ def test_a_failed_space_is_named_with_its_reason(stack: Stack, page: Page, scree
     rows = frame.get_by_role("region", name="Spaces of this execution").locator("tbody tr")
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("403")
-    frame.get_by_label("Show").first.select_option("")
-    screenshot(page, "execution")
     frame.get_by_role("navigation").get_by_role("link", name="Job audit log").click()
     frame.get_by_label("Status", exact=True).select_option("failed")
     log = frame.get_by_role("region", name="Job audit log").locator("tbody tr")
     expect(log).to_have_count(1)
     expect(log).to_contain_text("1 space failed")
     frame.get_by_label("Status", exact=True).select_option("")
-    expect(log.nth(1)).to_be_visible()
+    expect(frame.locator("main")).not_to_have_attribute("aria-busy", "")
+    expect(log.first).to_be_visible()
     screenshot(page, "audit-log")
+
+
+def test_the_item_log_says_what_was_archived_and_why_the_rest_was_not(
+    stack: Stack, page: Page, screenshot: Shot
+) -> None:
+    policies = stack.api("GET", "/api/policies")
+    switched_on = policies.text.replace('"enabled": false', '"enabled": true')
+    put = stack.api(
+        "PUT",
+        "/api/policies",
+        data=switched_on.encode(),
+        headers={"If-Match": policies.headers["ETag"], "Content-Type": "application/json"},
+    )
+    assert put.ok, put.text
+    frame = site_jobs(stack, page)
+    frame.get_by_role("button", name="Start: Execute automations").click()
+    frame.get_by_role("dialog").get_by_role("button", name="Dry run first").click()
+    until_ended(frame, "Successful")
+    assert metric(frame, "contentsMatched") > 0
+    assert metric(frame, "contentsArchived") == 0
+    expect(frame.locator(".panel-ended h2")).to_have_text("Execute automations (dry run)")
+    start(frame, "Execute automations")
+    expect(frame.locator(".panel-ended h2")).to_have_text("Execute automations", timeout=LONG)
+    until_ended(frame, "Successful")
+    assert metric(frame, "contentsArchived") > 0
+    frame.get_by_role("link", name="All results").click()
+    log = frame.get_by_role("region", name="What was done to which content").locator("tbody tr")
+    expect(log.filter(has_text="Done").first).to_be_visible()
+    expect(log.filter(has_text="Skipped").first).to_be_visible()
+    frame.get_by_role("heading", name="Item log").scroll_into_view_if_needed()
+    frame.get_by_role("heading", name="Item log").evaluate("e => e.scrollIntoView()")
+    screenshot(page, "execution")
+    frame.get_by_label("Show").last.select_option("skipped")
+    expect(log.filter(has_text="Done")).to_have_count(0)
+    log.first.get_by_role("button").click()
+    page.wait_for_url(re.compile(r"/wiki/(pages|spaces)/"))
 
 
 def test_everything_can_be_done_with_the_keyboard(stack: Stack, page: Page) -> None:

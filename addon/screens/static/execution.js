@@ -161,11 +161,18 @@ export function executionScreen(app, id) {
       ["Content", "Space", "Action", "Outcome", "Reason", "When"],
       items.items.map((item, index) =>
         row(
-          [item.title || `Content ${item.contentId}`, item.spaceKey, ACTIONS[item.action] || capital(item.action), lozenge(item.outcome), item.reason || "–", at(item.at, capital(moment(item.at)))],
+          [content(item), item.spaceKey, ACTIONS[item.action] || capital(item.action), lozenge(item.outcome), item.reason || "–", at(item.at, capital(moment(item.at)))],
           `${item.contentId}-${index}`,
         ),
       ),
     );
+  }
+
+  /* Titles are kept only of what was removed; whatever is still there opens in Confluence. */
+  function content(item) {
+    if (item.title) return item.title;
+    const open = () => window.AP.navigator.go("contentview", { contentId: item.contentId });
+    return h("button", { type: "button", class: "link", onclick: open }, `Content ${item.contentId}`);
   }
 
   return {
