@@ -15,7 +15,7 @@ def equal_to(wanted: Iterable[str]) -> Callable[[str], bool]:
 
 
 def containing(text: str) -> Callable[[str], bool]:
-    """Return a test for holding all words of `text` in any order; "in inner quotes" as a phrase, `word*` as a prefix."""
+    """Return a test for holding all words in any order; "in inner quotes" as a phrase, `word*` as a prefix."""
     lowered = text.lower()
     if len(lowered) > 1 and lowered[0] == lowered[-1] == '"':
         phrase = _WORDS.findall(lowered)
