@@ -9,8 +9,8 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-from addon.base import Clock, Space, TenantId
-from addon.confluence import Confluence, QuotaExhausted, SiteError
+from addon.base import Clock, Space, TenantGone, TenantId, Unreachable
+from addon.confluence import Confluence, SiteError
 
 V = TypeVar("V")
 
@@ -83,7 +83,7 @@ class Lookups:
             return names
         try:
             users = self._confluence.client(tenant_id).users(missing[:250])
-        except (SiteError, QuotaExhausted) as error:
+        except (SiteError, Unreachable, TenantGone) as error:
             log.info("names of people are left out: %s", error)
             self._unanswered.put(tenant_id, "", True)
             return names

@@ -95,8 +95,8 @@ def register(app: Flask, settings: Settings, clock: Clock) -> None:
         reference = new_id()
         log.exception("unexpected error %s at %s %s", reference, request.method, request.path)
         detail = (
-            "Content Steward met an error it did not expect, and nothing was changed. Try again; if it stays, give "
-            f"your operator the reference {reference}."
+            "Content Steward met an error it did not expect. Try again; if it stays, give your operator the reference "
+            f"{reference}."
         )
         return answer(Problem(500, "unexpected", detail, extra={"reference": reference}))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from cryptography.fernet import Fernet
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from addon.base import Database, SecretBox, TenantId, new_id
+from addon.base import Database, SecretBox, TenantId, metadata, new_id
 from addon.config import Settings
 from addon.confluence import Confluence, Permissions
 from addon.connect import Tenants, check_rules, install_boundary
@@ -83,6 +84,29 @@ class House:
     def row(self, execution_id: str) -> JobExecution:
         with self.parts.db.read(self.tenant_id) as session:
             return queries.get(session, self.tenant_id, execution_id)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the schema, made once: copying it is quicker than making it anew for every test."""
+    import addon.models  # noqa: F401  (registers every table)
+
+    path = tmp_path_factory.mktemp("schema") / "empty.sqlite3"
+    db = Database(f"sqlite:///{path}")
+    metadata.create_all(db.engine)
+    with db.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.dispose()
+    return path
+
+
+@pytest.fixture
+def database(empty_database: Path, tmp_path: Path) -> Iterator[Database]:
+    path = tmp_path / "steward.sqlite3"
+    shutil.copy(empty_database, path)
+    db = Database(f"sqlite:///{path}")
+    yield db
+    db.dispose()
 
 
 @pytest.fixture

@@ -309,6 +309,13 @@ def test_who_started_it_is_named_by_confluence(house: House) -> None:
     assert house.get("/executions").json["items"][0]["startedByName"] == "Sam Spaceadmin"
 
 
+def test_names_that_confluence_does_not_tell_break_nothing(house: House) -> None:
+    house.site.faults.add(path="users-bulk", status=401)
+    started = house.start()
+    assert started.status_code == 201
+    assert (started.json["startedBy"], started.json["startedByName"]) == (ADMIN, None)
+
+
 def test_somebody_who_administers_nothing_starts_nothing(house: House) -> None:
     assert house.start(account=EVE).status_code == 403
     assert house.start(account=EVE, scope="space", spaceKey="DOCS").status_code == 403
