@@ -13,13 +13,15 @@ from addon import schema
 from addon.base import Clock, Database, SecretBox, SystemClock
 from addon.config import Settings
 from addon.confluence import Confluence, CqlRefused, Permissions, check_administrators_cql
-from addon.connect import InstallKeys, Tenants, check_rules, install_boundary, lifecycle_blueprint
+from addon.connect import InstallKeys, Tenants, check_rules, install_boundary, lifecycle_blueprint, webhook_blueprint
 from addon.engine import Engine, EngineSettings, Metronome, Tick
+from addon.housekeeping import housekeeping
 from addon.installation import LifecycleEffects
 from addon.jobs import JobSettings, build_jobs, mail_addresses
 from addon.mail import Mailer, SmtpTransport, check_template
 from addon.policies import Policies
 from addon.screens import Parts, register
+from addon.site_events import SiteEvents
 from descriptor import descriptor_blueprint
 
 EXTENSION = "steward"
@@ -58,6 +60,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
             ),
         )
     )
+    app.register_blueprint(webhook_blueprint(SiteEvents(parts.db, parts.clock, parts.permissions)))
     register(app, parts)
     check_rules(app)
     if start:
@@ -81,7 +84,7 @@ def _begin(app: Flask, parts: Parts) -> None:
     parts.mailer.boot()
     addresses = mail_addresses(parts.confluence)
     outbox = Tick("outbox", OUTBOX_SECONDS, lambda: parts.mailer.send_due(addresses=addresses), OUTBOX_SECONDS / 10)
-    metronome = Metronome([*parts.engine.ticks(), outbox])
+    metronome = Metronome([*parts.engine.ticks(), outbox, *housekeeping(parts)])
     metronome.start()
     app.extensions[METRONOME] = metronome
 

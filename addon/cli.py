@@ -107,6 +107,37 @@ def doctor() -> None:
         sys.exit(1)
 
 
+@main.command("rotate-keys")
+def rotate_keys() -> None:
+    """Seal every stored shared secret anew with the newest encryption key."""
+    from addon.base import Database, SecretBox, SystemClock
+    from addon.base.secretbox import SecretUnreadable
+    from addon.connect import Tenants
+    from addon.schema import SchemaOutdated, require_current
+
+    settings = _settings()
+    _require_keys(settings)
+    db = Database(settings.database_url)
+    try:
+        require_current(db)
+        tenants = Tenants(db, SecretBox(settings.encryption_keys), SystemClock(), addon_key=settings.addon_key)
+        count = tenants.rotate_secrets()
+    except SecretUnreadable as error:
+        raise click.ClickException(
+            "A stored secret fits none of the keys in STEWARD_ENCRYPTION_KEYS, so nothing was changed. "
+            "Put the missing key behind the newest one and try again."
+        ) from error
+    except (SchemaOutdated, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        db.dispose()
+    others = len(settings.encryption_keys) - 1
+    click.echo(
+        f"{count} shared secret{'' if count == 1 else 's'} sealed with the newest key; "
+        f"{others} older key{'' if others == 1 else 's'} can be removed from STEWARD_ENCRYPTION_KEYS."
+    )
+
+
 @main.command()
 @click.option("--once", "job", type=click.Choice(JOBS), help="Run one job in the terminal, without a browser.")
 @click.option("--json", "as_json", is_flag=True, help="With --once: print one JSON object.")

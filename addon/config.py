@@ -46,6 +46,10 @@ class Settings(BaseSettings):
     retry_seconds: float = Field(300.0, ge=0, description="From a failed scheduled run to its retry")
     tick_seconds: float = Field(10.0, ge=0.05, description="How often due schedules are looked for")
     quota_points: int = Field(65_000, ge=1000, description="Points an hour for all tenants together")
+    erase_days: int = Field(30, ge=1, le=3650, description="From an uninstall to the erasing of the site's data")
+    personal_data_reporting: Literal["off", "on"] = Field(
+        "off", description="on: report the account ids held to Atlassian and erase closed accounts"
+    )
     default_time_zone: str = Field("UTC", description="Zone of a new tenant's schedules")
 
     @field_validator("encryption_keys", "install_key_hosts", "allowed_hosts", mode="before")

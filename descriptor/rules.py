@@ -236,6 +236,7 @@ def _faults(descriptor: Descriptor) -> Iterator[str]:
     yield from _scope_faults(descriptor)
     modules = descriptor.modules
     yield from (f"/modules: the key {key} is used twice" for key in _twice(modules.keys()))
+    yield from (f"/modules/webhooks: {event} is asked for twice" for event in _twice(w.event for w in modules.webhooks))
     configurations = [entry for module in modules.content_properties for entry in module.key_configurations]
     extractions = [extraction for entry in configurations for extraction in entry.extractions]
     for key in _twice(entry.property_key for entry in configurations):

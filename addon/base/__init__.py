@@ -6,12 +6,13 @@ other need it.
 
 from addon.base.clock import Clock, SystemClock
 from addon.base.database import Database, TenantScoped, UtcDateTime, metadata
-from addon.base.ids import TenantId, new_id
+from addon.base.ids import REMOVED_PERSON, TenantId, new_id
 from addon.base.ports import Caller, ScheduleSpec, Site, SiteSource, Space, TenantGone, Unreachable
 from addon.base.problems import FieldError, Problem
 from addon.base.secretbox import SecretBox
 
 __all__ = [
+    "REMOVED_PERSON",
     "Caller",
     "Clock",
     "Database",

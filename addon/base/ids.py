@@ -10,6 +10,9 @@ from typing import NewType
 TenantId = NewType("TenantId", str)
 """Our own id of one installation (`tenant.id`). Never the clientKey, never a host name."""
 
+REMOVED_PERSON = "removed-user"
+"""Stands where an account id stood of a person who was erased and the place cannot be empty. Nobody has this id."""
+
 
 def new_id() -> str:
     """Return a new UUIDv7 as lower-case text of 36 characters."""

@@ -25,6 +25,7 @@ from addon.confluence.errors import (
     Timeout,
 )
 from addon.confluence.gateway import Confluence
+from addon.confluence.hints import HintKind, forget_hints, hints_since, note_hint
 from addon.confluence.permissions import READ_AGE, WRITE_AGE, Permissions
 from addon.confluence.queries import base, group_spaces
 from addon.confluence.rules import Checked, CqlRefused, check_administrators_cql
@@ -44,6 +45,7 @@ __all__ = [
     "CqlRejected",
     "CqlSyntaxError",
     "Forbidden",
+    "HintKind",
     "Kind",
     "LongTask",
     "Malformed",
@@ -62,7 +64,10 @@ __all__ = [
     "User",
     "base",
     "check_administrators_cql",
+    "forget_hints",
     "group_spaces",
+    "hints_since",
+    "note_hint",
     "parse",
     "to_cql",
 ]

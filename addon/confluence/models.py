@@ -1,4 +1,4 @@
-"""The quota ledger: what was reserved of each UTC hour's points, and until when calls are closed."""
+"""The quota ledger, and the hints about what changed on a site."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from addon.base.database import Base
+from addon.base.database import Base, TenantScoped
+from addon.base.ids import TenantId
 
 
 class QuotaHour(Base):
@@ -21,3 +22,22 @@ class QuotaHour(Base):
     limit: Mapped[int]
     closed_until: Mapped[datetime | None]
     reason: Mapped[str | None] = mapped_column(sa.Text)
+
+
+class SiteHint(TenantScoped, Base):
+    """Something happened to a page, blog post or space, a webhook said. Never trusted: only a reason to look."""
+
+    __tablename__ = "site_hint"
+    __table_args__ = (
+        sa.CheckConstraint("kind IN ('page', 'blogpost', 'space')", name="kind"),
+        sa.Index("ix_site_hint_heard", "tenant_id", "heard_at"),
+    )
+
+    tenant_id: Mapped[TenantId] = mapped_column(sa.String(36), sa.ForeignKey("tenant.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    subject_id: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+    """The content's id; the space's id, or its key where a webhook told nothing else."""
+    space_key: Mapped[str | None] = mapped_column(sa.String(255))
+    event: Mapped[str] = mapped_column(sa.String(64))
+    """The newest event heard, such as page_updated."""
+    heard_at: Mapped[datetime]

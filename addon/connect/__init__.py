@@ -18,17 +18,21 @@ from addon.connect.rules import (
 )
 from addon.connect.siteauth import ForeignUrl, SiteAuth
 from addon.connect.tenants import Installation, Tenants
+from addon.connect.webhooks import WEBHOOK_EVENTS, SiteEvent, WebhookListener, webhook_blueprint, webhook_path
 
 __all__ = [
     "PATHS",
+    "WEBHOOK_EVENTS",
     "AllowedHosts",
     "ForeignUrl",
     "InstallKeys",
     "Installation",
     "LifecycleListener",
     "SiteAuth",
+    "SiteEvent",
     "Tenants",
     "UndeclaredRoute",
+    "WebhookListener",
     "authenticate_api",
     "authenticate_page",
     "check_rules",
@@ -37,4 +41,6 @@ __all__ = [
     "install_boundary",
     "lifecycle_blueprint",
     "rule",
+    "webhook_blueprint",
+    "webhook_path",
 ]

@@ -1,4 +1,4 @@
-"""The installations: one row per clientKey, ever."""
+"""The installations: one row per clientKey. And when which account was last reported to Atlassian."""
 
 from __future__ import annotations
 
@@ -38,3 +38,25 @@ class Tenant(Base):
     installed_at: Mapped[datetime]
     uninstalled_at: Mapped[datetime | None]
     updated_at: Mapped[datetime]
+
+
+class AccountReport(Base):
+    """When an account was last reported (connect.md 6.3). Rows go when nothing is held about the account any more."""
+
+    __tablename__ = "account_report"
+
+    account_id: Mapped[str] = mapped_column(sa.String(128), primary_key=True)
+    reported_at: Mapped[datetime]
+    refreshed_at: Mapped[datetime | None]
+    """When we let go of what Atlassian said had changed."""
+
+
+class ReportCycle(Base):
+    """The reporting's one row: how long its cycle is, and before when nobody calls."""
+
+    __tablename__ = "report_cycle"
+    __table_args__ = (sa.CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    days: Mapped[int]
+    not_before: Mapped[datetime]

@@ -33,7 +33,7 @@ def lifecycle_body(request: Request, event: str, addon_key: str, allowed: Allowe
 
     Only `installed` needs baseUrl and sharedSecret. Raises Problem 413 (too large), 400 with one FieldError per field.
     """
-    body = _json_object(request)
+    body = json_object(request, "lifecycle-body")
     errors: list[FieldError] = []
 
     def text(name: str, *, required: bool, limit: int = 255) -> str | None:
@@ -71,18 +71,19 @@ def lifecycle_body(request: Request, event: str, addon_key: str, allowed: Allowe
     return payload
 
 
-def _json_object(request: Request) -> dict[str, Any]:
+def json_object(request: Request, kind: str) -> dict[str, Any]:
+    """Return the JSON object in the body of a host's call. Raises Problem 413 (too large) and 400 `kind`."""
     request.max_content_length = MAX_BODY_BYTES
     try:
         raw = request.get_data(cache=False)
     except RequestEntityTooLarge as error:
-        raise Problem(413, "too-large", f"A lifecycle call has at most {MAX_BODY_BYTES} bytes.") from error
+        raise Problem(413, "too-large", f"A call of the host has at most {MAX_BODY_BYTES} bytes.") from error
     try:
         body = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise Problem(400, "lifecycle-body", "The body is not JSON in UTF-8.") from error
+        raise Problem(400, kind, "The body is not JSON in UTF-8.") from error
     if not isinstance(body, dict):
-        raise Problem(400, "lifecycle-body", "The body is not a JSON object.")
+        raise Problem(400, kind, "The body is not a JSON object.")
     return body
 
 

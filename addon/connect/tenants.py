@@ -75,14 +75,27 @@ class Tenants:
             secret = self.secret_of(found)
         except SecretUnreadable as error:
             raise Unreachable("the stored secret cannot be read with the configured encryption keys") from error
-        auth = SiteAuth(
+        auth = self._auth(found, found.base_url, secret)
+        return Site(found.id, found.base_url, found.generation, found.secret_version, auth)
+
+    def auth_at(self, tenant_id: TenantId, base_url: str) -> SiteAuth:
+        """Return what signs requests below `base_url`, an address of Atlassian's own, as the tenant's installation.
+
+        Raises TenantGone (not installed) and SecretUnreadable.
+        """
+        found = self.by_id(tenant_id)
+        if found is None or not found.installed:
+            raise TenantGone(f"tenant {tenant_id} is not installed")
+        return self._auth(found, base_url, self.secret_of(found))
+
+    def _auth(self, installation: Installation, base_url: str, secret: str) -> SiteAuth:
+        return SiteAuth(
             addon_key=self._addon_key,
-            client_key=found.client_key,
-            base_url=found.base_url,
+            client_key=installation.client_key,
+            base_url=base_url,
             secret=secret,
             clock=self._clock,
         )
-        return Site(found.id, found.base_url, found.generation, found.secret_version, auth)
 
     def by_id(self, tenant_id: TenantId) -> Installation | None:
         """Return the installation with our id, whatever its state, or None."""

@@ -1,4 +1,7 @@
-"""What keeps terminal rows as they are? A trigger on both databases; deleting them stays possible."""
+"""What keeps terminal rows as they are? A trigger on both databases.
+
+Deleting them stays possible, and so does clearing who started or cancelled them: a person may have to be erased.
+"""
 
 # mypy: allow-untyped-calls
 
@@ -12,12 +15,12 @@ from sqlalchemy import event
 from addon.engine.models import TERMINAL, JobExecution
 
 _NAME = "job_execution_terminal_rows_never_change"
-_MAY_BECOME_NULL = "retry_of"
+_MAY_BECOME_NULL = ("retry_of", "started_by", "cancel_requested_by")
 _MESSAGE = "an execution that has ended never changes"
 
 
 def _columns() -> list[Any]:
-    return [column for column in JobExecution.__table__.columns if column.name != _MAY_BECOME_NULL]
+    return [column for column in JobExecution.__table__.columns if column.name not in _MAY_BECOME_NULL]
 
 
 def _terminal() -> str:
@@ -26,7 +29,7 @@ def _terminal() -> str:
 
 def _sqlite() -> tuple[str, str]:
     changed = [f"NEW.{column.name} IS NOT OLD.{column.name}" for column in _columns()]
-    changed.append(f"(NEW.{_MAY_BECOME_NULL} IS NOT NULL AND NEW.{_MAY_BECOME_NULL} IS NOT OLD.{_MAY_BECOME_NULL})")
+    changed += [f"(NEW.{name} IS NOT NULL AND NEW.{name} IS NOT OLD.{name})" for name in _MAY_BECOME_NULL]
     create = (
         f"CREATE TRIGGER {_NAME} BEFORE UPDATE ON job_execution\n"
         f"WHEN {_terminal()} AND (\n  " + "\n  OR ".join(changed) + "\n)\n"
@@ -41,9 +44,7 @@ def _postgresql() -> tuple[str, str]:
         return f"{prefix}.{column.name}::text" if isinstance(column.type, sa.JSON) else f"{prefix}.{column.name}"
 
     changed = [f"{text('NEW', column)} IS DISTINCT FROM {text('OLD', column)}" for column in _columns()]
-    changed.append(
-        f"(NEW.{_MAY_BECOME_NULL} IS NOT NULL AND NEW.{_MAY_BECOME_NULL} IS DISTINCT FROM OLD.{_MAY_BECOME_NULL})"
-    )
+    changed += [f"(NEW.{name} IS NOT NULL AND NEW.{name} IS DISTINCT FROM OLD.{name})" for name in _MAY_BECOME_NULL]
     create = (
         f"CREATE FUNCTION {_NAME}() RETURNS trigger LANGUAGE plpgsql AS $body$\n"
         f"BEGIN RAISE EXCEPTION '{_MESSAGE}' USING ERRCODE = 'restrict_violation'; END $body$;\n"

@@ -19,6 +19,7 @@ from addon.policies.document import (
     StatusScheme,
     Template,
 )
+from addon.policies.people import forget_person, people_named
 from addon.policies.store import Accepted, Checked, Policies
 
 __all__ = [
@@ -45,7 +46,9 @@ __all__ = [
     "StatusScheme",
     "Template",
     "dump",
+    "forget_person",
     "parse",
+    "people_named",
     "refresh_cron",
     "shipped",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 
+from addon.base import REMOVED_PERSON
 from addon.confluence import SiteClient
 from addon.confluence.content import Content
 from addon.policies import Recipient
@@ -51,4 +52,4 @@ class Recipients:
 
 
 def _one(account_id: str | None) -> frozenset[str]:
-    return frozenset((account_id,)) if account_id else frozenset()
+    return frozenset((account_id,)) if account_id and account_id != REMOVED_PERSON else frozenset()

@@ -9,6 +9,13 @@ down_revision = None
 
 def upgrade() -> None:
     op.create_table(
+        "account_report",
+        sa.Column("account_id", sa.String(length=128), nullable=False),
+        sa.Column("reported_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("refreshed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_account_report")),
+    )
+    op.create_table(
         "quota_hour",
         sa.Column("hour", sa.DateTime(timezone=True), nullable=False),
         sa.Column("scope", sa.String(length=36), nullable=False),
@@ -17,6 +24,14 @@ def upgrade() -> None:
         sa.Column("closed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("hour", "scope", name=op.f("pk_quota_hour")),
+    )
+    op.create_table(
+        "report_cycle",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("days", sa.Integer(), nullable=False),
+        sa.Column("not_before", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("ck_report_cycle_one_row")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_report_cycle")),
     )
     op.create_table(
         "tenant",
@@ -199,6 +214,19 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_policy_version_tenant_id")),
         sa.PrimaryKeyConstraint("tenant_id", "version", name=op.f("pk_policy_version")),
     )
+    op.create_table(
+        "site_hint",
+        sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("subject_id", sa.String(length=255), nullable=False),
+        sa.Column("space_key", sa.String(length=255), nullable=True),
+        sa.Column("event", sa.String(length=64), nullable=False),
+        sa.Column("heard_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("kind IN ('page', 'blogpost', 'space')", name=op.f("ck_site_hint_kind")),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_site_hint_tenant_id")),
+        sa.PrimaryKeyConstraint("tenant_id", "kind", "subject_id", name=op.f("pk_site_hint")),
+    )
+    op.create_index("ix_site_hint_heard", "site_hint", ["tenant_id", "heard_at"], unique=False)
     op.create_table(
         "status_slug",
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
@@ -407,6 +435,8 @@ def downgrade() -> None:
     op.drop_index("ix_archive_task_open", table_name="archive_task")
     op.drop_table("archive_task")
     op.drop_table("status_slug")
+    op.drop_index("ix_site_hint_heard", table_name="site_hint")
+    op.drop_table("site_hint")
     op.drop_table("policy_version")
     op.drop_table("lane")
     op.drop_index(
@@ -434,4 +464,6 @@ def downgrade() -> None:
     op.drop_table("content_stamp")
     op.drop_table("worker")
     op.drop_table("tenant")
+    op.drop_table("report_cycle")
     op.drop_table("quota_hour")
+    op.drop_table("account_report")

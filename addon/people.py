@@ -1,0 +1,139 @@
+"""What is held about a person, and how is it erased? Account ids only, in the places listed here and nowhere else.
+
+Names are looked up when they are shown and never stored, but for the greeting in a mail's text. A test compares the
+list with the schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import REMOVED_PERSON, TenantId
+from addon.connect.models import Tenant
+from addon.engine.models import AuditEvent, JobExecution, Lane
+from addon.jobs.models import NotificationMatch
+from addon.mail.models import OutboxMail
+from addon.policies import forget_person, people_named
+from addon.policies.models import PolicyVersion
+
+_NOBODY = ("", "unknown", REMOVED_PERSON)
+_NOT_PEOPLE = ("user", "schedule", "retry", "runner", "reaper", "uninstall", "system", "tenant_gone")
+"""What cancel_requested_by holds when nobody in particular cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A column with account ids. `since` says when the id came there; without it, the installation's time counts."""
+
+    column: Any
+    since: Any | None = None
+    people: Any | None = None
+    """Which of the column's values are account ids; all, when None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """An account that is held: by which installed tenant (one of them), and when its id was last got."""
+
+    tenant_id: TenantId
+    at: datetime
+
+
+HELD = (
+    Held(JobExecution.started_by, JobExecution.started_at),
+    Held(
+        JobExecution.cancel_requested_by,
+        JobExecution.cancel_requested_at,
+        JobExecution.cancel_requested_by.not_in(_NOT_PEOPLE),
+    ),
+    Held(AuditEvent.actor_id, AuditEvent.at, AuditEvent.actor_type == "user"),
+    Held(PolicyVersion.by, PolicyVersion.at),
+    Held(Lane.hold_by),
+    Held(NotificationMatch.account_id),
+    Held(OutboxMail.account_id, OutboxMail.created_at),
+)
+
+
+def erase_person(session: Session, tenant_id: TenantId, account_id: str, now: datetime) -> None:
+    """Erase what a tenant's rows hold about one account; safe to repeat.
+
+    Who started, cancelled or changed something becomes nobody; what was collected for the person is deleted; mails
+    lose account and text but are still counted, and those not handed over are not sent.
+    """
+    for held in HELD:
+        column, table = held.column, held.column.class_
+        mine = sa.and_(table.tenant_id == tenant_id, column == account_id)
+        if table is NotificationMatch:
+            session.execute(sa.delete(table).where(mine).execution_options(synchronize_session=False))
+        elif table is OutboxMail:
+            _erase_mails(session, mine, now)
+        else:
+            change = sa.update(table).where(mine).values({column.key: None})
+            session.execute(change.execution_options(synchronize_session=False))
+    forget_person(session, tenant_id, account_id)
+
+
+def erase_everywhere(session: Session, account_id: str, now: datetime) -> None:
+    """Erase an account from all tenants; the session is bound to none."""
+    for tenant_id in session.scalars(sa.select(Tenant.id).order_by(Tenant.id)).all():
+        erase_person(session, tenant_id, account_id, now)
+
+
+def forget_names(session: Session, account_id: str) -> None:
+    """Drop the texts of a person's mails that have ended: they greet by a name that may have changed."""
+    ended = sa.and_(OutboxMail.account_id == account_id, OutboxMail.state != "pending")
+    change = sa.update(OutboxMail).where(ended).values(subject="", text="", html="")
+    session.execute(change.execution_options(synchronize_session=False))
+
+
+def people_held(session: Session) -> dict[str, Holding]:
+    """Return the accounts held of installed sites.
+
+    Where a row does not tell when we got the id, the time of the installation counts, which is never too late.
+    """
+    found: dict[str, Holding] = {}
+    for held in HELD:
+        column, table = held.column, held.column.class_
+        since = Tenant.installed_at if held.since is None else held.since
+        query = (
+            sa.select(table.tenant_id, column, sa.func.max(since, type_=since.type))
+            .join(Tenant, Tenant.id == table.tenant_id)
+            .where(Tenant.state == "installed", column.is_not(None), column.not_in(_NOBODY))
+            .group_by(table.tenant_id, column)
+        )
+        if held.people is not None:
+            query = query.where(held.people)
+        _merge(found, session.execute(query).tuples())
+    installed = set(session.scalars(sa.select(Tenant.id).where(Tenant.state == "installed")))
+    _merge(found, (each for each in people_named(session) if each[0] in installed and each[1] not in _NOBODY))
+    return found
+
+
+def _merge(found: dict[str, Holding], more: Iterable[tuple[TenantId, str, datetime]]) -> None:
+    for tenant_id, account_id, at in more:
+        known = found.get(account_id, Holding(tenant_id, at))
+        found[account_id] = Holding(min(tenant_id, known.tenant_id), max(at, known.at))
+
+
+def _erase_mails(session: Session, mine: sa.ColumnElement[bool], now: datetime) -> None:
+    waiting = sa.and_(OutboxMail.state == "pending", OutboxMail.begun_at.is_(None))
+    values: dict[str, Any] = {
+        "account_id": REMOVED_PERSON,
+        # The key named the account; an empty Message-ID would be no id, the row's own will do.
+        "dedupe_key": sa.literal("removed:") + OutboxMail.id,
+        "message_id": OutboxMail.id,
+        "subject": "",
+        "text": "",
+        "html": "",
+    }
+    ended = {"state": "suppressed", "reason": "the person was removed", "ended_at": now}
+    options: dict[str, Any] = {"synchronize_session": False}
+    stopped = sa.update(OutboxMail).where(mine, waiting).values(**ended, lease_owner=None, lease_until=None)
+    session.execute(stopped, execution_options=options)
+    session.execute(sa.update(OutboxMail).where(mine).values(values), execution_options=options)

@@ -1,0 +1,54 @@
+"""Where do policies name a person, and how is that name taken out again?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import REMOVED_PERSON, TenantId
+from addon.policies.models import PolicyVersion
+
+
+def forget_person(session: Session, tenant_id: TenantId, account_id: str) -> None:
+    """Put REMOVED_PERSON in the place of a recipient in every version of the tenant's policies.
+
+    A rule with nobody else then mails nobody. What administrators wrote as text (a CQL, a reason) stays as it is.
+    """
+    naming = sa.cast(PolicyVersion.document, sa.Text).contains(account_id, autoescape=True)
+    for row in session.scalars(sa.select(PolicyVersion).where(PolicyVersion.tenant_id == tenant_id, naming)):
+        row.document = _without(row.document, account_id)
+    session.flush()
+
+
+def people_named(session: Session) -> Iterator[tuple[TenantId, str, datetime]]:
+    """Yield tenant, account id and time of every version that names a person as recipient, over all tenants."""
+    rows = session.execute(sa.select(PolicyVersion.tenant_id, PolicyVersion.document, PolicyVersion.at))
+    for tenant_id, document, at in rows.tuples():
+        for account_id in _users(document):
+            yield tenant_id, account_id, at
+
+
+def _users(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if set(node) == {"user"} and isinstance(node["user"], str):
+            yield node["user"]
+        else:
+            for value in node.values():
+                yield from _users(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _users(value)
+
+
+def _without(node: Any, account_id: str) -> Any:
+    if isinstance(node, dict):
+        if node == {"user": account_id}:
+            return {"user": REMOVED_PERSON}
+        return {name: _without(value, account_id) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_without(value, account_id) for value in node]
+    return node
