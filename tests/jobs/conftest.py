@@ -131,11 +131,14 @@ def clock() -> VirtualClock:
 
 @pytest.fixture
 def bench(database: Database, clock: VirtualClock, new_tenant: Callable[..., TenantId]) -> Bench:
+    return make_bench(database, clock, new_tenant())
+
+
+def make_bench(database: Database, clock: VirtualClock, tenant_id: TenantId) -> Bench:
+    """Return a bench over an empty site, with the shipped policies."""
     site = Site(clock)
-    # A home page is as old as its space: the clock stands still, so it is new.
-    site.register_addon("content-steward", "client", "secret", built_descriptor())
+    site.register_addon("content-steward", "client", "secret", descriptor.build(Settings()))
     policies = Policies(clock)
-    tenant_id = new_tenant()
     with database.write(tenant_id) as session:
         policies.seed(session, tenant_id, hold=False)
     confluence = DirectConfluence(site)
@@ -143,7 +146,3 @@ def bench(database: Database, clock: VirtualClock, new_tenant: Callable[..., Ten
     mailer = Mailer(database, clock, post, "Steward <steward@example.com>")
     parts = JobParts(confluence, policies, mailer, database, clock, JobSettings())  # type: ignore[arg-type]
     return Bench(site, confluence, policies, database, clock, tenant_id, parts, post)
-
-
-def built_descriptor() -> dict[str, Any]:
-    return descriptor.build(Settings())

@@ -58,6 +58,12 @@ def decide(plan: Plan, reading: Reading, known: Known, now: datetime) -> Decided
         shown = reading.listed[slug]
         decided.missing += [row for id, row in rows.items() if id not in shown and id not in reading.candidates]
     seen = {content_id for contents in reading.listed.values() for content_id in contents}
+    # A content that moved is counted where it is now, also before its new stamp is written.
+    decided.rows += [
+        replace(change.row, space_id=change.space_id)
+        for change in decided.changes
+        if change.row is not None and change.row.space_id != change.space_id
+    ]
     decided.dropped += [id for id in known.refusing if id not in reading.candidates and id not in seen]
     return decided
 
@@ -88,7 +94,7 @@ def _stamped(plan: Plan, slug: str, content: Content, known: Known, now: datetim
     row = known.rows.get(content.id)
     if space_id is None:
         return
-    if row is not None and row.slug != slug and row.fresh(now):
+    if row is not None and (row.resting(now) or (row.slug != slug and row.fresh(now))):
         return
     seen = content.properties.get(plan.property_key)
     stamp = own_stamp(seen, content.id)

@@ -1,7 +1,9 @@
 """What must change in a group of spaces? Asked of Confluence only: no database, so it runs on call threads.
 
 A group costs one count, one query per entry, one for what must leave, one count per stamped slug, and one point per
-content found. When the counts of stamps disagree with the ledger, the stamps themselves are listed.
+content found. When the counts of stamps disagree with the ledger, the stamps themselves are listed. A stamp that went
+and another that came since the last refresh balance each other: every status is right then, and the numbers are put
+right with the next difference.
 """
 
 from __future__ import annotations
