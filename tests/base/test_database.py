@@ -54,9 +54,14 @@ def test_writing_another_tenants_row_is_refused(database: Database, two_lanes: t
 
 def test_an_exception_rolls_the_whole_write_back(database: Database, two_lanes: tuple[TenantId, TenantId]) -> None:
     ours, _ = two_lanes
-    with pytest.raises(RuntimeError, match="half way"), database.write(ours) as session:
-        session.execute(sa.update(Lane).values(open=False))
-        raise RuntimeError("half way")
+
+    def die_half_way() -> None:
+        with database.write(ours) as session:
+            session.execute(sa.update(Lane).values(open=False))
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        die_half_way()
     with database.read(ours) as session:
         assert session.scalars(sa.select(Lane.open)).all() == [True]
 
