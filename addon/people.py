@@ -109,7 +109,7 @@ def people_held(session: Session) -> dict[str, Holding]:
         )
         if held.people is not None:
             query = query.where(held.people)
-        _merge(found, session.execute(query).tuples())
+        _merge(found, session.execute(query))
     installed = set(session.scalars(sa.select(Tenant.id).where(Tenant.state == "installed")))
     _merge(found, (each for each in people_named(session) if each[0] in installed and each[1] not in _NOBODY))
     return found

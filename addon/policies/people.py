@@ -27,7 +27,7 @@ def forget_person(session: Session, tenant_id: TenantId, account_id: str) -> Non
 def people_named(session: Session) -> Iterator[tuple[TenantId, str, datetime]]:
     """Yield tenant, account id and time of every version that names a person as recipient, over all tenants."""
     rows = session.execute(sa.select(PolicyVersion.tenant_id, PolicyVersion.document, PolicyVersion.at))
-    for tenant_id, document, at in rows.tuples():
+    for tenant_id, document, at in rows:
         for account_id in _users(document):
             yield tenant_id, account_id, at
 
