@@ -135,8 +135,6 @@ def _parts(settings: Settings, clock: Clock) -> Parts:
         clock=clock,
         settings=JobSettings(
             namespace=settings.namespace,
-            mail_configured=transport is not None,
-            email_api=settings.email_api == "approved",
         ),
     )
     engine = Engine(

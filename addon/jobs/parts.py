@@ -15,15 +15,12 @@ from addon.policies import Policies, PolicyDocument
 class JobSettings:
     """How the jobs are configured.
 
-    `namespace` prefixes property keys and CQL aliases. `email_api`: the look-up of hidden e-mail addresses is approved.
-    `archive_batch`: page ids one archive call may name on Premium and Enterprise (confluence-api.md 2.4).
+    `namespace` prefixes property keys and CQL aliases. `archive_batch`: page ids one archive call may name on Premium
+    and Enterprise (confluence-api.md 2.4). `execution_cap`: contents one execution of automations may act on.
     """
 
     namespace: str = "steward"
-    mail_configured: bool = False
-    email_api: bool = False
     archive_batch: int = 300
-    archive_poll_seconds: float = 2.0
     execution_cap: int = 2000
 
 
