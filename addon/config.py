@@ -23,7 +23,9 @@ class Settings(BaseSettings):
 
     base_url: str = Field("http://127.0.0.1:8080", description="Where hosts reach the add-on; no trailing slash")
     database_url: str = Field("sqlite:///steward.sqlite3", description="SQLAlchemy URL; SQLite is one process")
-    encryption_keys: CommaSeparated = Field((), description="Fernet keys, newest first; required outside the sandbox")
+    encryption_keys: CommaSeparated = Field(
+        (), repr=False, description="Fernet keys, newest first; required outside the sandbox"
+    )
     install_key_hosts: CommaSeparated = Field(INSTALL_KEY_HOSTS, description="Where install keys are fetched, in order")
     allowed_hosts: CommaSeparated = Field(
         ("*.atlassian.net", "*.jira.com"), description="Host patterns of a tenant's baseUrl"
