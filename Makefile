@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup demo test bench lint types screenshots clean
+.PHONY: help setup demo test fuzz bench lint types screenshots clean
 
 help: ## Show what there is to do
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -29,6 +29,9 @@ types: setup ## Static types
 
 test: setup lint types ## Everything: style, types, tests
 	$(BIN)/pytest --numprocesses auto --dist loadfile
+
+fuzz: setup ## Send many thousands of generated requests to every route
+	STEWARD_FUZZ=$(or $(TIMES),10) $(BIN)/pytest tests/test_fuzz.py tests/connect/test_qsh_peer.py
 
 bench: setup ## Print the cost table and write bench.json
 	$(BIN)/python -m tests.benchmarks

@@ -13,7 +13,6 @@ from typing import Any
 
 import click
 from pydantic import ValidationError
-from waitress.server import create_server
 
 from addon.config import Settings
 
@@ -44,11 +43,12 @@ def main(verbose: bool) -> None:
 def serve(host: str, port: int, threads: int) -> None:
     """Serve the screens and the API, run the ticks and the jobs."""
     from addon.app import create_app, stop
+    from addon.server import create_server
 
     settings = _settings()
     _require_keys(settings)
     app = _starting(lambda: create_app(settings, start=True))
-    server = create_server(app, host=host, port=port, threads=threads, ident=None, clear_untrusted_proxy_headers=True)
+    server = create_server(app, host=host, port=port, threads=threads)
     click.echo(f"Content Steward on http://{host}:{server.effective_port}, reached by hosts at {settings.base_url}")
     _run_until_told(server.run)
     stop(app)

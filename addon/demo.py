@@ -28,7 +28,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from waitress import wasyncore
-from waitress.server import create_server
 
 from addon.app import create_app, stop
 from addon.base import SystemClock
@@ -37,6 +36,7 @@ from addon.sandbox.inbox import Inbox
 from addon.sandbox.seed import DOMAIN, seed_demo, seed_sized
 from addon.sandbox.server import SandboxServer
 from addon.sandbox.site import ADMIN, Site
+from addon.server import create_server
 
 HOST = "127.0.0.1"
 REFRESH = "refresh-statuses"
@@ -237,9 +237,7 @@ def _site_server(site: Site, port: int) -> SandboxServer:
 def _served(app: Any, listening: socket.socket) -> Iterator[None]:
     connections: dict[int, Any] = {}
     stopping = threading.Event()
-    server = create_server(
-        app, map=connections, sockets=[listening], threads=16, ident=None, clear_untrusted_proxy_headers=True
-    )
+    server = create_server(app, map=connections, sockets=[listening], threads=16)
 
     def serve() -> None:
         while not stopping.is_set():

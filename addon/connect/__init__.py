@@ -5,6 +5,7 @@ is the verified person. `Tenants` implements addon.base.SiteSource for the way o
 """
 
 from addon.connect.authenticate import authenticate_api, authenticate_page
+from addon.connect.headers import BARE_HEADERS
 from addon.connect.hosts import AllowedHosts
 from addon.connect.installkeys import InstallKeys
 from addon.connect.lifecycle import PATHS, LifecycleListener, lifecycle_blueprint
@@ -21,6 +22,7 @@ from addon.connect.tenants import Installation, Tenants
 from addon.connect.webhooks import WEBHOOK_EVENTS, SiteEvent, WebhookListener, webhook_blueprint, webhook_path
 
 __all__ = [
+    "BARE_HEADERS",
     "PATHS",
     "WEBHOOK_EVENTS",
     "AllowedHosts",

@@ -9,6 +9,14 @@ from addon.connect.hosts import AllowedHosts, csp_origin
 from addon.connect.tenants import Installation
 
 HSTS = "max-age=31536000; includeSubDomains"
+BARE_HEADERS = {
+    "Strict-Transport-Security": HSTS,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store, no-cache",
+}
+"""What an answer carries that no application made: nothing in it may load, run or be framed."""
 TYPOGRAPHY_CDN = "https://ds-cdn.prod-east.frontend.public.atl-paas.net"
 """Where Atlassian's theming takes fonts and typography from, once it is switched on."""
 
@@ -22,12 +30,11 @@ def set_headers(
     who may frame a page is said by frame-ancestors alone.
     """
     headers = response.headers
-    headers["Strict-Transport-Security"] = HSTS
-    headers["Referrer-Policy"] = "no-referrer"
-    headers["X-Content-Type-Options"] = "nosniff"
+    for name in ("Strict-Transport-Security", "Referrer-Policy", "X-Content-Type-Options"):
+        headers[name] = BARE_HEADERS[name]
     headers["Content-Security-Policy"] = content_security_policy(settings, allowed, installation)
     if not _is_static() or response.status_code >= 400:
-        headers["Cache-Control"] = "no-store, no-cache"
+        headers["Cache-Control"] = BARE_HEADERS["Cache-Control"]
         headers.remove("Expires")
     headers.remove("X-Frame-Options")
     headers.remove("Set-Cookie")

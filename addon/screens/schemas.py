@@ -75,7 +75,7 @@ class ItemsQuery(Page):
 class PoliciesQuery(Query):
     """Which version of the policies; the current one without."""
 
-    version: Annotated[int, Field(ge=1)] | None = None
+    version: Annotated[int, Field(ge=1, le=999_999_999)] | None = None
 
 
 class VersionsQuery(Query):

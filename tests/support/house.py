@@ -26,6 +26,7 @@ class House:
     """Nothing ticks or runs but what the test asks for."""
 
     def __init__(self, app: Flask, url: str, site: Site, clock: VirtualClock) -> None:
+        self.app = app
         self.parts: Parts = parts_of(app)
         self.url = url
         self.site = site

@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from waitress import wasyncore
-from waitress.server import create_server
+
+from addon.server import create_server
 
 T = TypeVar("T")
 

@@ -1,0 +1,61 @@
+"""How is the add-on served over HTTP? waitress, whose own refusals carry the security headers too.
+
+A request that waitress cannot read, or that is too large, never reaches the application; scanners and browsers see
+the answer all the same (connect.md 4.1).
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from waitress.channel import HTTPChannel
+from waitress.server import BaseWSGIServer
+from waitress.server import create_server as create_waitress
+from waitress.task import ErrorTask
+
+from addon.base import Problem
+from addon.connect import BARE_HEADERS
+
+MAX_BODY_BYTES = 2_000_000
+"""No address takes more. waitress keeps what it received before the application sees it, so it has to know."""
+DETAILS = {
+    HTTPStatus.BAD_REQUEST: "The request is not one that HTTP knows.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The request's body is larger than any address accepts.",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "The request's headers are larger than any address accepts.",
+    HTTPStatus.NOT_IMPLEMENTED: "The request is sent in a way that this server does not read.",
+}
+
+
+class _Refusal(ErrorTask):  # type: ignore[misc]
+    """A problem document instead of plain text."""
+
+    def execute(self) -> None:
+        """Write the answer and close the connection."""
+        status = HTTPStatus(self.request.error.code)
+        kind = status.phrase.lower().replace(" ", "-")
+        body = json.dumps(Problem(status, kind, DETAILS.get(status, f"{status.phrase}.")).document()).encode()
+        self.status = f"{status.value} {status.phrase}"
+        self.response_headers.extend([("Content-Type", "application/problem+json"), *BARE_HEADERS.items()])
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    error_task_class = _Refusal
+
+
+def create_server(app: Any, **options: Any) -> Any:
+    """Return a waitress server for `app`; `options` as waitress names them (host, port, sockets, threads, map …)."""
+    sockets: dict[int, Any] = options.pop("map", {})
+    server = create_waitress(
+        app,
+        map=sockets,
+        **{"ident": None, "clear_untrusted_proxy_headers": True, "max_request_body_size": MAX_BODY_BYTES} | options,
+    )
+    for each in (server, *sockets.values()):
+        if isinstance(each, BaseWSGIServer):
+            each.channel_class = _Channel
+    return server

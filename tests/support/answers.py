@@ -1,0 +1,39 @@
+"""What every answer of the add-on has to look like, whoever asked and whatever went wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+NEVER_STORED = {"no-store", "no-cache"}
+
+
+def assert_secure(status: int, headers: Mapping[str, str], *, static: bool = False, where: str = "") -> None:
+    """The security headers of connect.md 4.1 and 5.4; `headers` compares names without case."""
+    told = f"{where}: {status} {dict(headers)}"
+    assert headers.get("Strict-Transport-Security") == "max-age=31536000; includeSubDomains", told
+    assert headers.get("Referrer-Policy") == "no-referrer", told
+    assert headers.get("X-Content-Type-Options") == "nosniff", told
+    policy = headers.get("Content-Security-Policy", "")
+    assert "default-src 'none'" in policy, told
+    assert "frame-ancestors " in policy, told
+    assert "unsafe" not in policy, told
+    assert "Set-Cookie" not in headers, told
+    assert "X-Frame-Options" not in headers, told
+    if not static or status >= 400:
+        assert {part.strip() for part in headers.get("Cache-Control", "").split(",")} >= NEVER_STORED, told
+
+
+def assert_problem(status: int, headers: Mapping[str, str], body: bytes | str, *, where: str = "") -> None:
+    """An error is a problem document (RFC 9457), or a page where a browser opened one."""
+    kind = headers.get("Content-Type", "").partition(";")[0]
+    told = f"{where}: {status} {kind} {body[:300]!r}"
+    if kind == "text/html":
+        assert b"<h1" in (body if isinstance(body, bytes) else body.encode()), told
+        return
+    assert kind == "application/problem+json", told
+    problem = json.loads(body)
+    assert problem["status"] == status, told
+    assert problem["type"].startswith("urn:content-steward:problem:"), told
+    assert problem["title"], told
+    assert problem["detail"], told
