@@ -1,0 +1,241 @@
+"""Two tenants in one database: by construction no session of one reaches a row of the other, and no route does.
+
+A new table or a new route with an id fails here until somebody has looked at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+import addon.models  # noqa: F401  (registers every table)
+from addon.app import create_app, parts_of, stop
+from addon.base import Database, TenantId, metadata
+from addon.base.database import Base, ForeignTenant, TenantScoped
+from addon.config import Settings
+from addon.connect.rules import rule_of
+from addon.sandbox.server import SandboxServer
+from addon.sandbox.site import Site
+from addon.screens import Parts
+from tests.support.clock import VirtualClock
+from tests.support.rows import one_of_each
+from tests.support.servers import running
+from tests.support.site import small_site
+
+SHARED = {
+    "tenant": "the tenants themselves; read by id or clientKey in addon/connect only",
+    "quota_hour": "points of one hour; its scope is a tenant's id or the pool of all",
+    "worker": "the processes of this installation",
+    "account_report": "account ids reported to Atlassian, the same on every site",
+    "report_cycle": "when that report is due again",
+}
+"""Tables that belong to no one tenant, and why."""
+SCOPED: list[Any] = sorted(
+    (mapper.class_ for mapper in Base.registry.mappers if issubclass(mapper.class_, TenantScoped)),
+    key=lambda model: model.__tablename__,
+)
+
+
+def test_every_table_belongs_to_one_tenant_or_is_on_the_reviewed_list() -> None:
+    assert {model.__tablename__ for model in SCOPED} | set(SHARED) == set(metadata.tables)
+    assert not {model.__tablename__ for model in SCOPED} & set(SHARED)
+    for model in SCOPED:
+        column = model.__table__.c.tenant_id
+        assert not column.nullable, model
+        assert {key.target_fullname for key in column.foreign_keys} == {"tenant.id"}, model
+    for name in SHARED:
+        assert name == "tenant" or "tenant_id" not in metadata.tables[name].c, name
+
+
+@pytest.fixture
+def both(database: Database, new_tenant: Any, clock: VirtualClock) -> tuple[TenantId, TenantId]:
+    """Two tenants with a row in every table."""
+    ours, theirs = new_tenant(), new_tenant("https://two.atlassian.net/wiki")
+    for tenant_id in (ours, theirs):
+        one_of_each(database, tenant_id, clock.now())
+    return ours, theirs
+
+
+@pytest.mark.parametrize("model", SCOPED, ids=lambda model: model.__tablename__)
+def test_a_tenants_session_reaches_no_row_of_another(
+    database: Database, both: tuple[TenantId, TenantId], model: Any
+) -> None:
+    ours, theirs = both
+    with database.read_all() as session:
+        foreign = session.scalars(sa.select(model).where(model.tenant_id == theirs)).first()
+        assert foreign is not None
+        key = sa.inspect(model).primary_key_from_instance(foreign)
+    with database.read(ours) as session:
+        assert {row.tenant_id for row in session.scalars(sa.select(model))} == {ours}
+        assert set(session.scalars(sa.select(model.tenant_id))) == {ours}
+        assert session.scalar(sa.select(sa.func.count()).select_from(model).where(model.tenant_id == theirs)) == 0
+        alias = orm.aliased(model)
+        assert {row.tenant_id for row in session.scalars(sa.select(alias))} == {ours}
+        assert session.get(model, tuple(key)) is None
+    with database.write(ours) as session:
+        changed = session.execute(sa.update(model).where(model.tenant_id == theirs).values(tenant_id=ours))
+        removed = session.execute(sa.delete(model).where(model.tenant_id == theirs))
+        assert (changed.rowcount, removed.rowcount) == (0, 0)
+    with pytest.raises(ForeignTenant), database.write(ours) as session:  # noqa: PT012
+        orm.make_transient(foreign)
+        session.add(foreign)
+        session.flush()
+    with database.read_all() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(model).where(model.tenant_id == theirs)) >= 1
+
+
+@dataclass
+class Neighbours:
+    """Two sites that installed one add-on."""
+
+    url: str
+    parts: Parts
+    app: Any
+    ours: Site
+    theirs: Site
+
+    def call(self, site: Site, method: str, path: str, **options: Any) -> requests.Response:
+        token = site.host.context_token("u-admin")
+        headers = {"Authorization": f"JWT {token}"}
+        return requests.request(method, self.url + path, headers=headers, timeout=20, **options)
+
+    def page(self, site: Site, path: str) -> requests.Response:
+        token = site.host.token(site.host.addon(), "GET", path, "", "u-admin")
+        return requests.get(f"{self.url}{path}?jwt={token}", headers={"Accept": "text/html"}, timeout=20)
+
+    def execution(self, site: Site, *, end: bool = True) -> str:
+        body = {"job": "refresh-statuses", "scope": "site"}
+        started = self.call(site, "POST", "/api/executions", json=body)
+        assert started.status_code == 201, started.text
+        if end:
+            cancelled = self.call(site, "POST", f"/api/executions/{started.json()['id']}/cancel")
+            assert cancelled.status_code == 202, cancelled.text
+        return str(started.json()["id"])
+
+
+@pytest.fixture(scope="module")
+def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neighbours]:
+    clock = VirtualClock()
+    folder: Path = tmp_path_factory.mktemp("neighbours")
+    with ExitStack() as stack:
+        sites = [small_site(clock), small_site(clock)]
+        servers = [stack.enter_context(SandboxServer(site)) for site in sites]
+        url = stack.enter_context(running(lambda *call: app(*call)))
+        settings = Settings(
+            base_url=url,
+            database_url=f"sqlite:///{folder / 'steward.sqlite3'}",
+            install_key_hosts=tuple(f"{server.url}/install-keys" for server in servers),
+            allowed_hosts=("http://127.0.0.1:*",),
+            first_run="start",
+        )
+        app = create_app(settings, clock=clock)
+        for site in sites:
+            site.host.install(f"{url}/atlassian-connect.json")
+        yield Neighbours(url, parts_of(app), app, *sites)
+        stop(app)
+
+
+UNKNOWN = "0190a0b0-0000-7000-8000-000000000000"
+NOT_FOUND = [
+    "GET /api/executions/<execution_id>",
+    "GET /api/executions/<execution_id>/spaces",
+    "GET /api/executions/<execution_id>/items",
+    "POST /api/executions/<execution_id>/cancel",
+]
+"""Routes with an id: of another tenant's it is not found."""
+SHELLS = ["GET /executions/<execution_id>"]
+"""Pages that look nothing up: the script on them asks the API."""
+NO_IDS = ["GET /static/<version>/<path:name>"]
+
+
+def test_every_route_with_an_id_has_its_case_here(neighbours: Neighbours) -> None:
+    with_ids = {
+        f"{method} {route.rule}"
+        for route in neighbours.app.url_map.iter_rules()
+        if route.arguments
+        for method in (route.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert with_ids == {*NOT_FOUND, *SHELLS, *NO_IDS}
+    assert all(
+        rule_of(neighbours.app, route.endpoint) in ("page", "api")
+        for route in neighbours.app.url_map.iter_rules()
+        if "execution_id" in route.arguments
+    )
+
+
+@pytest.mark.parametrize("route", NOT_FOUND)
+@pytest.mark.parametrize("query", ["", "?spaceKey=DOCS"], ids=["site", "space"])
+def test_another_tenants_ids_are_not_found(neighbours: Neighbours, route: str, query: str) -> None:
+    """As if they did not exist: the answers to another's and to an invented id differ in nothing."""
+    method, _, rule = route.partition(" ")
+    theirs = neighbours.execution(neighbours.theirs, end=False)
+    try:
+        answers = []
+        for execution_id in (theirs, UNKNOWN):
+            path = rule.replace("<execution_id>", execution_id) + query
+            answer = neighbours.call(neighbours.ours, method, path)
+            assert answer.status_code == 404, answer.text
+            answers.append(answer.json())
+        assert answers[0] == answers[1]
+        seen = neighbours.call(neighbours.theirs, "GET", f"/api/executions/{theirs}")
+        assert (seen.status_code, seen.json()["status"]) == (200, "running")
+    finally:
+        neighbours.call(neighbours.theirs, "POST", f"/api/executions/{theirs}/cancel")
+
+
+@pytest.mark.parametrize("route", SHELLS)
+def test_a_page_about_another_tenants_id_says_nothing_about_it(neighbours: Neighbours, route: str) -> None:
+    theirs = neighbours.execution(neighbours.theirs)
+    pages = []
+    for execution_id in (theirs, UNKNOWN):
+        answer = neighbours.page(neighbours.ours, route.partition(" ")[2].replace("<execution_id>", execution_id))
+        pages.append((answer.status_code, answer.text.replace(execution_id, "ID")))
+    assert pages[0] == pages[1]
+
+
+def test_lists_and_their_cursors_stay_inside_the_tenant(neighbours: Neighbours) -> None:
+    ours = {neighbours.execution(neighbours.ours) for _ in range(2)}
+    theirs = [neighbours.execution(neighbours.theirs) for _ in range(3)]
+    listed = neighbours.call(neighbours.theirs, "GET", "/api/executions?limit=1").json()
+    assert listed["items"][0]["id"] == theirs[-1]
+    for query in ("", f"&cursor={listed['nextCursor']}"):
+        answer = neighbours.call(neighbours.ours, "GET", f"/api/executions?limit=100{query}")
+        assert answer.status_code in (200, 422), answer.text
+        found = {item["id"] for item in answer.json().get("items", [])}
+        assert not found & set(theirs)
+        assert query or found >= ours
+
+
+def test_one_tenants_run_hold_and_policies_are_nothing_to_another(neighbours: Neighbours) -> None:
+    theirs = neighbours.execution(neighbours.theirs, end=False)
+    assert neighbours.call(neighbours.ours, "GET", "/api/executions/current").json()["execution"] is None
+    ours = neighbours.execution(neighbours.ours)
+    assert ours != theirs
+    assert neighbours.call(neighbours.theirs, "GET", "/api/executions/current").json()["execution"]["id"] == theirs
+    neighbours.call(neighbours.theirs, "POST", f"/api/executions/{theirs}/cancel")
+    before = neighbours.call(neighbours.ours, "GET", "/api/policies")
+    held = neighbours.call(neighbours.theirs, "POST", "/api/hold", json={"on": True, "reason": "theirs"})
+    assert held.status_code == 200, held.text
+    after = neighbours.call(neighbours.ours, "GET", "/api/policies")
+    assert (before.headers["ETag"], before.json()) == (after.headers["ETag"], after.json())
+    assert neighbours.call(neighbours.ours, "GET", "/api/jobs").json()["hold"]["on"] is False
+
+
+def test_a_site_cannot_speak_for_another(neighbours: Neighbours) -> None:
+    """Signed with our secret, naming their clientKey: the tenant is found by `iss` and the signature is not theirs."""
+    host = neighbours.ours.host
+    kept, host.client_key = host.client_key, neighbours.theirs.host.client_key
+    addon = host.addon()
+    known, addon.client_key = addon.client_key, neighbours.theirs.host.client_key
+    try:
+        assert neighbours.call(neighbours.ours, "GET", "/api/jobs").status_code == 401
+    finally:
+        host.client_key, addon.client_key = kept, known
