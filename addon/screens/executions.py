@@ -257,7 +257,8 @@ def in_the_way(seen: schemas.Execution) -> str:
         what = f"{seen.title} is running over {'all spaces' if seen.scope == 'site' else 'another space'}"
     else:
         what = f"{seen.title} is running over {'all spaces' if seen.scope == 'site' else f'the space {seen.space_key}'}"
-        who = seen.started_by_name or seen.started_by or "the schedule"
+        nobody = "a person" if seen.trigger == "manual" else "the schedule"
+        who = seen.started_by_name or seen.started_by or nobody
         what += f", started by {who} at {_clock_time(seen.started_at)}"
     left = seen.progress.seconds_left
     if seen.paused is not None:
