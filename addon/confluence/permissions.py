@@ -38,6 +38,7 @@ class Permissions:
         self._clock = clock
         self._remembered = remembered
         self._decisions: OrderedDict[_Key, tuple[float, bool]] = OrderedDict()
+        self._forgotten = 0
         self._lock = threading.Lock()
 
     def require_site_admin(self, caller: Caller, *, max_age: timedelta = WRITE_AGE) -> None:
@@ -83,6 +84,7 @@ class Permissions:
     def forget(self, tenant_id: TenantId, account_id: str | None = None) -> None:
         """Drop what is remembered of a tenant, or of one person in it: rights or groups changed there."""
         with self._lock:
+            self._forgotten += 1
             for key in [key for key in self._decisions if key[0] == tenant_id and account_id in (None, key[1])]:
                 del self._decisions[key]
 
@@ -96,12 +98,15 @@ class Permissions:
         asked_at = self._clock.monotonic()
         with self._lock:
             known = self._decisions.get(key)
+            forgotten = self._forgotten
         if known is not None:
             at, allowed = known
             if asked_at - at <= (max_age if allowed else min(max_age, _REFUSAL_AGE)).total_seconds():
                 return allowed
         allowed = self._asked(ask)
         with self._lock:
+            if forgotten != self._forgotten:
+                return allowed  # Rights changed while the site was asked: this answer may be the one from before.
             # The age counts from before the question: a right may be withdrawn while it is answered.
             self._decisions[key] = (asked_at, allowed)
             self._decisions.move_to_end(key)

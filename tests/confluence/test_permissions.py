@@ -167,3 +167,20 @@ def test_a_withdrawn_right_does_not_live_on_because_the_site_is_down(
     clock.advance(timedelta(minutes=16))
     site.failure = errors.ServerError("down", status=500)
     assert refused(permissions.require_site_admin, Caller(ONE, "ada"), max_age=READ_AGE).status == 503
+
+
+def test_an_answer_from_before_a_change_is_not_remembered_after_it(
+    site: Site, permissions: Permissions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, answer = Caller(ONE, "ada"), Client.is_site_admin
+
+    def changed_meanwhile(self: Client, account_id: str) -> bool:
+        allowed = answer(self, account_id)
+        site.site_admins.clear()
+        permissions.forget(ONE)
+        return allowed
+
+    monkeypatch.setattr(Client, "is_site_admin", changed_meanwhile)
+    assert permissions.is_site_admin(ada)
+    monkeypatch.setattr(Client, "is_site_admin", answer)
+    assert not permissions.is_site_admin(ada)
