@@ -1,13 +1,31 @@
-"""The operating guide names every setting and no others."""
+"""The documents speak of what is there: every setting, every test that the threat model leans on."""
 
 import re
 from pathlib import Path
 
 from addon.config import Settings
 
-GUIDE = Path(__file__).parent.parent / "docs" / "operating.md"
+ROOT = Path(__file__).parent.parent
 
 
 def test_every_setting_is_documented() -> None:
-    documented = set(re.findall(r"^\| `(STEWARD_[A-Z_]+)` \|", GUIDE.read_text(), re.MULTILINE))
+    guide = (ROOT / "docs" / "operating.md").read_text()
+    documented = set(re.findall(r"^\| `(STEWARD_[A-Z_]+)` \|", guide, re.MULTILINE))
     assert documented == {f"STEWARD_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_every_proof_in_the_threat_model_is_a_test() -> None:
+    proofs = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "threat-model.md").read_text()))
+    tests = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"def (test_\w+)\(", path.read_text())
+    }
+    assert proofs
+    assert proofs - tests == set()
+
+
+def test_every_picture_in_the_readme_is_there() -> None:
+    pictures = re.findall(r"\]\((docs/screenshots/[^)]+)\)", (ROOT / "README.md").read_text())
+    assert pictures
+    assert [picture for picture in pictures if not (ROOT / picture).is_file()] == []
