@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import random
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -48,6 +49,28 @@ class CallGuard(Protocol):
         ...
 
 
+class Places:
+    """On which page of a long listing something was found: a bounded, thread-safe memory of hints, never of answers."""
+
+    def __init__(self, size: int = 5000) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, ...], Params] = OrderedDict()
+
+    def get(self, key: tuple[str, ...]) -> Params | None:
+        """Return the parameters that led to the page, or None."""
+        with self._lock:
+            return self._known.get(key)
+
+    def put(self, key: tuple[str, ...], page: Params) -> None:
+        """Remember the page; the oldest are forgotten first."""
+        with self._lock:
+            self._known[key] = page
+            self._known.move_to_end(key)
+            while len(self._known) > self._size:
+                self._known.popitem(last=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What all clients of a process share."""
@@ -57,6 +80,7 @@ class Parts:
     quota: Quota
     transport: Transport
     retry_waits: Sequence[float] = RETRY_WAITS
+    places: Places = field(default_factory=Places)
 
 
 class Channel:
@@ -126,11 +150,23 @@ class Channel:
         `most` is the most rows that can come, where that is known to be less than a page.
         Raises Malformed on a page without results and on a listing that does not end; otherwise as `call`.
         """
-        current: Params = [*params, ("limit", str(limit))]
+        for _, rows in self.pages(
+            endpoint, ids, [*params, ("limit", str(limit))], read=read, limit=min(limit, most or limit)
+        ):
+            yield from rows
+
+    def pages(
+        self, endpoint: Endpoint, ids: Sequence[str], start: Params, *, read: Callable[[answers.Json], T], limit: int
+    ) -> Iterator[tuple[Params, list[T]]]:
+        """Yield the pages of a listing from `start`, each with the parameters that lead to it again.
+
+        `limit` is the most rows a page can have. Raises as `listing`.
+        """
+        current = start
         seen: set[tuple[tuple[str, str], ...]] = set()
         for _page in range(MOST_PAGES):
-            answer = self.call(endpoint, ids, current, most=min(limit, most or limit))
-            yield from answers.rows(answer, read)
+            answer = self.call(endpoint, ids, current, most=limit)
+            yield current, answers.rows(answer, read)
             following = self._next(endpoint, answer)
             if following is None:
                 return
@@ -139,6 +175,14 @@ class Channel:
             seen.add(tuple(following))
             current = following
         raise errors.Malformed(f"a listing of more than {MOST_PAGES} pages")
+
+    def place(self, *key: str) -> Params | None:
+        """Return on which page of a listing something was found last time, or None."""
+        return self._parts.places.get((self._tenant_id, *key))
+
+    def remember_place(self, page: Params, *key: str) -> None:
+        """Remember on which page of a listing something was found."""
+        self._parts.places.put((self._tenant_id, *key), page)
 
     def _slow_down(self, endpoint: Endpoint, error: errors.RateLimited, attempt: int) -> None:
         """Let this endpoint rest for all threads of this client, or raise `error` when that takes too long."""

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import json
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import responses
@@ -134,3 +135,43 @@ def test_confluence_administrators_administer_the_application(
 def test_nobody_knows_nobody(client: SiteClient, web: responses.RequestsMock) -> None:
     web.get(f"{V1}/user", status=404, json={})
     assert client.is_site_admin("nobody") is False
+
+
+def _paged(web: responses.RequestsMock, *pages: list[Any]) -> None:
+    """The permissions of space 9 on several pages; the cursor is the page's number."""
+
+    def answer(request: Any) -> tuple[int, dict[str, str], str]:
+        number = int(dict(parse_qsl(urlsplit(request.url).query)).get("cursor", 0))
+        if number >= len(pages):
+            return 400, {}, "{}"
+        links = {"next": f"/wiki/api/v2/spaces/9/permissions?cursor={number + 1}"} if number + 1 < len(pages) else {}
+        return 200, {}, json.dumps({"results": pages[number], "_links": links})
+
+    web.remove("GET", f"{V2}/spaces/9/permissions")
+    web.add_callback("GET", f"{V2}/spaces/9/permissions", answer)
+
+
+@pytest.mark.parametrize("grant", [row("user", "sam"), row("group", "g-1")], ids=["person", "group"])
+def test_a_later_check_reads_only_the_page_where_the_right_was_found(
+    client: SiteClient, web: responses.RequestsMock, grant: dict[str, Any]
+) -> None:
+    rights(web, groups=("g-1",))
+    _paged(web, [row("user", "ann")], [row("group", "g-9")], [grant])
+    assert client.is_space_admin("sam", "9") is True
+    assert asked(web).count("permissions") == 3
+    assert client.is_space_admin("sam", "9") is True
+    assert asked(web).count("permissions") == 4
+
+
+def test_a_right_that_left_its_page_is_looked_for_everywhere_and_one_that_is_gone_is_gone(
+    client: SiteClient, web: responses.RequestsMock
+) -> None:
+    rights(web)
+    _paged(web, [row("user", "ann")], [row("user", "sam")])
+    assert client.is_space_admin("sam", "9") is True
+    _paged(web, [row("user", "ann")], [row("user", "bob")], [row("user", "sam")])
+    assert client.is_space_admin("sam", "9") is True
+    _paged(web, [row("user", "sam")])
+    assert client.is_space_admin("sam", "9") is True, "the cursor of the third page is refused now"
+    _paged(web, [row("user", "ann")])
+    assert client.is_space_admin("sam", "9") is False
