@@ -31,6 +31,8 @@ from addon.mail.models import OutboxMail
 UNKNOWN = "the sender stopped after the mail was handed over; whether it arrived is unknown, so it is not sent again"
 LEASE = timedelta(seconds=120)
 ENQUEUE_BATCH = 500
+NO_BODY = {"text": "", "html": ""}
+"""A mail that ended keeps no names and titles."""
 
 METRICS = {"sent": "emailsSent", "dead": "emailsFailed", "suppressed": "emailsSuppressed", "pending": "emailsPending"}
 
@@ -104,7 +106,7 @@ def drop_unsent(session: Session, tenant_id: TenantId, *, reason: str, clock: Cl
         session,
         sa.update(OutboxMail)
         .where(OutboxMail.tenant_id == tenant_id, OutboxMail.state == "pending", OutboxMail.begun_at.is_(None))
-        .values(state="dead", reason=reason, ended_at=clock.now(), lease_owner=None, lease_until=None),
+        .values(state="dead", reason=reason, ended_at=clock.now(), lease_owner=None, lease_until=None, **NO_BODY),
     )
 
 
@@ -179,7 +181,9 @@ class Outbox:
                 OutboxMail.begun_at.is_not(None),
                 OutboxMail.state.in_(("pending", "dead")),
             )
-            .values(state="sent", reason=None, ended_at=self._clock.now(), lease_owner=None, lease_until=None)
+            .values(
+                state="sent", reason=None, ended_at=self._clock.now(), lease_owner=None, lease_until=None, **NO_BODY
+            )
             .execution_options(synchronize_session=False)
         )
 
@@ -188,7 +192,9 @@ class Outbox:
         session.execute(
             self._own(begun=None)
             .where(OutboxMail.id == mail.id)
-            .values(state=state, reason=reason, ended_at=self._clock.now(), lease_owner=None, lease_until=None)
+            .values(
+                state=state, reason=reason, ended_at=self._clock.now(), lease_owner=None, lease_until=None, **NO_BODY
+            )
         )
 
     def again(self, session: Session, mail: OutboxMail, reason: str, delay: timedelta) -> None:
@@ -221,7 +227,7 @@ class Outbox:
         statement = sa.update(OutboxMail).where(scope, OutboxMail.state == "pending", OutboxMail.begun_at.is_not(None))
         if expired_only:
             statement = statement.where(OutboxMail.lease_until <= self._clock.now())
-        return _changed(session, statement.values(state="dead", reason=UNKNOWN, ended_at=self._clock.now()))
+        return _changed(session, statement.values(state="dead", reason=UNKNOWN, ended_at=self._clock.now(), **NO_BODY))
 
     def _own(self, *, begun: bool | None = False) -> sa.Update:
         """Return an UPDATE of this sender's open mails; `begun` None: whether their content went out or not."""
