@@ -82,6 +82,7 @@ class Database:
             options["connect_args"] = {"timeout": 30, "check_same_thread": False, "isolation_level": None}
         else:
             options["pool_pre_ping"] = True
+            options["connect_args"] = _postgresql_arguments(self.url)
         self.engine = sa.create_engine(self.url, **options)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _sqlite_pragmas)
@@ -113,6 +114,13 @@ class Database:
         with self._writers() as session, session.begin():
             yield session
 
+    def conninfo(self) -> str:
+        """Return a libpq connection string with the same limits as our own connections (PostgreSQL only)."""
+        from psycopg.conninfo import make_conninfo
+
+        url = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        return make_conninfo(url, **_postgresql_arguments(self.url))
+
     def dispose(self) -> None:
         """Close all pooled connections."""
         self.engine.dispose()
@@ -127,6 +135,28 @@ def insert(session: orm.Session, table: type[Base]) -> Any:
     from sqlalchemy.dialects import postgresql
 
     return postgresql.insert(table)
+
+
+def _postgresql_arguments(url: sa.URL) -> dict[str, Any]:
+    """Return what libpq is told beside the URL, which wins where it says something itself.
+
+    A half-open connection is given up after about a minute; whoever waits for a row longer than ten seconds, or keeps
+    a transaction open without using it for a minute, is told so instead of holding up the others.
+    """
+    ours: dict[str, Any] = {
+        "application_name": "content-steward",
+        "connect_timeout": 10,
+        "keepalives": 1,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    }
+    arguments = {name: value for name, value in ours.items() if name not in url.query}
+    limits = "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
+    theirs = url.query.get("options", "")
+    arguments["options"] = " ".join([limits, *((theirs,) if isinstance(theirs, str) else theirs)]).strip()
+    return arguments
 
 
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
+from psycopg.conninfo import conninfo_to_dict
 
 from addon.base import Database, TenantId
 from addon.base.database import ForeignTenant
@@ -75,3 +76,11 @@ def test_a_naive_time_is_refused_and_an_aware_one_comes_back_in_utc(database: Da
     assert (found, found.tzinfo) == (at, UTC)
     with pytest.raises(sa.exc.StatementError, match="naive"), database.write_all() as session:
         session.execute(sa.update(Worker).values(heartbeat_at=at.replace(tzinfo=None)))
+
+
+def test_connections_to_postgresql_are_told_when_to_give_up() -> None:
+    db = Database("postgresql+psycopg://u:p%40w@h:123/db?sslmode=require&connect_timeout=3&options=-c%20work_mem%3D8MB")
+    told = conninfo_to_dict(db.conninfo())
+    assert told["options"] == "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c work_mem=8MB"
+    assert (told["tcp_user_timeout"], told["keepalives_idle"], told["connect_timeout"]) == ("30000", "30", "3")
+    assert (told["host"], told["password"], told["dbname"], told["sslmode"]) == ("h", "p@w", "db", "require")
