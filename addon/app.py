@@ -27,6 +27,8 @@ from descriptor import descriptor_blueprint
 EXTENSION = "steward"
 METRONOME = "steward_metronome"
 OUTBOX_SECONDS = 30.0
+OUTBOX_LIMIT = 8.0
+"""Seconds after which the tick begins no further mail: a stop waits for ticks at work."""
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock | None = None, start: bool = False) -> Flask:
@@ -83,7 +85,11 @@ def _begin(app: Flask, parts: Parts) -> None:
     parts.engine.boot()
     parts.mailer.boot()
     addresses = mail_addresses(parts.confluence)
-    outbox = Tick("outbox", OUTBOX_SECONDS, lambda: parts.mailer.send_due(addresses=addresses), OUTBOX_SECONDS / 10)
+
+    def send_leftovers() -> None:
+        parts.mailer.send_due(addresses=addresses, seconds=OUTBOX_LIMIT)
+
+    outbox = Tick("outbox", OUTBOX_SECONDS, send_leftovers, OUTBOX_SECONDS / 10)
     metronome = Metronome([*parts.engine.ticks(), outbox, *housekeeping(parts)])
     metronome.start()
     app.extensions[METRONOME] = metronome
