@@ -40,13 +40,16 @@ def main(verbose: bool) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--threads", default=16, show_default=True, type=click.IntRange(1, 256), help="Web threads.")
-def serve(host: str, port: int, threads: int) -> None:
-    """Serve the screens and the API, run the ticks and the jobs."""
+@click.option("--work", is_flag=True, help="On PostgreSQL: run jobs in this process too, not in workers only.")
+def serve(host: str, port: int, threads: int, work: bool) -> None:
+    """Serve the screens and the API and run the ticks; on SQLite, and with --work, run the jobs too."""
     from addon.app import create_app, stop
     from addon.server import create_server
 
     settings = _settings()
     _require_keys(settings)
+    if not (work or settings.database_url.startswith("sqlite")):
+        settings = settings.model_copy(update={"runners": 0})
     app = _starting(lambda: create_app(settings, start=True))
     server = create_server(app, host=host, port=port, threads=threads)
     click.echo(f"Content Steward on http://{host}:{server.effective_port}, reached by hosts at {settings.base_url}")

@@ -10,7 +10,7 @@ from sqlalchemy import exc
 from addon.engine.job import Interrupted
 from addon.engine.models import JobExecution
 
-DATABASE_AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
+DATABASE_AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
 """What says that the database cannot be reached now, and nothing about the work itself."""
 
 

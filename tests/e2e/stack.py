@@ -126,12 +126,16 @@ class Stack:
 
 
 @contextmanager
-def stack_over(site: Site, folder: Path, *, command: list[str] | None = None, **settings: str) -> Iterator[Stack]:
-    """Bring up the whole thing over `site`, with the add-on started and installed."""
+def stack_over(
+    site: Site, folder: Path, *, command: list[str] | None = None, migrate: bool = False, **settings: str
+) -> Iterator[Stack]:
+    """Bring up the whole thing over `site`, with the add-on started and installed; `migrate` runs that command first."""
     inbox = site.inbox = Inbox(site.people.by_email).start()
     server = SandboxServer(site).start()
     stack = Stack(site, server, inbox, folder, command or [str(Path(sys.executable).with_name("steward"))])
     try:
+        if migrate:
+            subprocess.run([*stack.command, "migrate"], env=stack.environment(**settings), cwd=folder, check=True)
         stack.start(**settings)
         stack.install()
         yield stack
