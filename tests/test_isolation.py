@@ -3,32 +3,23 @@
 A new table or a new route with an id fails here until somebody has looked at it.
 """
 
+# ruff: noqa: F811  (fixtures that are imported)
+
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 import addon.models  # noqa: F401  (registers every table)
-from addon.app import create_app, parts_of, stop
 from addon.base import Database, TenantId, metadata
 from addon.base.database import Base, ForeignTenant, TenantScoped
-from addon.config import Settings
 from addon.connect.rules import rule_of
-from addon.sandbox.server import SandboxServer
-from addon.sandbox.site import Site
-from addon.screens import Parts
 from tests.support.clock import VirtualClock
+from tests.support.neighbours import Neighbours, neighbours  # noqa: F401  (fixture)
 from tests.support.rows import one_of_each
-from tests.support.servers import running
-from tests.support.site import small_site
 
 SHARED = {
     "tenant": "the tenants themselves; read by id or clientKey in addon/connect only",
@@ -90,57 +81,6 @@ def test_a_tenants_session_reaches_no_row_of_another(
         session.flush()
     with database.read_all() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(model).where(model.tenant_id == theirs)) >= 1
-
-
-@dataclass
-class Neighbours:
-    """Two sites that installed one add-on."""
-
-    url: str
-    parts: Parts
-    app: Any
-    ours: Site
-    theirs: Site
-
-    def call(self, site: Site, method: str, path: str, **options: Any) -> requests.Response:
-        token = site.host.context_token("u-admin")
-        headers = {"Authorization": f"JWT {token}"}
-        return requests.request(method, self.url + path, headers=headers, timeout=20, **options)
-
-    def page(self, site: Site, path: str) -> requests.Response:
-        token = site.host.token(site.host.addon(), "GET", path, "", "u-admin")
-        return requests.get(f"{self.url}{path}?jwt={token}", headers={"Accept": "text/html"}, timeout=20)
-
-    def execution(self, site: Site, *, end: bool = True) -> str:
-        body = {"job": "refresh-statuses", "scope": "site"}
-        started = self.call(site, "POST", "/api/executions", json=body)
-        assert started.status_code == 201, started.text
-        if end:
-            cancelled = self.call(site, "POST", f"/api/executions/{started.json()['id']}/cancel")
-            assert cancelled.status_code == 202, cancelled.text
-        return str(started.json()["id"])
-
-
-@pytest.fixture(scope="module")
-def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neighbours]:
-    clock = VirtualClock()
-    folder: Path = tmp_path_factory.mktemp("neighbours")
-    with ExitStack() as stack:
-        sites = [small_site(clock), small_site(clock)]
-        servers = [stack.enter_context(SandboxServer(site)) for site in sites]
-        url = stack.enter_context(running(lambda *call: app(*call)))
-        settings = Settings(
-            base_url=url,
-            database_url=f"sqlite:///{folder / 'steward.sqlite3'}",
-            install_key_hosts=tuple(f"{server.url}/install-keys" for server in servers),
-            allowed_hosts=("http://127.0.0.1:*",),
-            first_run="start",
-        )
-        app = create_app(settings, clock=clock)
-        for site in sites:
-            site.host.install(f"{url}/atlassian-connect.json")
-        yield Neighbours(url, parts_of(app), app, *sites)
-        stop(app)
 
 
 UNKNOWN = "0190a0b0-0000-7000-8000-000000000000"
