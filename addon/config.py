@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     tick_seconds: float = Field(10.0, ge=0.05, description="How often due schedules are looked for")
     quota_points: int = Field(65_000, ge=1000, description="Points an hour for all tenants together")
     erase_days: int = Field(30, ge=1, le=3650, description="From an uninstall to the erasing of the site's data")
+    retention_days: int = Field(400, ge=30, le=3650, description="How long executions and audit events are kept")
     personal_data_reporting: Literal["off", "on"] = Field(
         "off", description="on: report the account ids held to Atlassian and erase closed accounts"
     )

@@ -63,7 +63,11 @@ class ScheduleFire(TenantScoped, Base):
     """What became of one slot. The primary key is what lets exactly one process fire it."""
 
     __tablename__ = "schedule_fire"
-    __table_args__ = (sa.CheckConstraint(_one_of("outcome", "started", "coalesced", "skipped_late"), name="outcome"),)
+    __table_args__ = (
+        sa.CheckConstraint(_one_of("outcome", "started", "coalesced", "skipped_late"), name="outcome"),
+        sa.Index("ix_schedule_fire_execution", "execution_id"),
+        sa.Index("ix_schedule_fire_at", "tenant_id", "at"),
+    )
 
     schedule_id: Mapped[str] = mapped_column(sa.ForeignKey("job_schedule.id", ondelete="CASCADE"), primary_key=True)
     scheduled_for: Mapped[datetime] = mapped_column(primary_key=True)
@@ -91,6 +95,8 @@ class JobExecution(TenantScoped, Base):
             sqlite_where=sa.text(_one_of("status", *ACTIVE)),
         ),
         sa.Index("ix_job_execution_history", "tenant_id", "id"),
+        sa.Index("ix_job_execution_ended", "tenant_id", "ended_at"),
+        sa.Index("ix_job_execution_retry_of", "retry_of"),
         sa.Index(
             "ix_job_execution_claimable",
             "status",
@@ -200,7 +206,16 @@ class AuditEvent(TenantScoped, Base):
     """Append-only history of transitions, in the same transaction as the transition itself."""
 
     __tablename__ = "audit_event"
-    __table_args__ = (sa.UniqueConstraint("execution_id", "seq"),)
+    __table_args__ = (
+        sa.UniqueConstraint("execution_id", "seq"),
+        sa.Index(
+            "ix_audit_event_lane",
+            "tenant_id",
+            "id",
+            postgresql_where=sa.text("execution_id IS NULL"),
+            sqlite_where=sa.text("execution_id IS NULL"),
+        ),
+    )
 
     id: Mapped[str] = mapped_column(sa.String(36), primary_key=True)
     execution_id: Mapped[str | None] = mapped_column(sa.ForeignKey("job_execution.id", ondelete="CASCADE"))

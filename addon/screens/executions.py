@@ -113,7 +113,9 @@ class ExecutionsApi:
             row = find(session, caller, execution_id)
             seen = self._presenter.detail(session, row, viewer)
             if not seen.restricted and row.job_type == "send-notifications":
-                seen.mails = schemas.Mails(**self._parts.mailer.counts(session, row.id))
+                counts = self._parts.mailer.counts(session, row.id)
+                # Old mails are deleted; the frozen metrics go on counting them.
+                seen.mails = schemas.Mails(**counts) if row.ended_at is None or any(counts.values()) else None
             _, policies = self._parts.policies.current(session, caller.tenant_id)
             seen.statuses = statuses(policies)
         return self._named(caller, [seen])[0]

@@ -156,7 +156,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("status IN ('running', 'finalizing', 'cancelling')"),
         sqlite_where=sa.text("status IN ('running', 'finalizing', 'cancelling')"),
     )
+    op.create_index("ix_job_execution_ended", "job_execution", ["tenant_id", "ended_at"], unique=False)
     op.create_index("ix_job_execution_history", "job_execution", ["tenant_id", "id"], unique=False)
+    op.create_index("ix_job_execution_retry_of", "job_execution", ["retry_of"], unique=False)
     op.create_index(
         "uq_job_execution_active",
         "job_execution",
@@ -273,6 +275,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_event")),
         sa.UniqueConstraint("execution_id", "seq", name=op.f("uq_audit_event_execution_id_seq")),
     )
+    op.create_index(
+        "ix_audit_event_lane",
+        "audit_event",
+        ["tenant_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("execution_id IS NULL"),
+        sqlite_where=sa.text("execution_id IS NULL"),
+    )
     op.create_table(
         "execution_item",
         sa.Column("execution_id", sa.String(length=36), nullable=False),
@@ -378,6 +388,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'pending'"),
         sqlite_where=sa.text("state = 'pending'"),
     )
+    op.create_index("ix_outbox_ended", "outbox", ["tenant_id", "ended_at"], unique=False)
     op.create_index("ix_outbox_execution", "outbox", ["execution_id", "state"], unique=False)
     op.create_table(
         "retry_due",
@@ -415,12 +426,17 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_schedule_fire_tenant_id")),
         sa.PrimaryKeyConstraint("schedule_id", "scheduled_for", name=op.f("pk_schedule_fire")),
     )
+    op.create_index("ix_schedule_fire_at", "schedule_fire", ["tenant_id", "at"], unique=False)
+    op.create_index("ix_schedule_fire_execution", "schedule_fire", ["execution_id"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_schedule_fire_execution", table_name="schedule_fire")
+    op.drop_index("ix_schedule_fire_at", table_name="schedule_fire")
     op.drop_table("schedule_fire")
     op.drop_table("retry_due")
     op.drop_index("ix_outbox_execution", table_name="outbox")
+    op.drop_index("ix_outbox_ended", table_name="outbox")
     op.drop_index(
         "ix_outbox_due",
         table_name="outbox",
@@ -431,6 +447,12 @@ def downgrade() -> None:
     op.drop_table("notification_match")
     op.drop_table("execution_space")
     op.drop_table("execution_item")
+    op.drop_index(
+        "ix_audit_event_lane",
+        table_name="audit_event",
+        postgresql_where=sa.text("execution_id IS NULL"),
+        sqlite_where=sa.text("execution_id IS NULL"),
+    )
     op.drop_table("audit_event")
     op.drop_index("ix_archive_task_open", table_name="archive_task")
     op.drop_table("archive_task")
@@ -452,7 +474,9 @@ def downgrade() -> None:
         postgresql_where=sa.text("status IN ('running', 'finalizing', 'cancelling')"),
         sqlite_where=sa.text("status IN ('running', 'finalizing', 'cancelling')"),
     )
+    op.drop_index("ix_job_execution_retry_of", table_name="job_execution")
     op.drop_index("ix_job_execution_history", table_name="job_execution")
+    op.drop_index("ix_job_execution_ended", table_name="job_execution")
     op.drop_index(
         "ix_job_execution_claimable",
         table_name="job_execution",
