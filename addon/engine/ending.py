@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from addon.engine import failpoints
 from addon.engine.core import Core
 from addon.engine.job import Metrics
 from addon.engine.metrics import total
@@ -98,3 +99,4 @@ def _note_retry(core: Core, session: Session, execution: JobExecution, at: datet
             attempt=execution.attempt + 1,
         )
     )
+    failpoints.boundary(session, "retry")

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, ScheduleSpec, Space, TenantId
 from addon.engine import cancel as cancelling
-from addon.engine import lane, reaper, schedules, tick
+from addon.engine import failpoints, lane, reaper, schedules, tick
 from addon.engine import start as starting
 from addon.engine.core import Core, PolicyVersion
 from addon.engine.dispatcher import Dispatcher, LocalDispatcher
@@ -234,6 +234,7 @@ class Engine:
                     heartbeat_at=now,
                 )
             )
+            failpoints.boundary(session, "boot")
         if core.db.is_sqlite:
             reaper.reap(core, everyone=True)
 

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from addon.base import UtcDateTime
+from addon.engine import failpoints
 from addon.engine.core import Core
 from addon.engine.models import ACTIVE, JobExecution, Worker
 from addon.engine.run import ActiveRun
@@ -92,6 +93,8 @@ class Heart:
                 for found in connection.execute(self._statement(runs)):
                     alive[(found.id, found.fence)] = found.status
             connection.execute(sa.update(Worker).where(worker.c.id == self._core.worker_id).values(heartbeat_at=now))
+            failpoints.hit("heartbeat:before")
+        failpoints.hit("heartbeat:after")
         return alive
 
     def _statement(self, runs: dict[str, ActiveRun]) -> Any:

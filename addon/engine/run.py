@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import Clock
+from addon.engine import failpoints
 from addon.engine import metrics as numbers
 from addon.engine.calls import CallThreads
 from addon.engine.core import Core
@@ -158,6 +159,7 @@ class ActiveRun:
                 session.info[_TX] = gathered
                 yield session
                 self._flush(session, gathered)
+                failpoints.boundary(session, "outcomes")
         except Fenced:
             self.lose()
             raise

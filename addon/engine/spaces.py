@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from addon.engine import failpoints
 from addon.engine.job import Metrics, RunSpace
 from addon.engine.models import ExecutionSpace, JobExecution
 from addon.engine.transitions import Lease
@@ -81,6 +82,7 @@ def fix_list(
         .values(listed=True, spaces_total=len(rows))
         .execution_options(synchronize_session=False)
     )
+    failpoints.boundary(session, "list")
 
 
 def not_done(session: Session, execution_id: str) -> dict[str, RunSpace]:

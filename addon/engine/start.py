@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import Space, TenantId, metadata, new_id
 from addon.base.database import insert
+from addon.engine import failpoints
 from addon.engine.core import Core
 from addon.engine.errors import Busy, UnknownJob
 from addon.engine.lane import active, end_chains, require_open
@@ -58,6 +59,7 @@ def start(core: Core, session: Session, wanted: Start) -> JobExecution:
             detail["endedRetryOf"] = ended
     actor = Actor({"manual": "user", "scheduled": "schedule"}.get(wanted.trigger, "retry"), wanted.started_by)
     record(session, wanted.tenant_id, execution.id, execution.seq, "job:execution:started", now, actor, detail)
+    failpoints.boundary(session, "start")
     core.dispatcher.wake(session, wanted.tenant_id)
     return execution
 

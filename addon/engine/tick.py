@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import TenantId
 from addon.base.database import insert
+from addon.engine import failpoints
 from addon.engine.core import Core
 from addon.engine.cron import fires_until, next_fire
 from addon.engine.errors import DATABASE_AWAY, Busy, Held
@@ -86,6 +87,38 @@ def next_start(core: Core, session: Session, tenant_id: TenantId) -> JobExecutio
         if execution is not None:
             return execution
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A job that starts when the lane is free: `due` since then, or a `retry` that others wait for until then."""
+
+    job_type: str
+    due: datetime
+    retry: RetryDue | None = None
+
+
+def waiting(core: Core, session: Session, tenant_id: TenantId) -> list[Waiting]:
+    """Return what `next_start` would start one after the other from now on, without starting it."""
+    now = core.clock.now()
+    lane = session.get(Lane, tenant_id)
+    if lane is None or not lane.open or lane.first_run or held(lane, now):
+        return []
+    slots = []
+    for job_type, due in _due_by_job(core, session, tenant_id, now).items():
+        in_time = [slot.older[0] if slot.older else slot.newest for slot in due if not slot.too_late]
+        if in_time:
+            slots.append(Waiting(job_type, max(min(in_time), now - LONGEST_LATENESS)))
+    own = {slot.job_type for slot in slots}
+    first, last = [], []
+    for retry in _retries(session, tenant_id):
+        if retry.job_type in own:
+            continue
+        if precedes(core, retry) and (slots or retry.due_at <= now):
+            first.append(Waiting(retry.job_type, retry.due_at, retry))
+        elif retry.due_at <= now and not slots:
+            last.append(Waiting(retry.job_type, retry.due_at, retry))
+    return first + slots + last
 
 
 def precedes(core: Core, retry: RetryDue) -> bool:
@@ -165,6 +198,7 @@ def _start_slots(
         _record(session, slot, started, now)
         slot.schedule.next_fire_at = next_fire(slot.schedule.cron, slot.schedule.time_zone, now)
     session.flush()
+    failpoints.boundary(session, "slot")
     return execution
 
 
@@ -219,6 +253,7 @@ def _start_retry(core: Core, session: Session, retry: RetryDue) -> JobExecution 
     )
     session.delete(retry)
     session.flush()
+    failpoints.boundary(session, "retry_start")
     try:
         return start(core, session, wanted)
     except Refused as refusal:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import TenantId, new_id
 from addon.base.database import insert
+from addon.engine import failpoints
 from addon.engine.models import TERMINAL, AuditEvent, JobExecution
 
 MAX_LOSSES = 5
@@ -223,6 +224,7 @@ def move(
         return None
     moved = Moved(row.tenant_id, row.status, row.fence, row.seq)
     record(session, moved.tenant_id, execution_id, moved.seq, tag(transition), at, actor, detail)
+    failpoints.boundary(session, name)
     return moved
 
 

@@ -68,6 +68,11 @@ def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def database(backend: str, databases: Callable[[str], Database]) -> Iterator[Database]:
     db = databases(backend)
     yield db
+    empty(db)
+
+
+def empty(db: Database) -> None:
+    """Delete all rows."""
     with db.write_all() as session:
         for table in reversed(metadata.sorted_tables):
             session.execute(sa.delete(table))
