@@ -12,6 +12,7 @@ from pytest_socket import socket_allow_hosts
 from addon.base import Database, TenantId, metadata, new_id
 from addon.connect.models import Tenant
 from tests.support.clock import VirtualClock
+from tests.support.postgres import postgres_database, postgres_server  # noqa: F401  (fixtures)
 
 
 @pytest.fixture(autouse=True)
@@ -27,10 +28,19 @@ def clock() -> VirtualClock:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """An empty SQLite database with the schema of the models."""
+def backend(request: pytest.FixtureRequest) -> str:
+    """The database's name; tests.support.postgres.BOTH asks for the other one too."""
+    return str(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture
+def database(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """An empty database with the schema of the models."""
     import addon.models  # noqa: F401  (registers every table)
 
+    if backend == "postgresql":
+        yield request.getfixturevalue("postgres_database")
+        return
     db = Database(f"sqlite:///{tmp_path / 'steward.sqlite3'}")
     metadata.create_all(db.engine)
     yield db

@@ -40,7 +40,6 @@ from tests.support.connect import (
     install_payload,
     page_token,
 )
-from tests.support.postgres import postgres_database, postgres_server  # noqa: F401
 
 
 @dataclass

@@ -9,7 +9,6 @@ import pytest
 from addon.base import Database, TenantId, new_id
 from addon.connect.models import Tenant
 from tests.support.clock import VirtualClock
-from tests.support.postgres import postgres_database, postgres_server  # noqa: F401
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from addon.base import Database, TenantId, metadata, new_id
+from addon.base import Database, TenantId, new_id
 from addon.engine.models import JobExecution
 from addon.mail import Mailer, NewMail, SmtpTransport
 from addon.mail.models import OutboxMail
 from addon.mail.transport import Transport
 from tests.support.clock import VirtualClock
-from tests.support.postgres import postgres_database, postgres_server  # noqa: F401
 from tests.support.smtp import MailServer
-
-BOTH = pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
-"""Mark for tests that must hold on both databases."""
 
 MAIL_FROM = "Content Steward <steward@example.com>"
 
@@ -66,24 +61,6 @@ class Post:
     def states(self) -> dict[str, str]:
         with self.database.read(self.tenant) as session:
             return {row.account_id: row.state for row in session.scalars(sa.select(OutboxMail))}
-
-
-@pytest.fixture
-def backend(request: pytest.FixtureRequest) -> str:
-    return str(getattr(request, "param", "sqlite"))
-
-
-@pytest.fixture
-def database(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
-    import addon.models  # noqa: F401  (registers every table)
-
-    if backend == "postgresql":
-        yield request.getfixturevalue("postgres_database")
-        return
-    db = Database(f"sqlite:///{tmp_path / 'steward.sqlite3'}")
-    metadata.create_all(db.engine)
-    yield db
-    db.dispose()
 
 
 @pytest.fixture

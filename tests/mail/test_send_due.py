@@ -14,7 +14,8 @@ from addon.base import TenantId
 from addon.mail import Mailer, SmtpTransport
 from addon.mail.outbox import LEASE, UNKNOWN
 from addon.mail.transport import Session
-from tests.mail.conftest import BOTH, MAIL_FROM, Post, by_account
+from tests.mail.conftest import MAIL_FROM, Post, by_account
+from tests.support.postgres import BOTH
 from tests.support.smtp import MailServer
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from addon.base import Database, Problem, TenantId
 from addon.policies import Hold, Policies
-from tests.policies.conftest import BOTH
 from tests.support.clock import VirtualClock
+from tests.support.postgres import BOTH
 
 NewTenant = Callable[..., TenantId]
 

@@ -86,6 +86,10 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+BOTH = pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
+"""Mark for tests that must hold on both databases."""
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server for this test session."""
