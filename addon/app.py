@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import cast
@@ -14,19 +16,26 @@ from addon.base import Clock, Database, SecretBox, SystemClock
 from addon.config import Settings
 from addon.confluence import Confluence, CqlRefused, Permissions, check_administrators_cql
 from addon.connect import InstallKeys, Tenants, check_rules, install_boundary, lifecycle_blueprint, webhook_blueprint
-from addon.engine import Engine, EngineSettings, Metronome, Tick
+from addon.engine import Dispatcher, Engine, EngineSettings, Metronome, Tick
 from addon.housekeeping import housekeeping
 from addon.installation import LifecycleEffects
 from addon.jobs import JobSettings, build_jobs, mail_addresses
 from addon.mail import Mailer, SmtpTransport, check_template
 from addon.policies import Policies
+from addon.schema import scaled
 from addon.screens import Parts, register
 from addon.site_events import SiteEvents
 from descriptor import descriptor_blueprint
 
+log = logging.getLogger(__name__)
+
 EXTENSION = "steward"
 METRONOME = "steward_metronome"
+STOPPING = "steward_stopping"
+WAKES = "steward_wakes"
 OUTBOX_SECONDS = 30.0
+WAKES_SECONDS = 5.0
+WAKES_PRUNED_SECONDS = 600.0
 OUTBOX_LIMIT = 8.0
 """Seconds after which the tick begins no further mail: a stop waits for ticks at work."""
 
@@ -70,15 +79,26 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     return app
 
 
-def stop(app: Flask) -> None:
-    """Stop ticking and working: runs stop at their next check point and are handed over, within 25 seconds."""
+def stop(app: Flask) -> bool:
+    """Stop ticking and working: runs stop at their next check point and are handed over, within 25 seconds.
+
+    Return whether all have stopped; the leases of the others will expire.
+    """
     parts = parts_of(app)
+    stopped = True
     metronome = app.extensions.pop(METRONOME, None)
     if metronome is not None:
+        # Ticks in work are waited for, so the runs are told first and the sending of mails is broken off.
+        parts.engine.drain()
+        app.extensions[STOPPING].set()
         metronome.stop()
-        parts.engine.shutdown()
+        stopped = parts.engine.shutdown()
+    wakes = app.extensions.pop(WAKES, None)
+    if wakes is not None:
+        stopped = wakes.stop(WAKES_SECONDS) and stopped
     parts.confluence.close()
     parts.db.dispose()
+    return stopped
 
 
 def _begin(app: Flask, parts: Parts) -> None:
@@ -90,9 +110,33 @@ def _begin(app: Flask, parts: Parts) -> None:
         parts.mailer.send_due(addresses=addresses, seconds=OUTBOX_LIMIT)
 
     outbox = Tick("outbox", OUTBOX_SECONDS, send_leftovers, OUTBOX_SECONDS / 10)
-    metronome = Metronome([*parts.engine.ticks(), outbox, *housekeeping(parts)])
+    ticks = [*parts.engine.ticks(), outbox, *housekeeping(parts)]
+    if scaled(parts.db):
+        from addon.engine.procrastinate import WakeWorker, prune
+
+        ticks.append(Tick("wakes", WAKES_PRUNED_SECONDS, lambda: prune(parts.db), WAKES_PRUNED_SECONDS / 10))
+        if parts.settings.runners:
+            wakes = WakeWorker(parts.db, parts.clock, parts.engine.run_one, parts.settings.runners)
+            wakes.start()
+            app.extensions[WAKES] = wakes
+    metronome = Metronome(ticks)
     metronome.start()
     app.extensions[METRONOME] = metronome
+
+
+class _Stopping(Exception):
+    """The process stops; the mails that were not begun are given back."""
+
+
+def _send_mails(parts: Parts, stopping: threading.Event) -> None:
+    def before_each() -> None:
+        if stopping.is_set():
+            raise _Stopping
+
+    try:
+        parts.mailer.send_due(addresses=mail_addresses(parts.confluence), before_each=before_each)
+    except _Stopping:
+        log.info("mails wait for the next process")
 
 
 def parts_of(app: Flask) -> Parts:
@@ -155,6 +199,7 @@ def _parts(settings: Settings, clock: Clock) -> Parts:
             version=release,
         ),
         jobs,
+        dispatcher=_dispatcher(db),
         policy_version=policies.version,
     )
     return Parts(
@@ -168,6 +213,15 @@ def _parts(settings: Settings, clock: Clock) -> Parts:
         engine=engine,
         mailer=mailer,
     )
+
+
+def _dispatcher(db: Database) -> Dispatcher | None:
+    """Without the extra `scale` other processes find work by their reaper ticks, a sixth of the lease apart."""
+    if not scaled(db):
+        return None
+    from addon.engine.procrastinate import ProcrastinateDispatcher
+
+    return ProcrastinateDispatcher()
 
 
 def _release() -> str:

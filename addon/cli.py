@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -32,7 +33,7 @@ def main(verbose: bool) -> None:
         stream=sys.stderr,
     )
     if not verbose:
-        for chatty in ("apscheduler", "urllib3", "waitress.queue", "mail.log", "atlassian", "alembic"):
+        for chatty in ("apscheduler", "urllib3", "waitress.queue", "mail.log", "atlassian", "alembic", "procrastinate"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
@@ -54,7 +55,7 @@ def serve(host: str, port: int, threads: int, work: bool) -> None:
     server = create_server(app, host=host, port=port, threads=threads)
     click.echo(f"Content Steward on http://{host}:{server.effective_port}, reached by hosts at {settings.base_url}")
     _run_until_told(server.run)
-    stop(app)
+    _leave(stopped=stop(app))
 
 
 @main.command()
@@ -72,7 +73,7 @@ def worker() -> None:
     app = _starting(lambda: create_app(settings, start=True))
     click.echo("Content Steward worker is running.")
     _run_until_told(signal.pause)
-    stop(app)
+    _leave(stopped=stop(app))
 
 
 @main.command()
@@ -217,3 +218,10 @@ def _run_until_told(run: Callable[[], object]) -> None:
         run()
     except SystemExit:
         logger.info("stopping", extra={"action": "stop"})
+
+
+def _leave(*, stopped: bool) -> None:
+    """Leave at once when a call hangs: the interpreter would wait for its thread, and nobody for its lease."""
+    if not stopped:
+        logging.shutdown()
+        os._exit(0)

@@ -6,6 +6,7 @@ start on SQLite (one process by contract) and by `steward migrate` elsewhere.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -17,6 +18,9 @@ from alembic.script import ScriptDirectory
 from addon.base import Database
 from addon.engine import TRIGGER_DDL
 
+MIGRATING = 7_305_822
+"""The advisory lock of whoever migrates a PostgreSQL database: two at once wait for each other."""
+
 
 class SchemaOutdated(Exception):
     """The database needs `steward migrate` before this version may run on it."""
@@ -25,14 +29,26 @@ class SchemaOutdated(Exception):
 def upgrade(db: Database) -> str:
     """Bring the database to the newest revision in one transaction; return that revision."""
     config = _config()
+    with_queue = scaled(db)
     with db.engine.execution_options(steward_write=True).begin() as connection:
+        if not db.is_sqlite:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATING)))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         # Made from the models' columns, so written anew after each migration rather than frozen into one.
         create, drop = TRIGGER_DDL[connection.dialect.name]
         connection.exec_driver_sql(drop)
         connection.exec_driver_sql(create)
+        if with_queue:
+            from addon.engine.procrastinate import apply_schema
+
+            apply_schema(connection)
     return head()
+
+
+def scaled(db: Database) -> bool:
+    """Return whether processes wake each other by procrastinate: PostgreSQL, and the extra `scale` is installed."""
+    return not db.is_sqlite and find_spec("procrastinate") is not None
 
 
 def require_current(db: Database) -> None:
@@ -42,6 +58,12 @@ def require_current(db: Database) -> None:
         raise SchemaOutdated(
             f"The database is at revision {found or 'none'}, this version needs {head()}. Run: steward migrate"
         )
+    if scaled(db):
+        from addon.engine.procrastinate import missing
+
+        with db.engine.connect() as connection:
+            if what := missing(connection):
+                raise SchemaOutdated(f"{what} Run: steward migrate")
 
 
 def revision(db: Database) -> str | None:
@@ -65,7 +87,7 @@ def differences(db: Database) -> list[object]:
     from addon.base import metadata
 
     with db.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": _differ_in_type})
+        context = MigrationContext.configure(connection, opts={"compare_type": _differ_in_type, "include_name": _ours})
         return list(compare_metadata(context, metadata))
 
 
@@ -76,6 +98,10 @@ def _differ_in_type(
     if isinstance(inspected, sa.DateTime | sa.Integer | sa.TIMESTAMP):
         return False
     return None
+
+
+def _ours(name: str | None, kind: str, _parents: object) -> bool:
+    return kind != "table" or not (name or "").startswith("procrastinate_")
 
 
 def _config() -> Config:

@@ -19,6 +19,7 @@ from addon.engine import failpoints, lane, reaper, schedules, tick
 from addon.engine import start as starting
 from addon.engine.core import Core, PolicyVersion
 from addon.engine.dispatcher import Dispatcher, LocalDispatcher
+from addon.engine.errors import DATABASE_AWAY
 from addon.engine.heart import Heart
 from addon.engine.job import Job
 from addon.engine.lockfile import LockFile
@@ -201,6 +202,13 @@ class Engine:
                 self._heart.stop()
         return count
 
+    def run_one(self) -> bool:
+        """Claim and run one execution in the calling thread, for dispatchers with threads of their own.
+
+        False when there was none to claim, all runners are busy, or the engine is shutting down.
+        """
+        return self._runners.run_one()
+
     def boot(self) -> None:
         """Register the worker and start heartbeat and runners.
 
@@ -243,15 +251,22 @@ class Engine:
         if lock is not None:
             lock.release()
 
-    def shutdown(self, wait_seconds: float = 25) -> None:
+    def drain(self) -> None:
+        """Begin to stop: nothing more is claimed, runs stop at their next check point. `shutdown` waits for them."""
+        self._runners.drain()
+
+    def shutdown(self, wait_seconds: float = 25) -> bool:
         """Stop claiming, stop the runs at their next check point, hand over what has stopped; then stop beating.
 
-        A run that does not stop in time keeps its lease until that expires.
+        Return whether all have stopped. A run that does not stop in time keeps its lease until that expires.
         """
         core = self._core
         if self._booted:
-            with core.db.write_all() as session:
-                session.execute(sa.update(Worker).where(Worker.id == core.worker_id).values(draining=True))
+            try:
+                with core.db.write_all() as session:
+                    session.execute(sa.update(Worker).where(Worker.id == core.worker_id).values(draining=True))
+            except DATABASE_AWAY:
+                log.warning("the database is away while this process stops; its leases will expire", exc_info=True)
         stopped = self._runners.stop(wait_seconds)
         if not stopped:
             log.warning("some runs did not stop within %s s; their leases will expire", wait_seconds)
@@ -259,6 +274,7 @@ class Engine:
         if stopped:
             self._release()
         self._booted = False
+        return stopped
 
     def active_runs(self) -> int:
         """Return how many executions this process works on."""

@@ -22,6 +22,8 @@ class Runners:
         self._bell = bell
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._changed = threading.Condition()
+        self._busy = 0
 
     def start(self) -> None:
         """Start the threads; they look for claimable executions at once."""
@@ -31,23 +33,52 @@ class Runners:
             self._threads.append(thread)
             thread.start()
 
-    def stop(self, wait_seconds: float) -> bool:
-        """Stop claiming, stop every run at its next check point; return whether all threads ended in time."""
-        self._stopping.set()
+    def drain(self) -> None:
+        """Claim nothing more and tell every run to stop at its next check point; waits for nothing."""
+        with self._changed:
+            self._stopping.set()
+            self._changed.notify_all()
         self._bell.nudge()
         for run in self._heart.runs():
             run.stop.set()
+
+    def stop(self, wait_seconds: float) -> bool:
+        """Stop claiming, stop every run at its next check point; return whether all threads ended in time."""
+        self.drain()
         deadline = self._core.clock.monotonic() + wait_seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - self._core.clock.monotonic()))
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        return not self._threads
+        with self._changed:
+            idle = self._changed.wait_for(lambda: self._busy == 0, max(0.0, deadline - self._core.clock.monotonic()))
+        return idle and not self._threads
+
+    def run_one(self) -> bool:
+        """Claim and drive one execution in the calling thread, a guest of the pool.
+
+        False when there was none, all R places are taken, or the pool is being stopped.
+        """
+        with self._changed:
+            if self._stopping.is_set() or self._busy >= self._core.settings.runners:
+                return False
+            self._busy += 1
+        try:
+            return run_next(self._core, self._heart, self._stopping)
+        finally:
+            with self._changed:
+                self._busy -= 1
+                self._changed.notify_all()
+
+    def _run_when_free(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping.is_set() or self._busy < self._core.settings.runners)
+        return self.run_one()
 
     def _loop(self) -> None:
         while not self._stopping.is_set():
             seen = self._bell.count()
             try:
-                ran = run_next(self._core, self._heart, self._stopping)
+                ran = self._run_when_free()
             except Exception:
                 log.exception("a runner failed; it looks for work again")
                 self._core.clock.wait(self._stopping, self._core.settings.beat)

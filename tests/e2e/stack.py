@@ -129,7 +129,7 @@ class Stack:
 def stack_over(
     site: Site, folder: Path, *, command: list[str] | None = None, migrate: bool = False, **settings: str
 ) -> Iterator[Stack]:
-    """Bring up the whole thing over `site`, with the add-on started and installed; `migrate` runs that command first."""
+    """Bring up the whole thing over `site`, the add-on started and installed; `migrate` runs that command first."""
     inbox = site.inbox = Inbox(site.people.by_email).start()
     server = SandboxServer(site).start()
     stack = Stack(site, server, inbox, folder, command or [str(Path(sys.executable).with_name("steward"))])

@@ -1,4 +1,4 @@
-"""One web process and several workers on one PostgreSQL, over a pretend site: the processes as an operator starts them."""
+"""One web process and several workers on one PostgreSQL, over a pretend site, as an operator starts them."""
 
 from __future__ import annotations
 
