@@ -89,6 +89,7 @@ NOT_FOUND = [
     "GET /api/executions/<execution_id>/spaces",
     "GET /api/executions/<execution_id>/items",
     "POST /api/executions/<execution_id>/cancel",
+    "POST /api/executions/<execution_id>/retry",
 ]
 """Routes with an id: of another tenant's it is not found."""
 SHELLS = ["GET /executions/<execution_id>"]

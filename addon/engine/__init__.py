@@ -1,10 +1,11 @@
 """One execution per tenant: start, run, progress, cancel, recover, retry, schedule. No HTTP, no Confluence."""
 
 from addon.engine import queries
+from addon.engine.again import retried_by
 from addon.engine.cron import fires, next_fire
 from addon.engine.dispatcher import Dispatcher, LocalDispatcher
 from addon.engine.engine import Engine
-from addon.engine.errors import Busy, Fenced, Held, NotCancellable, NotFound, UnknownJob
+from addon.engine.errors import Busy, Fenced, Held, NotCancellable, NotFound, NotRetryable, UnknownJob
 from addon.engine.job import (
     Abandon,
     CancelRequested,
@@ -67,6 +68,7 @@ __all__ = [
     "Metronome",
     "NotCancellable",
     "NotFound",
+    "NotRetryable",
     "Pause",
     "Progress",
     "Refused",
@@ -80,4 +82,5 @@ __all__ = [
     "live_progress",
     "next_fire",
     "queries",
+    "retried_by",
 ]

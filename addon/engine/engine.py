@@ -17,6 +17,7 @@ from addon.base import Clock, Database, ScheduleSpec, Space, TenantId
 from addon.engine import cancel as cancelling
 from addon.engine import failpoints, lane, reaper, schedules, tick
 from addon.engine import start as starting
+from addon.engine.again import retry_failed
 from addon.engine.core import Core, PolicyVersion
 from addon.engine.dispatcher import Dispatcher, LocalDispatcher
 from addon.engine.errors import DATABASE_AWAY
@@ -97,6 +98,21 @@ class Engine:
         )
         return starting.start(self._core, session, wanted)
 
+    def retry_failed(
+        self,
+        session: Session,
+        *,
+        tenant_id: TenantId,
+        execution_id: str,
+        space: Space | None = None,
+        started_by: str | None = None,
+    ) -> JobExecution:
+        """Start a failed execution's job again by hand, over exactly the spaces that failed; return the new row.
+
+        `space` is that of a space-scope execution. Raises NotFound, NotRetryable, and what `start` raises.
+        """
+        return retry_failed(self._core, session, tenant_id, execution_id, space=space, by=started_by)
+
     def cancel(
         self,
         session: Session,
@@ -165,6 +181,10 @@ class Engine:
     def restart_schedules(self, session: Session, tenant_id: TenantId) -> None:
         """Compute every next time anew from now (re-install)."""
         schedules.restart_schedules(self._core, session, tenant_id)
+
+    def waiting(self, session: Session, tenant_id: TenantId) -> list[tick.Waiting]:
+        """Return what starts when the lane is free, the first one first; nothing while starts are held."""
+        return tick.waiting(self._core, session, tenant_id)
 
     # Ticks
 

@@ -54,5 +54,17 @@ class NotCancellable(Exception):
         self.status = status
 
 
+class NotRetryable(Exception):
+    """No retry by hand of this execution: it has not failed, no space of it did, or `by` has taken them over."""
+
+    def __init__(
+        self, kind: Literal["not-failed", "no-failed-space", "retried"], status: str, by: str | None = None
+    ) -> None:
+        super().__init__(f"an execution that is {status} cannot be retried: {kind}")
+        self.kind = kind
+        self.status = status
+        self.by = by
+
+
 class Fenced(Interrupted):
     """The lease is gone: another owner, or none, holds the execution. Nothing may be written for it any more."""

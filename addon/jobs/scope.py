@@ -41,7 +41,7 @@ def list_spaces(run: Run, client: SiteClient, live: PolicyDocument) -> list[RunS
             return [RunSpace(run.space_id, key, key, state="skipped", reason=GONE)]
     else:
         shown = client.spaces()
-    named = run.scope == "space" or run.trigger == "retry"
+    named = run.scope == "space" or run.trigger == "retry" or "spaces" in run.params
     listed = [_run_space(space, live.exclusion(space)) for space in shown]
     return [space for space in listed if named or space.state != "skipped"]
 

@@ -101,6 +101,14 @@ class Access:
             return self.site(caller, write=True)
         return viewer
 
+    def retry(self, caller: Caller, execution_id: str, space_key: str | None) -> Viewer:
+        """Return the execution's own scope, in which the caller may start jobs. Raises Problem 403, 404 or 422."""
+        _, row = self.execution(caller, execution_id, space_key)
+        viewer = self.scope(caller, row.space_key, write=True)
+        if viewer.space is not None and viewer.space.id != row.space_id:
+            raise Problem(422, "space-not-visible", f"The space that had the key {row.space_key} then is gone.")
+        return viewer
+
     def _row(self, caller: Caller, execution_id: str) -> JobExecution:
         if EXECUTION_ID.fullmatch(execution_id) is None:
             raise unknown_execution()

@@ -7,8 +7,20 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
+from sqlalchemy.orm import Session
+
 from addon.base import Caller, FieldError, Problem, Space
-from addon.engine import Busy, Held, JobExecution, NotCancellable, NotFound, Refused, UnknownJob, queries
+from addon.engine import (
+    Busy,
+    Held,
+    JobExecution,
+    NotCancellable,
+    NotFound,
+    NotRetryable,
+    Refused,
+    UnknownJob,
+    queries,
+)
 from addon.screens import schemas
 from addon.screens.access import Access, Viewer, find, unknown_execution
 from addon.screens.lookups import Lookups
@@ -51,6 +63,9 @@ class ExecutionsApi:
             raise Problem(422, "not-startable", error.reason) from error
         except Busy as error:
             raise self._busy(caller, error.active.id, viewer) from error
+        return self._started(caller, row, viewer)
+
+    def _started(self, caller: Caller, row: JobExecution, viewer: Viewer) -> Answer:
         with self._parts.db.read(caller.tenant_id) as session:
             seen = self._presenter.execution(session, row, viewer)
         return Answer(201, self._named(caller, [seen])[0], {"Location": f"/api/executions/{row.id}"})
@@ -180,6 +195,42 @@ class ExecutionsApi:
             seen = self._presenter.execution(session, row, viewer)
         return Answer(202, self._named(caller, [seen])[0])
 
+    @operation(
+        "POST",
+        "/executions/{execution_id}/retry",
+        query=schemas.InSpace,
+        answers={201: schemas.Execution},
+        problems=(401, 403, 404, 409, 422, 503),
+    )
+    def retry(self, caller: Caller, *, execution_id: str, query: schemas.InSpace) -> Answer:
+        """Start a failed execution's job again over exactly the spaces that failed.
+
+        Raises Problem 403, 404, 409 with the execution in the way or because there is nothing to retry, or 422 with
+        the reason why it cannot start.
+        """
+        viewer = self._access.retry(caller, execution_id, query.space_key)
+        try:
+            with self._parts.db.write(caller.tenant_id) as session:
+                self._not_excluded(session, caller, viewer.space)
+                row = self._parts.engine.retry_failed(
+                    session,
+                    tenant_id=caller.tenant_id,
+                    execution_id=execution_id,
+                    space=viewer.space,
+                    started_by=caller.account_id,
+                )
+        except NotFound as error:
+            raise unknown_execution() from error
+        except NotRetryable as error:
+            raise Problem(409, "not-retryable", _not_retryable(error)) from error
+        except UnknownJob as error:
+            raise Problem(422, "unknown-job", f"There is no job called {error.job_type} any more.") from error
+        except (Held, Refused) as error:
+            raise Problem(422, "not-startable", error.reason) from error
+        except Busy as error:
+            raise self._busy(caller, error.active.id, viewer) from error
+        return self._started(caller, row, viewer)
+
     def _log_scope(self, caller: Caller, space_key: str | None) -> tuple[Viewer, bool]:
         """A Confluence administrator may also look up the runs of a space that is gone."""
         try:
@@ -205,11 +256,7 @@ class ExecutionsApi:
 
     def _start(self, caller: Caller, body: schemas.StartExecution, space: Space | None) -> JobExecution:
         with self._parts.db.write(caller.tenant_id) as session:
-            if space is not None:
-                _, policies = self._parts.policies.current(session, caller.tenant_id)
-                rule = policies.exclusion(space)
-                if rule is not None:
-                    raise Problem(422, "space-excluded", f"The space {space.key} is {rule}.")
+            self._not_excluded(session, caller, space)
             try:
                 return self._parts.engine.start(
                     session,
@@ -222,6 +269,14 @@ class ExecutionsApi:
                 )
             except UnknownJob as error:
                 raise Problem(422, "unknown-job", f"There is no job called {body.job}.") from error
+
+    def _not_excluded(self, session: Session, caller: Caller, space: Space | None) -> None:
+        if space is None:
+            return
+        _, policies = self._parts.policies.current(session, caller.tenant_id)
+        rule = policies.exclusion(space)
+        if rule is not None:
+            raise Problem(422, "space-excluded", f"The space {space.key} is {rule}.")
 
     def _full(self, caller: Caller, execution_id: str, space_key: str | None) -> None:
         viewer, row = self._access.execution(caller, execution_id, space_key)
@@ -282,6 +337,14 @@ def _span(seconds: int) -> str:
     if seconds < 90:
         return f"{max(seconds, 1)} seconds"
     return f"{round(seconds / 60)} minutes"
+
+
+def _not_retryable(error: NotRetryable) -> str:
+    if error.kind == "retried":
+        return "The failed spaces of this execution were tried again already: look at that newer execution."
+    if error.kind == "no-failed-space":
+        return "No space of this execution failed on its own. Start the job again over its whole scope."
+    return f"Only an execution that has failed can be retried; this one is {error.status}."
 
 
 _NOT_CANCELLABLE = {

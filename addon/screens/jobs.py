@@ -79,9 +79,23 @@ class JobsApi:
             hold=self._held(lane),
             first_run=first_run,
             retries=list(retries.values()),
+            waiting=[] if active is None else self._waiting(session, viewer),
             time_zone=_time_zone(policies),
             statuses=statuses(policies),
         )
+
+    def _waiting(self, session: Session, viewer: Viewer) -> list[schemas.Waiting]:
+        """Retries are shown where the site's runs are: on the site's screen."""
+        return [
+            schemas.Waiting(
+                job=each.job_type,
+                title=self._presenter.title(each.job_type),
+                due=each.due,
+                retry=None if each.retry is None else self._presenter.retry(each.retry),
+            )
+            for each in self._parts.engine.waiting(session, viewer.caller.tenant_id)
+            if each.retry is None or viewer.space is None
+        ]
 
     def _common_reason(
         self, space: schemas.SpaceInfo | None, first_run: bool, current: schemas.Execution | None

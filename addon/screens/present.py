@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import Clock, TenantId
-from addon.engine import ACTIVE, Engine, ExecutionItem, ExecutionSpace, JobExecution, RetryDue, live_progress, queries
+from addon.engine import (
+    ACTIVE,
+    Engine,
+    ExecutionItem,
+    ExecutionSpace,
+    JobExecution,
+    RetryDue,
+    live_progress,
+    queries,
+    retried_by,
+)
 from addon.policies import PolicyDocument
 from addon.screens import schemas
 from addon.screens.access import Viewer
@@ -49,6 +58,7 @@ class Presenter:
         if row.spaces_failed:
             failed, _ = queries.spaces(session, row.id, limit=NAMED_FAILURES, cursor=None, state="failed")
             seen.failures = [_failure(space) for space in failed]
+            seen.may_retry = row.status == "failed" and retried_by(session, row.id) is None
         return seen
 
     def detail(self, session: Session, row: JobExecution, viewer: Viewer) -> schemas.ExecutionDetail:
@@ -56,9 +66,11 @@ class Presenter:
         seen = schemas.ExecutionDetail(
             **self.execution(session, row, viewer).model_dump(), policy_version=row.policy_version
         )
-        if seen.restricted or row.scope != "site":
+        if seen.restricted:
             return seen
-        seen.retried_by = session.scalar(sa.select(JobExecution.id).where(JobExecution.retry_of == row.id))
+        seen.retried_by = retried_by(session, row.id)
+        if row.scope != "site":
+            return seen
         for retry in self.retries(session, row.tenant_id).values():
             if retry.failed_execution_id == row.id:
                 seen.next_retry = retry

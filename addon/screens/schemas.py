@@ -178,6 +178,7 @@ class Execution(Model):
     running_spaces: list[str] = Field(default_factory=list, description="Keys of some spaces in work")
     failures: list[FailedSpace] = Field(default_factory=list, description="The first failed spaces")
     may_cancel: bool = False
+    may_retry: bool = Field(False, description="Its failed spaces can be tried again on their own")
     restricted: bool = Field(False, description="Only what the caller may know: it belongs to another scope")
 
 
@@ -241,6 +242,15 @@ class Hold(Model):
     until: datetime | None = None
 
 
+class Waiting(Model):
+    """What starts when the lane is free: due since then. Others wait for a `retry` also until it is due."""
+
+    job: str
+    title: str
+    due: datetime
+    retry: Retry | None = None
+
+
 class Jobs(List[JobState]):
     """Everything the Jobs screen shows of the present."""
 
@@ -250,6 +260,9 @@ class Jobs(List[JobState]):
     hold: Hold
     first_run: bool = Field(description="No Confluence administrator has confirmed the first run yet")
     retries: list[Retry]
+    waiting: list[Waiting] = Field(
+        default_factory=list, description="While one runs or is paused: what starts after it, the first one first"
+    )
     time_zone: str
     statuses: list[StatusInfo]
 

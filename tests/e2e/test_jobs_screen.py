@@ -132,6 +132,24 @@ def test_a_failed_space_is_named_with_its_reason(stack: Stack, page: Page, scree
     screenshot(page, "audit-log")
 
 
+def test_the_failed_spaces_alone_are_tried_again_after_a_question(stack: Stack, page: Page) -> None:
+    stack.site.faults.add(status=403, space="HR", path="search")
+    frame = site_jobs(stack, page)
+    start(frame)
+    until_ended(frame, "Failed")
+    stack.site.faults.clear()
+    frame.locator(".panel-ended").get_by_role("button", name="Retry failed spaces").click()
+    question = frame.get_by_role("dialog")
+    expect(question).to_contain_text("Retry 1 failed space?")
+    question.get_by_role("button", name="Retry", exact=True).click()
+    until_ended(frame, "Successful")
+    assert metric(frame, "spacesTotal") == 1
+    frame.get_by_role("link", name="All results").click()
+    frame.get_by_role("link", name="the failed execution").click()
+    expect(frame.get_by_role("link", name="a newer execution")).to_be_visible()
+    expect(frame.get_by_role("button", name="Retry failed spaces")).to_have_count(0)
+
+
 def test_the_item_log_says_what_was_archived_and_why_the_rest_was_not(
     stack: Stack, page: Page, screenshot: Shot
 ) -> None:

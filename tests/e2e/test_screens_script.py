@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from flask import Flask, Response, send_from_directory
@@ -105,3 +105,66 @@ def test_a_new_view_over_the_old_one_keeps_focus_text_and_the_newest_handlers(mo
         }"""
     )
     assert result == [True, [2], "Round 3", True, "half typed"]
+
+
+RUNNING = {
+    "id": "1", "job": "refresh-statuses", "title": "Refresh content statuses", "scope": "site", "trigger": "manual",
+    "status": "running", "startedAt": "2026-11-22T07:55:00Z", "startedByName": "Ada", "points": 12, "mayCancel": True,
+    "progress": {"spacesDone": 3, "spacesFailed": 0, "spacesTotal": 9, "percent": 33, "secondsLeft": None},
+    "paused": None, "stalledSince": None, "restricted": False, "dryRun": False,
+}  # fmt: skip
+DRAW = """async ([execution, waiting]) => {
+  const [{runningPanel}, {morph}, {setTimeZone}] =
+    await Promise.all([import('/running.js'), import('/dom.js'), import('/format.js')]);
+  setTimeZone('UTC');
+  morph(document.querySelector('main'), runningPanel(execution, () => {}, {waiting}));
+}"""
+
+
+def draw(page: Page, waiting: Sequence[object] = (), **changed: object) -> str:
+    """Draw the panel of a running execution; return its text."""
+    page.evaluate(DRAW, [RUNNING | changed, waiting])
+    return " ".join(page.locator("main").inner_text().split())
+
+
+def test_a_paused_run_says_until_when_and_why_and_can_be_cancelled(modules: Page) -> None:
+    text = draw(modules, paused={"until": "2020-11-22T09:04:00Z", "reason": "The hour's quota is used up."})
+    assert "Paused until 22 Nov 2020 09:04: The hour's quota is used up." in text
+    assert "3 of 9 spaces · waiting" in text
+    assert modules.get_by_role("button", name="Cancel job").is_visible()
+    assert modules.locator(".message-info").count() == 1
+    assert "No progress" not in text
+
+
+def test_a_run_that_stands_still_says_since_when_and_can_be_cancelled(modules: Page) -> None:
+    text = draw(modules, stalledSince="2020-11-22T09:04:00Z")
+    assert "No progress since 22 Nov 2020 09:04" in text
+    assert modules.locator(".message-warning").count() == 1
+    assert modules.get_by_role("button", name="Cancel job").is_visible()
+    assert "left" not in modules.locator(".progress-words").inner_text()
+
+
+def test_a_run_at_work_shows_neither_nor_anything_that_waits(modules: Page) -> None:
+    text = draw(modules)
+    assert modules.locator(".message").count() == 0
+    assert "Next:" not in text
+
+
+def test_what_waits_behind_a_run_is_named_in_its_order(modules: Page) -> None:
+    retry = {"attempt": 2, "attempts": 4}
+    text = draw(
+        modules,
+        [
+            {
+                "job": "refresh-statuses",
+                "title": "Refresh content statuses",
+                "due": "2099-01-02T08:00:00Z",
+                "retry": retry,
+            },
+            {"job": "send-notifications", "title": "Send notifications", "due": "2020-11-22T08:00:00Z", "retry": None},
+        ],
+    )
+    assert (
+        "Next: Refresh content statuses (retry, attempt 2 of 4), due 2 Jan 2099 08:00; "
+        "then Send notifications, due since 22 Nov 2020 08:00"
+    ) in text

@@ -166,7 +166,7 @@ def test_cancel_of_a_run_at_work_is_asked_for_and_reached_at_the_next_safe_point
     assert ended["progress"]["spacesTotal"] == 3
 
 
-OF_ONE = [("GET", ""), ("GET", "/spaces"), ("GET", "/items"), ("POST", "/cancel")]
+OF_ONE = [("GET", ""), ("GET", "/spaces"), ("GET", "/items"), ("POST", "/cancel"), ("POST", "/retry")]
 
 
 def test_an_unknown_id_is_404(house: House) -> None:

@@ -64,7 +64,7 @@ class Refresh:
                 else:
                     self._write(plan, reading)
             plans = smaller
-        if self._run.scope == "site" and self._run.trigger != "retry":
+        if self._run.scope == "site" and self._run.trigger != "retry" and "spaces" not in self._run.params:
             clear_excluded(self._parts, self._run, self._client, self._key)
 
     def _plans(self, members: Iterable[scope.Member]) -> list[Plan]:

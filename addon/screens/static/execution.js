@@ -7,6 +7,7 @@ import { moreButton, pages } from "./lists.js";
 import { at, empty, lozenge, message, metricTiles, paragraph, problemMessage, row, select, skeleton, table } from "./parts.js";
 import { polling } from "./poll.js";
 import { runningPanel } from "./running.js";
+import { retryButton } from "./retry.js";
 import { ACTIVE, STATUS, metricList, scopeOf, starter } from "./words.js";
 
 const ACTIONS = { archive: "Archive", delete: "Delete", stamp: "Status", notify: "Mail" };
@@ -58,6 +59,7 @@ export function executionScreen(app, id) {
       active(execution) && h("section", { class: "panel panel-running", "aria-labelledby": "current-title", "data-key": "run" }, runningPanel(execution, () => poll.now())),
       execution.error && message("error", "Why it ended", paragraph(execution.error)),
       execution.nextRetry && message("info", "It will be retried", paragraph(`Attempt ${execution.nextRetry.attempt} of ${execution.nextRetry.attempts} starts `, at(execution.nextRetry.dueAt), " with the spaces that were not done.")),
+      retryButton(execution, (started) => location.assign(`#/executions/${started.id}`)),
       facts(execution),
       results(execution),
       !execution.restricted && [spaceSection(execution), itemSection(execution)],
@@ -79,8 +81,8 @@ export function executionScreen(app, id) {
         execution.endedAt && fact("Ended", at(execution.endedAt, capital(moment(execution.endedAt)))),
         execution.endedAt && fact("Duration", duration(execution)),
         fact("Policies", `version ${execution.policyVersion}`),
-        execution.retryOf && fact("Retry of", link(execution.retryOf, `attempt ${execution.attempt - 1}`)),
-        execution.retriedBy && fact("Retried by", link(execution.retriedBy, `attempt ${execution.attempt + 1}`)),
+        execution.retryOf && fact("Retry of", link(execution.retryOf, execution.trigger === "retry" ? `attempt ${execution.attempt - 1}` : "the failed execution")),
+        execution.retriedBy && fact("Retried by", link(execution.retriedBy, "a newer execution")),
         h("div", { class: "wide" }, h("dt", {}, "Job execution ID"), h("dd", {}, h("code", {}, execution.id))),
       ),
     );
@@ -113,9 +115,15 @@ export function executionScreen(app, id) {
       "section",
       { "aria-labelledby": "spaces-title", "data-key": "spaces" },
       h("div", { class: "section-head" }, h("h2", { id: "spaces-title" }, "Spaces"), select("Show", "spaceStatus", state.spaceStatus, choices, choose)),
-      spaces.items && (spaces.items.length ? spaceTable() : empty(execution.progress.spacesTotal === 0 ? "There was no space to process" : "No space to show")),
+      spaces.items && (spaces.items.length ? spaceTable() : noSpace(execution)),
       moreButton(spaces, "More spaces"),
     );
+  }
+
+  function noSpace(execution) {
+    if (execution.progress.spacesTotal === 0) return empty("There was no space to process");
+    const old = execution.endedAt && !state.spaceStatus;
+    return empty("No space to show", old ? "Results per space of runs that changed nothing are kept for 30 days." : null);
   }
 
   function spaceTable() {

@@ -127,20 +127,23 @@ export function jobsScreen(app) {
       act: go(dryRun),
       also: job.dryRun && !dryRun ? { label: "Dry run first", act: go(true) } : null,
     });
-    if (started) {
-      state.jobs = { ...state.jobs, current: started };
-      state.ended = null;
-      draw();
-      focusOn(document.getElementById("current-title"));
-    }
+    if (started) await begun(started);
+    else await refresh();
+  }
+
+  async function begun(started) {
+    state.jobs = { ...state.jobs, current: started, waiting: [] };
+    state.ended = null;
+    draw();
+    focusOn(document.getElementById("current-title"));
     await refresh();
   }
 
   function now(jobs) {
     const { current } = jobs;
     const panel = (kind, ...content) => h("section", { class: `panel ${kind}`, "aria-labelledby": "current-title", "data-key": kind }, content);
-    if (current) return panel("panel-running", runningPanel(current, refresh));
-    if (state.ended) return panel("panel-ended", resultPanel(state.ended, jobs.statuses, dismiss));
+    if (current) return panel("panel-running", runningPanel(current, refresh, { waiting: jobs.waiting }));
+    if (state.ended) return panel("panel-ended", resultPanel(state.ended, jobs.statuses, dismiss, begun));
     return panel("panel-idle", h("h2", { id: "current-title" }, "Nothing is running"), h("p", { class: "subtle" }, upcoming(jobs)));
   }
 

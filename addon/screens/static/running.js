@@ -5,10 +5,11 @@ import { ask } from "./dialogs.js";
 import { announce, focusOn, h } from "./dom.js";
 import { count, left, number, span } from "./format.js";
 import { at, button, lozenge, message, metricTiles, paragraph } from "./parts.js";
+import { retryButton } from "./retry.js";
 import { STATUS, scopeOf, starter } from "./words.js";
 
 /* The progress of an active execution. `refresh` is called after a cancel. */
-export function runningPanel(execution, refresh, { heading = "h2" } = {}) {
+export function runningPanel(execution, refresh, { heading = "h2", waiting = [] } = {}) {
   speak(execution);
   const { progress } = execution;
   const indeterminate = progress.spacesTotal === null && !execution.paused;
@@ -30,6 +31,7 @@ export function runningPanel(execution, refresh, { heading = "h2" } = {}) {
     h("p", { class: "subtle details" }, details(execution)),
     notes(execution),
     failures(execution),
+    behind(waiting),
     actions(execution, refresh),
   ];
 }
@@ -64,17 +66,24 @@ function by(execution) {
 
 function notes(execution) {
   if (execution.paused) {
-    return message("info", "Paused", paragraph("It goes on ", at(execution.paused.until), " by itself. ", execution.paused.reason));
+    return message("info", ["Paused until ", at(execution.paused.until), `: ${execution.paused.reason}`], paragraph("It goes on by itself then. Nothing is lost; you can cancel it."));
   }
   if (execution.stalledSince) {
     const idle = span((Date.now() - new Date(execution.stalledSince)) / 1000);
     return message(
       "warning",
-      "No progress",
-      paragraph("There has been no progress since ", at(execution.stalledSince), ` (${idle}). Confluence may be slow; you can cancel the execution.`),
+      ["No progress since ", at(execution.stalledSince)],
+      paragraph(`Nothing has moved for ${idle}. Confluence may be slow; you can cancel the execution.`),
     );
   }
   return null;
+}
+
+/* What starts when the lane is free, the first one first. */
+function behind(waiting) {
+  if (!waiting.length) return null;
+  const one = (each) => [each.title, each.retry ? ` (retry, attempt ${each.retry.attempt} of ${each.retry.attempts})` : "", new Date(each.due) > new Date() ? ", due " : ", due since ", at(each.due)];
+  return h("p", { class: "subtle behind" }, "Next: ", waiting.map((each, index) => [index ? "; then " : "", one(each)]));
 }
 
 export function failures(execution) {
@@ -124,7 +133,7 @@ function speak(execution) {
 }
 
 /* The results of an execution that has just ended. */
-export function resultPanel(execution, statuses, dismiss) {
+export function resultPanel(execution, statuses, dismiss, retried) {
   const ended = { successful: "success", failed: "error", cancelled: "info" }[execution.status];
   announce(`${execution.title}: ${STATUS[execution.status].toLowerCase()}`);
   return [
@@ -147,6 +156,7 @@ export function resultPanel(execution, statuses, dismiss) {
       "p",
       { class: "links" },
       h("a", { href: `#/executions/${execution.id}` }, "All results"),
+      retried && retryButton(execution, retried),
       dismiss && button("Close", dismiss, { kind: "subtle" }),
     ),
   ];
