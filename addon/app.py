@@ -105,9 +105,17 @@ def _begin(app: Flask, parts: Parts) -> None:
     parts.engine.boot()
     parts.mailer.boot()
     addresses = mail_addresses(parts.confluence)
+    stopping = app.extensions[STOPPING] = threading.Event()
+
+    def before_each() -> None:
+        if stopping.is_set():
+            raise _Stopping
 
     def send_leftovers() -> None:
-        parts.mailer.send_due(addresses=addresses, seconds=OUTBOX_LIMIT)
+        try:
+            parts.mailer.send_due(addresses=addresses, before_each=before_each, seconds=OUTBOX_LIMIT)
+        except _Stopping:
+            log.info("mails wait for the next process")
 
     outbox = Tick("outbox", OUTBOX_SECONDS, send_leftovers, OUTBOX_SECONDS / 10)
     ticks = [*parts.engine.ticks(), outbox, *housekeeping(parts)]
@@ -126,17 +134,6 @@ def _begin(app: Flask, parts: Parts) -> None:
 
 class _Stopping(Exception):
     """The process stops; the mails that were not begun are given back."""
-
-
-def _send_mails(parts: Parts, stopping: threading.Event) -> None:
-    def before_each() -> None:
-        if stopping.is_set():
-            raise _Stopping
-
-    try:
-        parts.mailer.send_due(addresses=mail_addresses(parts.confluence), before_each=before_each)
-    except _Stopping:
-        log.info("mails wait for the next process")
 
 
 def parts_of(app: Flask) -> Parts:

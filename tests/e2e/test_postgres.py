@@ -54,7 +54,7 @@ def test_a_run_whose_worker_was_killed_is_ended_by_the_other_one_and_nothing_is_
 
 def test_the_web_process_ticks_and_works_only_when_told_to(fleet: Fleet) -> None:
     for process in fleet.workers:
-        assert fleet.end(process, signal.SIGTERM) == 0
+        assert fleet.end(process, signal.SIGTERM) == 0, fleet.log()
     started = fleet.start("refresh-statuses")
     web = fleet.stack.process
     assert web is not None

@@ -53,6 +53,11 @@ class Fleet:
         with self.db.read_all() as session:
             return {row.pid: row.id for row in session.scalars(sa.select(Worker))}
 
+    def draining(self, pid: int) -> bool:
+        """Return whether the process has said that it stops."""
+        with self.db.read_all() as session:
+            return bool(session.scalar(sa.select(Worker.draining).where(Worker.pid == pid)))
+
     def row(self, execution_id: str) -> JobExecution:
         with self.db.read_all() as session:
             return session.get_one(JobExecution, execution_id)
