@@ -3,10 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup demo test fuzz bench lint types screenshots clean
+.PHONY: help setup demo test fuzz soak-model bench lint types screenshots clean
 
 help: ## Show what there is to do
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 setup: $(VENV)/.installed ## Make .venv and install the pinned dependencies
 
@@ -32,6 +32,12 @@ test: setup lint types ## Everything: style, types, tests
 
 fuzz: setup ## Send many thousands of generated requests to every route
 	STEWARD_FUZZ=$(or $(TIMES),10) $(BIN)/pytest tests/test_fuzz.py tests/connect/test_qsh_peer.py
+
+soak-model: setup ## Long random histories of the engine, and a real death at each of its commits
+	$(BIN)/pytest -m long tests/engine/test_model.py tests/engine/test_failpoints.py
+
+soak: setup ## Race, kill and stop processes for some minutes, and print what was counted
+	$(BIN)/pytest -m long tests/soak --numprocesses 0
 
 bench: setup ## Print the cost table and write bench.json
 	$(BIN)/python -m tests.benchmarks

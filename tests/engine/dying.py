@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
@@ -44,6 +45,8 @@ from tests.support.fakejob import FakeJob, Trouble
 POINTS = [f"{name}:{side}" for name in (*(row.name for row in TABLE), *failpoints.OTHER) for side in failpoints.SIDES]
 TERMINAL_TAGS = {f"job:execution:{row.event}" for row in TABLE if row.terminal}
 CHECKED = 10
+SQL = pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
+"""Mark for tests of what is in the database, whoever wakes the runners."""
 
 
 class Died(BaseException):

@@ -15,8 +15,8 @@ from addon.base import Database, TenantId, metadata, new_id
 from addon.connect.models import Tenant
 from addon.engine import failpoints
 from addon.engine.transitions import TABLE
-from tests.engine.conftest import BOTH, empty
-from tests.engine.dying import POINTS, STORIES, World, assert_whole, die_at, passed_points, recover
+from tests.engine.conftest import empty
+from tests.engine.dying import POINTS, SQL, STORIES, World, assert_whole, die_at, passed_points, recover
 from tests.engine.dying_process import KILLED
 from tests.support.clock import VirtualClock
 
@@ -103,7 +103,7 @@ def test_a_story_in_which_nobody_dies_ends_whole(story: str, world: World) -> No
     assert_whole(world)
 
 
-@BOTH
+@SQL
 @pytest.mark.parametrize("point", POINTS)
 def test_a_process_that_dies_at_a_commit_leaves_nothing_lost_and_nothing_twice(
     point: str, backend: str, world: World, paths: dict[str, list[str]], other_processes: Callable[[World], World]
@@ -136,7 +136,7 @@ def test_a_process_that_dies_anywhere_in_a_story_leaves_nothing_lost_and_nothing
 
 
 @pytest.mark.long
-@BOTH
+@SQL
 @pytest.mark.parametrize("point", POINTS)
 def test_a_real_process_that_exits_at_a_commit_leaves_nothing_lost_and_nothing_twice(
     point: str, backend: str, world: World, paths: dict[str, list[str]]
