@@ -1,0 +1,191 @@
+"""Many processes, hung ones, killed ones, stopped ones: never two active executions of a site, nothing lost or twice.
+
+The short profile runs with every `pytest`, the long one by `make soak`; both print their figures (-s shows them).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from addon.base import SystemClock
+from addon.engine import TERMINAL
+from tests.soak.conftest import Arena
+from tests.soak.crew import SPACES, hammer
+from tests.support.servers import eventually
+
+CLOCK = SystemClock()
+PROCESSES = 8
+POSTGRESQL = pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+RACES = pytest.mark.parametrize(
+    ("arena", "seconds"), [(0.5, 3.0), pytest.param(0.5, 60.0, marks=pytest.mark.long)], indirect=["arena"]
+)
+
+
+def tell(capsys: pytest.CaptureFixture[str], title: str, figures: Mapping[str, object]) -> None:
+    with capsys.disabled():
+        os.write(1, f"\n{title}: {json.dumps(figures, default=str)}\n".encode())
+
+
+def sample(arena: Arena, ended: Callable[[], bool]) -> tuple[int, int]:
+    """Look until `ended`; return how many moments were looked at, and how many showed a site with two active."""
+    looks = doubles = 0
+    waiting = threading.Event()
+    while not ended():
+        looks += 1
+        doubles += any(number > 1 for number in Counter(arena.active()).values())
+        waiting.wait(0.01)
+    return looks, doubles
+
+
+def settle(arena: Arena) -> None:
+    """Let one more process end whatever the race has left."""
+    arena.job.call_length = 0
+
+    def drained() -> bool:
+        arena.engine.reaper_tick()
+        arena.engine.run_due()
+        return not arena.active()
+
+    eventually(drained, seconds=30, every=0.1)
+
+
+@POSTGRESQL
+@RACES
+@pytest.mark.timeout(180)
+def test_eight_processes_race_for_four_sites(
+    arena: Arena, seconds: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / f"{number}.json" for number in range(PROCESSES)]
+    for number, file in enumerate(files):
+        arena.send("hammer", seconds, number, file)
+    deadline = CLOCK.monotonic() + seconds + 40
+    looks, doubles = sample(arena, lambda: all(map(Path.exists, files)) or CLOCK.monotonic() > deadline)
+    totals: Counter[str] = Counter()
+    for file in files:
+        totals.update(eventually(lambda file=file: json.loads(file.read_text() or "null"), seconds=5))  # type: ignore[misc]
+    settle(arena)
+    effects = arena.check_effects()
+    figures = {
+        "seconds": seconds,
+        "looks": looks,
+        "double active": doubles,
+        "effects": effects,
+        **totals,
+    }
+    tell(capsys, "race, 8 processes, PostgreSQL", figures)
+    assert doubles == 0
+    assert totals["runs"] > 0
+    assert set(arena.statuses()) <= set(TERMINAL)
+
+
+@SQLITE
+@RACES
+@pytest.mark.timeout(180)
+def test_eight_threads_race_for_four_sites(arena: Arena, seconds: float, capsys: pytest.CaptureFixture[str]) -> None:
+    totals: Counter[str] = Counter()
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        racing = [pool.submit(hammer, arena.db, arena.ttl, seconds, number) for number in range(PROCESSES)]
+        looks, doubles = sample(arena, lambda: all(one.done() for one in racing))
+    for one in racing:
+        totals.update(one.result())
+    settle(arena)
+    effects = arena.check_effects()
+    figures = {
+        "seconds": seconds,
+        "looks": looks,
+        "double active": doubles,
+        "effects": effects,
+        **totals,
+    }
+    tell(capsys, "race, 8 threads, SQLite", figures)
+    assert doubles == 0
+    assert totals["runs"] > 0
+    assert set(arena.statuses()) <= set(TERMINAL)
+
+
+@POSTGRESQL
+@pytest.mark.parametrize(
+    ("arena", "kills"), [(1.0, 5), pytest.param(1.0, 40, marks=pytest.mark.long)], indirect=["arena"]
+)
+@pytest.mark.timeout(180)
+def test_workers_are_killed_again_and_again(arena: Arena, kills: int, capsys: pytest.CaptureFixture[str]) -> None:
+    chance, waiting = random.Random(kills), threading.Event()
+    workers = [arena.send("work", 0.03) for _ in range(3)]
+    done = 0
+    while done < kills:
+        for tenant in arena.tenants:
+            arena.start(tenant)
+        waiting.wait(0.5)
+        if arena.count("soak_effect") == 0:
+            continue
+        pid = workers.pop(chance.randrange(len(workers)))
+        os.kill(pid, signal.SIGKILL)
+        workers.append(arena.send("work", 0.03))
+        done += 1
+    began = CLOCK.monotonic()
+    eventually(lambda: not arena.active(), seconds=60)
+    drained = CLOCK.monotonic() - began
+    effects = arena.check_effects()
+    statuses = arena.statuses()
+    figures = {
+        "kills": done,
+        "lease": arena.ttl,
+        "drained": round(drained, 2),
+        "effects": effects,
+        **statuses,
+    }
+    tell(capsys, "kill -9, 3 workers, PostgreSQL", figures)
+    assert set(statuses) <= set(TERMINAL)
+    assert statuses.get("successful", 0) > 0
+    assert drained <= 2 * arena.ttl + 1
+
+
+@POSTGRESQL
+@pytest.mark.parametrize(
+    ("arena", "rounds"), [(1.0, 1), pytest.param(1.0, 10, marks=pytest.mark.long)], indirect=["arena"]
+)
+@pytest.mark.timeout(180)
+def test_a_stopped_process_that_comes_back_writes_nothing(
+    arena: Arena, rounds: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = sa.text("SELECT fence, count(*) FROM soak_call WHERE execution_id = :id GROUP BY fence")
+
+    def calls_by_fence(execution_id: str) -> dict[int, int]:
+        with arena.db.read_all() as session:
+            return {row[0]: row[1] for row in session.execute(calls, {"id": execution_id})}
+
+    late_calls = 0
+    for _ in range(rounds):
+        first = arena.send("work", 0.3)
+        execution = arena.start(arena.tenants[0])
+        assert execution is not None
+        eventually(lambda execution=execution: calls_by_fence(execution))
+        fence = arena.row(execution).fence
+        os.kill(first, signal.SIGSTOP)
+        before = calls_by_fence(execution)[fence]
+        second = arena.send("work", 0.05)
+        eventually(lambda execution=execution, fence=fence: arena.row(execution).fence > fence + 1)
+        os.kill(first, signal.SIGCONT)
+        eventually(lambda execution=execution: arena.row(execution).status in TERMINAL)
+        row = arena.row(execution)
+        # A beat of the one that came back: had it anything left to write, it would have done so by then.
+        threading.Event().wait(arena.ttl / 2)
+        late_calls += calls_by_fence(execution)[fence] - before
+        assert (row.status, arena.row(execution).seq, row.spaces_done) == ("successful", row.seq, SPACES)
+        os.kill(first, signal.SIGKILL)
+        os.kill(second, signal.SIGKILL)
+    effects = arena.check_effects()
+    tell(capsys, "SIGSTOP zombie", {"rounds": rounds, "effects": effects, "late calls": late_calls, "late writes": 0})
+    assert late_calls == 0
