@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from addon.base import Database, TenantId, metadata
 from addon.engine import (
     AuditEvent,
+    Dispatcher,
     Engine,
     EngineSettings,
     ExecutionSpace,
@@ -21,6 +22,7 @@ from addon.engine import (
     queries,
 )
 from addon.engine.models import ScheduleFire
+from addon.engine.procrastinate import ProcrastinateDispatcher, apply_schema
 from addon.engine.runner import run_next
 from tests.support.clock import VirtualClock
 from tests.support.fakejob import FakeJob
@@ -28,6 +30,9 @@ from tests.support.postgres import postgres_database, postgres_server  # noqa: F
 
 BOTH = pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
 """Mark for tests that must hold on both databases."""
+
+EVERYWHERE = pytest.mark.parametrize("backend", ["sqlite", "postgresql", "procrastinate"], indirect=True)
+"""Mark for the conformance suite: both databases, and PostgreSQL with procrastinate as the dispatcher."""
 
 
 class Killed(BaseException):
@@ -51,9 +56,12 @@ def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
     def of(backend: str) -> Database:
         if backend not in made:
-            if backend == "postgresql":
+            if backend in ("postgresql", "procrastinate"):
                 server = request.getfixturevalue("postgres_server")
                 made[backend] = Database(server.url(server.create()))
+                if backend == "procrastinate":
+                    with made[backend].engine.begin() as connection:
+                        apply_schema(connection)
             else:
                 made[backend] = Database(f"sqlite:///{tmp_path_factory.mktemp('engine') / 'steward.sqlite3'}")
                 metadata.create_all(made[backend].engine)
@@ -81,7 +89,7 @@ def empty(db: Database) -> None:
 @pytest.fixture
 def own_database(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
     """A database for a test that changes the schema."""
-    if backend == "postgresql":
+    if backend != "sqlite":
         yield request.getfixturevalue("postgres_database")
         return
     db = Database(f"sqlite:///{tmp_path / 'steward.sqlite3'}")
@@ -103,8 +111,12 @@ class Rig:
     mails: FakeJob = field(default_factory=lambda: FakeJob("send-notifications", "Send notifications"))
 
     engines: list[Engine] = field(default_factory=list)
+    dispatcher: Callable[[], Dispatcher] | None = None
+    """Makes each engine's dispatcher; the local one without it."""
 
     def engine(self, **options: Any) -> Engine:
+        if self.dispatcher is not None:
+            options.setdefault("dispatcher", self.dispatcher())
         jobs = {job.type: job for job in (self.job, self.mails)}
         engine = Engine(self.db, self.clock, options.pop("settings", self.settings), jobs, **options)
         self.engines.append(engine)
@@ -175,8 +187,9 @@ class Rig:
 
 
 @pytest.fixture
-def rig(database: Database, clock: VirtualClock, new_tenant: Callable[..., TenantId]) -> Iterator[Rig]:
+def rig(backend: str, database: Database, clock: VirtualClock, new_tenant: Callable[..., TenantId]) -> Iterator[Rig]:
     rig = Rig(database, clock, new_tenant(), new_tenant, EngineSettings(ttl=60.0, call_threads=4))
+    rig.dispatcher = ProcrastinateDispatcher if backend == "procrastinate" else None
     rig.open(rig.engine())
     yield rig
     for engine in rig.engines:

@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from addon.engine import Fenced, Interrupted, Run, RunSpace, fenced
 from addon.engine.models import JobExecution, Worker
 from addon.engine.transitions import MAX_LOSSES
-from tests.engine.conftest import BOTH, Killed, Rig
+from tests.engine.conftest import EVERYWHERE, Killed, Rig
 from tests.support.fakejob import spaces
 
 
-@BOTH
+@EVERYWHERE
 def test_a_zombie_that_wakes_after_its_lease_writes_nothing(rig: Rig) -> None:
     zombie, other = rig.engine(), rig.engine()
     awake: list[str] = []
@@ -41,7 +41,7 @@ def test_a_zombie_that_wakes_after_its_lease_writes_nothing(rig: Rig) -> None:
     assert events == ["started", "claimed", "lease_lost", "claimed", "finalizing", "successful"]
 
 
-@BOTH
+@EVERYWHERE
 def test_every_write_of_a_lost_run_is_refused_even_before_anyone_else_claims(rig: Rig) -> None:
     zombie, other = rig.engine(), rig.engine()
     refused: list[str] = []
@@ -68,7 +68,7 @@ def test_every_write_of_a_lost_run_is_refused_even_before_anyone_else_claims(rig
     assert set(rig.states(started.id).values()) == {"pending"}
 
 
-@BOTH
+@EVERYWHERE
 def test_the_execution_of_a_killed_runner_goes_on_and_finished_spaces_are_not_redone(rig: Rig) -> None:
     rig.job.listing = lambda run: spaces("A", "B", "C", "D")
     deadly = True
@@ -95,7 +95,7 @@ def test_the_execution_of_a_killed_runner_goes_on_and_finished_spaces_are_not_re
     assert row.policy_version == 1
 
 
-@BOTH
+@EVERYWHERE
 def test_a_space_that_stops_the_worker_twice_is_failed_and_the_others_are_done(rig: Rig) -> None:
     rig.job.side_by_side = True
 
@@ -116,7 +116,7 @@ def test_a_space_that_stops_the_worker_twice_is_failed_and_the_others_are_done(r
     assert rig.row(started.id).status == "failed"
 
 
-@BOTH
+@EVERYWHERE
 def test_an_execution_that_only_ever_loses_its_lease_is_failed_as_interrupted(rig: Rig) -> None:
     def listing(run: Run) -> Sequence[RunSpace]:
         raise Killed
@@ -136,7 +136,7 @@ def test_an_execution_that_only_ever_loses_its_lease_is_failed_as_interrupted(ri
     assert rig.retries() == []
 
 
-@BOTH
+@EVERYWHERE
 def test_a_cancelling_execution_whose_owner_died_ends_cancelled(rig: Rig) -> None:
     def call(run: Run, space: RunSpace) -> dict[str, Any]:
         rig.cancel(rig.engine(), run.execution_id)
@@ -154,7 +154,7 @@ def test_a_cancelling_execution_whose_owner_died_ends_cancelled(rig: Rig) -> Non
     assert row.metrics is not None
 
 
-@BOTH
+@EVERYWHERE
 def test_a_runner_killed_while_finalizing_is_followed_by_one_that_finalizes_only(rig: Rig) -> None:
     deadly = True
 
@@ -175,7 +175,7 @@ def test_a_runner_killed_while_finalizing_is_followed_by_one_that_finalizes_only
     assert rig.job.worked == ["A", "B", "C"]
 
 
-@BOTH
+@EVERYWHERE
 def test_heartbeats_keep_a_long_call_alive_and_flush_its_counters(rig: Rig) -> None:
     engine, other = rig.engine(), rig.engine()
 
@@ -282,7 +282,7 @@ def test_a_restart_on_sqlite_takes_back_all_leases_at_once(rig: Rig) -> None:
         after.shutdown()
 
 
-@BOTH
+@EVERYWHERE
 def test_what_nobody_claimed_is_found_by_the_reaper_of_any_process(rig: Rig) -> None:
     from addon.engine import LocalDispatcher
 
@@ -294,7 +294,7 @@ def test_what_nobody_claimed_is_found_by_the_reaper_of_any_process(rig: Rig) -> 
     assert bell.count() > seen
 
 
-@BOTH
+@EVERYWHERE
 def test_two_runners_never_hold_one_execution(rig: Rig) -> None:
     inside: list[str] = []
     other = rig.engine()

@@ -10,7 +10,7 @@ import pytest
 from addon.base import ScheduleSpec
 from addon.engine import Engine, JobExecution, Run, RunSpace, queries
 from addon.engine.tick import precedes
-from tests.engine.conftest import BOTH, Rig
+from tests.engine.conftest import EVERYWHERE, Rig
 from tests.support.fakejob import Trouble, spaces
 
 FIVE_MINUTES = timedelta(minutes=5)
@@ -36,7 +36,7 @@ def fail_scheduled(rig: Rig, engine: Engine, **options: Any) -> JobExecution:
     return rig.row(started.id)
 
 
-@BOTH
+@EVERYWHERE
 def test_after_five_minutes_a_new_execution_does_the_spaces_that_were_not_done(rig: Rig) -> None:
     engine = rig.engine(policy_version=lambda session, tenant: 3)
     rig.job.call = failing("B", "C", times=1)
@@ -60,7 +60,7 @@ def test_after_five_minutes_a_new_execution_does_the_spaces_that_were_not_done(r
     assert rig.event(retry.id, "started").actor_type == "retry"
 
 
-@BOTH
+@EVERYWHERE
 def test_a_chain_ends_after_four_attempts(rig: Rig) -> None:
     engine = rig.engine()
     rig.job.call = failing("B")
@@ -77,7 +77,7 @@ def test_a_chain_ends_after_four_attempts(rig: Rig) -> None:
     assert engine.schedule_tick() == 0
 
 
-@BOTH
+@EVERYWHERE
 @pytest.mark.parametrize("trigger", ["manual", "scheduled"])
 def test_permanent_reasons_and_manual_runs_are_not_retried(rig: Rig, trigger: str) -> None:
     engine = rig.engine()
@@ -99,7 +99,7 @@ def test_one_permanent_reason_among_transient_ones_ends_the_chain(rig: Rig) -> N
     assert rig.retries() == []
 
 
-@BOTH
+@EVERYWHERE
 def test_a_space_of_the_retry_that_is_gone_now_is_reported_and_new_ones_take_no_part(rig: Rig) -> None:
     engine = rig.engine()
     rig.job.call = failing("B", "C", times=1)
@@ -114,7 +114,7 @@ def test_a_space_of_the_retry_that_is_gone_now_is_reported_and_new_ones_take_no_
     assert rig.reasons(retry.id) == {"B": "no longer visible or deleted"}
 
 
-@BOTH
+@EVERYWHERE
 def test_a_manual_start_of_the_same_job_ends_the_chain_and_of_another_job_does_not(rig: Rig) -> None:
     engine = rig.engine()
     rig.job.call = failing("B")
@@ -127,7 +127,7 @@ def test_a_manual_start_of_the_same_job_ends_the_chain_and_of_another_job_does_n
     assert rig.event(manual.id, "started").detail["endedRetryOf"] == [failed.id]
 
 
-@BOTH
+@EVERYWHERE
 def test_during_the_wait_other_types_slots_wait_and_the_jobs_own_slot_ends_the_chain(rig: Rig) -> None:
     engine = rig.engine()
     at_noon = ScheduleSpec(rig.mails.type, "weekly", "Weekly", "1 12 * * *", "UTC")
@@ -178,7 +178,7 @@ def test_late_in_a_longer_chain_other_types_go_first_and_end_it(rig: Rig) -> Non
     assert rig.retries() == []
 
 
-@BOTH
+@EVERYWHERE
 def test_a_cancelled_retry_ends_its_chain(rig: Rig) -> None:
     engine = rig.engine()
     rig.job.call = failing("B")

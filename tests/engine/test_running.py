@@ -13,11 +13,11 @@ from addon.base import Space
 from addon.engine import Abandon, Fatal, Item, Run, RunSpace, live_progress, queries
 from addon.engine.metrics import add
 from addon.engine.models import ExecutionSpace
-from tests.engine.conftest import BOTH, Rig
+from tests.engine.conftest import EVERYWHERE, Rig
 from tests.support.fakejob import Trouble, spaces
 
 
-@BOTH
+@EVERYWHERE
 def test_a_run_over_all_spaces_ends_successful_with_its_sums(rig: Rig) -> None:
     engine = rig.engine()
     rig.job.call = lambda run, space: {"statusesChanged": 2, "statusCounts": {"expired": 1, space.key.lower(): 1}}
@@ -45,7 +45,7 @@ def test_a_run_over_all_spaces_ends_successful_with_its_sums(rig: Rig) -> None:
     assert rig.events(started.id) == ["started", "claimed", "finalizing", "successful"]
 
 
-@BOTH
+@EVERYWHERE
 def test_a_failing_space_leaves_the_others_done_and_the_execution_failed_with_its_reason(rig: Rig) -> None:
     engine = rig.engine()
 
@@ -68,7 +68,7 @@ def test_a_failing_space_leaves_the_others_done_and_the_execution_failed_with_it
     assert rig.retries() == [], "a manual run is not retried"
 
 
-@BOTH
+@EVERYWHERE
 def test_a_bug_in_a_job_becomes_a_failed_execution_with_a_reason_and_is_never_retried(rig: Rig) -> None:
     engine = rig.engine()
 
@@ -88,7 +88,7 @@ def test_a_bug_in_a_job_becomes_a_failed_execution_with_a_reason_and_is_never_re
     assert rig.events(started.id) == ["started", "claimed", "finalizing", "failed"]
 
 
-@BOTH
+@EVERYWHERE
 def test_a_fatal_error_fails_the_open_spaces_settles_and_goes_through_finalizing(rig: Rig) -> None:
     engine = rig.engine()
     order: list[str] = []
@@ -191,7 +191,7 @@ def test_a_tenant_that_is_gone_ends_the_run_cancelled(rig: Rig) -> None:
     assert rig.retries() == []
 
 
-@BOTH
+@EVERYWHERE
 def test_the_item_log_and_the_executions_own_metrics_are_kept_with_what_they_count(rig: Rig) -> None:
     engine = rig.engine()
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from addon.base import ScheduleSpec
 from addon.engine import AuditEvent, Engine, JobSchedule, queries
-from tests.engine.conftest import BOTH, Rig
+from tests.engine.conftest import EVERYWHERE, Rig
 
 EVERY_SIX_HOURS = ScheduleSpec("refresh-statuses", "", "Refresh", "17 2,8,14,20 * * *", "UTC")
 MONDAYS = ScheduleSpec("send-notifications", "default/weekly", "Weekly", "0 8 * * mon", "Europe/Berlin")
@@ -26,7 +26,7 @@ def at(day: int, hour: int, minute: int = 0, month: int = 11) -> datetime:
     return datetime(2026, month, day, hour, minute, tzinfo=UTC)
 
 
-@BOTH
+@EVERYWHERE
 def test_a_slot_starts_a_site_execution_once_and_moves_on(rig: Rig) -> None:
     engine = rig.engine()
     give(rig, engine, EVERY_SIX_HOURS, MONDAYS)
@@ -47,7 +47,7 @@ def test_a_slot_starts_a_site_execution_once_and_moves_on(rig: Rig) -> None:
     assert rig.event(row.id, "started").actor_type == "schedule"
 
 
-@BOTH
+@EVERYWHERE
 def test_of_two_processes_ticking_at_once_one_fires_the_slot(rig: Rig) -> None:
     engines = [rig.engine(), rig.engine()]
     give(rig, engines[0], EVERY_SIX_HOURS)
@@ -68,7 +68,7 @@ def test_of_two_processes_ticking_at_once_one_fires_the_slot(rig: Rig) -> None:
     assert len(rig.rows()) == len(rig.fires()) == 1
 
 
-@BOTH
+@EVERYWHERE
 def test_a_slot_that_meets_a_busy_lane_writes_nothing_and_starts_when_it_is_free(rig: Rig) -> None:
     engine = rig.engine()
     give(rig, engine, EVERY_SIX_HOURS)
@@ -82,7 +82,7 @@ def test_a_slot_that_meets_a_busy_lane_writes_nothing_and_starts_when_it_is_free
     assert (fire.scheduled_for, fire.at) == (at(22, 14, 17), at(22, 14, 30))
 
 
-@BOTH
+@EVERYWHERE
 def test_missed_slots_collapse_into_one_start_and_are_all_accounted_for(rig: Rig) -> None:
     engine = rig.engine()
     give(rig, engine, EVERY_SIX_HOURS)
@@ -103,7 +103,7 @@ def test_missed_slots_collapse_into_one_start_and_are_all_accounted_for(rig: Rig
     assert engine.schedule_tick() == 0
 
 
-@BOTH
+@EVERYWHERE
 def test_a_slot_too_late_to_make_sense_is_skipped_and_said_so(rig: Rig) -> None:
     engine = rig.engine()
     give(rig, engine, MONDAYS)
@@ -116,7 +116,7 @@ def test_a_slot_too_late_to_make_sense_is_skipped_and_said_so(rig: Rig) -> None:
         assert queries.next_fires(session, rig.tenant) == {"send-notifications": at(30, 7)}
 
 
-@BOTH
+@EVERYWHERE
 def test_all_due_rules_of_a_job_share_one_execution_and_the_oldest_job_goes_first(rig: Rig) -> None:
     engine = rig.engine()
     rules = [ScheduleSpec("send-notifications", name, name, "0 8 * * *", "UTC") for name in ("s/a", "s/b")]
@@ -205,7 +205,7 @@ def test_a_refused_slot_stays_pending_and_keeps_no_other_job_waiting(rig: Rig) -
     assert rig.rows()[-1].params == {"rules": ["s/a"]}
 
 
-@BOTH
+@EVERYWHERE
 @pytest.mark.parametrize("why", ["first_run", "hold", "closed"])
 def test_a_tenant_on_hold_starts_and_writes_nothing_for_thirty_days_and_then_at_most_one_each(
     rig: Rig, why: str

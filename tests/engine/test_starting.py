@@ -10,12 +10,12 @@ import pytest
 from addon.base import Space, TenantId
 from addon.base.database import ForeignTenant
 from addon.engine import Busy, Held, JobExecution, LocalDispatcher, Refused, UnknownJob
-from tests.engine.conftest import BOTH, Rig
+from tests.engine.conftest import EVERYWHERE, Rig
 
 SPACE = Space(id="7", key="DOCS", name="Docs", type="global")
 
 
-@BOTH
+@EVERYWHERE
 def test_of_two_starts_at_the_same_instant_one_wins_and_the_other_learns_who(rig: Rig) -> None:
     engines = [rig.engine(), rig.engine()]
     together = threading.Barrier(2)
@@ -42,7 +42,7 @@ def test_of_two_starts_at_the_same_instant_one_wins_and_the_other_learns_who(rig
         rig.cancel(engines[0], won.id)
 
 
-@BOTH
+@EVERYWHERE
 def test_the_loser_of_a_start_can_go_on_in_its_transaction(rig: Rig) -> None:
     engine = rig.engine()
     first = rig.start(engine)
@@ -55,7 +55,7 @@ def test_the_loser_of_a_start_can_go_on_in_its_transaction(rig: Rig) -> None:
         engine.start(session, tenant_id=rig.tenant, job_type=rig.job.type, scope="site", trigger="scheduled")
 
 
-@BOTH
+@EVERYWHERE
 def test_tenants_do_not_wait_for_each_other(rig: Rig) -> None:
     engine = rig.engine()
     other = rig.new_tenant()
@@ -65,7 +65,7 @@ def test_tenants_do_not_wait_for_each_other(rig: Rig) -> None:
     assert rig.row(mine.id).status == rig.row(theirs.id).status == "successful"
 
 
-@BOTH
+@EVERYWHERE
 def test_a_start_keeps_what_it_was_started_with(rig: Rig) -> None:
     engine = rig.engine(policy_version=lambda session, tenant_id: 17)
     started = rig.start(engine, scope="space", space=SPACE, started_by="u-5", dry_run=True, params={"rules": ["a"]})

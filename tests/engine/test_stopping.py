@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from addon.engine import CancelRequested, EngineSettings, Interrupted, NotCancellable, Pause, Run, RunSpace, queries
-from tests.engine.conftest import BOTH, Killed, Rig
+from tests.engine.conftest import EVERYWHERE, Killed, Rig
 from tests.support.fakejob import spaces
 from tests.support.servers import eventually
 
 
-@BOTH
+@EVERYWHERE
 def test_a_running_execution_stops_at_its_next_safe_point_and_ends_cancelled(rig: Rig) -> None:
     engine = rig.engine()
     settled: list[str] = []
@@ -46,7 +46,7 @@ def test_a_running_execution_stops_at_its_next_safe_point_and_ends_cancelled(rig
     rig.start(engine)
 
 
-@BOTH
+@EVERYWHERE
 def test_a_space_cancelled_half_way_is_shown_with_its_metrics_so_far_as_neither_done_nor_failed(rig: Rig) -> None:
     engine = rig.engine()
 
@@ -111,7 +111,7 @@ def test_a_cancel_lets_no_further_item_begin_on_the_call_threads(rig: Rig) -> No
     assert sorted(begun) == [0, 1, 2, 3]
 
 
-@BOTH
+@EVERYWHERE
 def test_a_cancel_that_was_rolled_back_changes_nothing(rig: Rig) -> None:
     engine = rig.engine()
 
@@ -138,7 +138,7 @@ def test_a_cancel_that_was_rolled_back_changes_nothing(rig: Rig) -> None:
     assert rig.row(started.id).cancel_requested_at is None
 
 
-@BOTH
+@EVERYWHERE
 def test_an_execution_nobody_has_claimed_is_cancelled_at_once(rig: Rig) -> None:
     engine = rig.engine()
     started = rig.start(engine)
@@ -150,7 +150,7 @@ def test_an_execution_nobody_has_claimed_is_cancelled_at_once(rig: Rig) -> None:
     assert rig.events(started.id) == ["started", "cancelled"]
 
 
-@BOTH
+@EVERYWHERE
 def test_a_paused_run_holds_no_thread_and_goes_on_with_what_is_left_when_its_time_has_come(rig: Rig) -> None:
     engine = rig.engine()
     until = rig.clock.now() + timedelta(minutes=40)
@@ -181,7 +181,7 @@ def test_a_paused_run_holds_no_thread_and_goes_on_with_what_is_left_when_its_tim
     assert rig.event(started.id, "paused").detail["reason"] == "the hour's API points are used up"
 
 
-@BOTH
+@EVERYWHERE
 def test_a_paused_run_is_cancelled_at_once_and_one_cancelled_while_pausing_settles(rig: Rig) -> None:
     engine = rig.engine()
     until = rig.clock.now() + timedelta(hours=1)
@@ -206,7 +206,7 @@ def test_a_paused_run_is_cancelled_at_once_and_one_cancelled_while_pausing_settl
     assert settled == [second.id]
 
 
-@BOTH
+@EVERYWHERE
 def test_finalizing_and_ended_executions_cannot_be_cancelled(rig: Rig) -> None:
     engine = rig.engine()
 
@@ -229,7 +229,7 @@ def test_finalizing_and_ended_executions_cannot_be_cancelled(rig: Rig) -> None:
     assert refused.value.status == "successful"
 
 
-@BOTH
+@EVERYWHERE
 def test_an_uninstall_cancels_the_run_and_ends_waiting_retries(rig: Rig) -> None:
     engine = rig.engine()
     started = rig.start(engine)
@@ -241,7 +241,7 @@ def test_an_uninstall_cancels_the_run_and_ends_waiting_retries(rig: Rig) -> None
     assert rig.event(started.id, "cancelled").actor_type == "uninstall"
 
 
-@BOTH
+@EVERYWHERE
 def test_a_shutdown_hands_over_and_another_process_goes_on_with_the_rest(rig: Rig) -> None:
     engine, other = rig.engine(), rig.engine()
 
@@ -264,7 +264,7 @@ def test_a_shutdown_hands_over_and_another_process_goes_on_with_the_rest(rig: Ri
     assert "handed_over" in rig.events(started.id)
 
 
-@BOTH
+@EVERYWHERE
 def test_a_shutdown_while_cancelling_ends_it_cancelled(rig: Rig) -> None:
     engine = rig.engine()
 
@@ -280,7 +280,7 @@ def test_a_shutdown_while_cancelling_ends_it_cancelled(rig: Rig) -> None:
     assert rig.row(started.id).status == "cancelled"
 
 
-@BOTH
+@EVERYWHERE
 def test_a_run_handed_over_while_finalizing_is_finalized_again_and_summed_once(rig: Rig) -> None:
     engine = rig.engine()
     interruptions = iter([True])
@@ -300,7 +300,7 @@ def test_a_run_handed_over_while_finalizing_is_finalized_again_and_summed_once(r
     assert rig.job.worked == ["A", "B", "C"]
 
 
-@BOTH
+@EVERYWHERE
 def test_a_run_without_progress_for_half_an_hour_has_its_space_failed_as_stuck_and_goes_on(rig: Rig) -> None:
     rig.settings = EngineSettings(ttl=400)
     engine, other = rig.engine(), rig.engine()
@@ -327,7 +327,7 @@ def test_a_run_without_progress_for_half_an_hour_has_its_space_failed_as_stuck_a
     assert rig.event(started.id, "lease_lost").detail["stuck"] is True
 
 
-@BOTH
+@EVERYWHERE
 def test_a_run_that_does_not_obey_its_cancel_for_half_an_hour_is_ended_by_the_reaper(rig: Rig) -> None:
     rig.settings = EngineSettings(ttl=400)
     engine, other = rig.engine(), rig.engine()

@@ -126,7 +126,7 @@ def test_a_row_that_has_ended_never_changes_but_can_be_deleted(rig: Rig) -> None
 
 @BOTH
 def test_the_trigger_can_be_dropped_and_made_again_as_a_migration_does(own_database: Database, backend: str) -> None:
-    create, drop = TRIGGER_DDL[backend]
+    create, drop = TRIGGER_DDL[own_database.engine.dialect.name]
     with own_database.engine.begin() as connection:
         connection.exec_driver_sql(drop)
         connection.exec_driver_sql(create)

@@ -29,7 +29,7 @@ PROCESSES = 8
 POSTGRESQL = pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 RACES = pytest.mark.parametrize(
-    ("arena", "seconds"), [(0.5, 3.0), pytest.param(0.5, 60.0, marks=pytest.mark.long)], indirect=["arena"]
+    ("arena", "seconds"), [(1.0, 3.0), pytest.param(1.0, 60.0, marks=pytest.mark.long)], indirect=["arena"]
 )
 
 
