@@ -97,10 +97,11 @@ class Hand:
     engine: Engine
     run: ActiveRun
     drive: _Drive
+    listed: bool
 
 
 class EngineModel(RuleBasedStateMachine):
-    """Two tenants, three workers. Subclassed with a database."""
+    """Two tenants, two workers. Subclassed with a database."""
 
     db: ClassVar[Database]
 
@@ -108,8 +109,10 @@ class EngineModel(RuleBasedStateMachine):
     def begin(self, start: datetime) -> None:
         self.clock, self.born = VirtualClock(start), start
         self.jobs = [FakeJob(), FakeJob("send-notifications", "Send notifications")]
-        self.workers = [self.new_worker() for _ in range(3)]
+        self.workers = [self.new_worker() for _ in range(2)]
         self.hands: list[Hand] = []
+        self.known: list[Any] = []
+        self.lanes: list[Any] = []
         self.fences: dict[str, int] = {}
         self.ended: dict[str, tuple[Any, ...]] = {}
         self.cancels: set[str] = set()
@@ -170,6 +173,7 @@ class EngineModel(RuleBasedStateMachine):
             assert lane.open
         assert holder is None or (active is not None and holder == active.id)
 
+    @precondition(lambda self: self.known)
     @rule(tenant=tenants, worker=pick)
     def cancel(self, tenant: int, worker: int) -> None:
         tenant_id = self.tenants[tenant]
@@ -186,6 +190,7 @@ class EngineModel(RuleBasedStateMachine):
             assert (self.row(row.id).status == "cancelled") == (row.owner is None), "at once when nobody holds it"
             self.cancels.add(row.id)
 
+    @precondition(lambda self: not self.calm)
     @rule(tenant=tenants, hours=st.sampled_from((None, 1, 30)))
     def hold(self, tenant: int, hours: int | None) -> None:
         tenant_id = self.tenants[tenant]
@@ -193,11 +198,13 @@ class EngineModel(RuleBasedStateMachine):
         with self.db.write(tenant_id) as session:
             self.worker(0).set_hold(session, tenant_id, on=True, reason="audit", by="u-boss", until=until)
 
+    @precondition(lambda self: self.calm)
     @rule(tenant=tenants)
     def release(self, tenant: int) -> None:
         with self.db.write(self.tenants[tenant]) as session:
             self.worker(0).set_hold(session, self.tenants[tenant], on=False)
 
+    @precondition(lambda self: not self.calm)
     @rule(tenant=tenants)
     def uninstall(self, tenant: int) -> None:
         tenant_id = self.tenants[tenant]
@@ -209,6 +216,7 @@ class EngineModel(RuleBasedStateMachine):
             self.cancels.add(row.id)
         assert not self.retries(tenant_id)
 
+    @precondition(lambda self: self.calm)
     @rule(tenant=tenants)
     def reinstall(self, tenant: int) -> None:
         tenant_id = self.tenants[tenant]
@@ -250,6 +258,7 @@ class EngineModel(RuleBasedStateMachine):
 
     # Workers
 
+    @precondition(lambda self: any(self.claimable(row, self.clock.now()) for row in self.known))
     @rule(worker=pick)
     def take(self, worker: int) -> None:
         engine, now = self.worker(worker), self.clock.now()
@@ -263,8 +272,9 @@ class EngineModel(RuleBasedStateMachine):
         assert (row.owner, row.fence) == (engine.worker_id, free[row.id].fence + 1)
         run = ActiveRun(engine._core, lease, row, began)
         engine._heart.register(run)
-        self.hands.append(Hand(engine, run, _Drive(engine._core, run, row)))
+        self.hands.append(Hand(engine, run, _Drive(engine._core, run, row), row.listed))
 
+    @precondition(lambda self: any(self.claimable(row, self.clock.now()) for row in self.known))
     @rule(worker=pick, fails=st.sampled_from((None, None, True, False)))
     def run_through(self, worker: int, fails: bool | None) -> None:
         """A whole run in one go: all spaces done, or one fails for now (True) or for good (False)."""
@@ -279,6 +289,7 @@ class EngineModel(RuleBasedStateMachine):
         free = [row for row in self.rows() if self.claimable(row, self.clock.now())]
         assert run_next(self.worker(worker)._core, self.worker(worker)._heart) == bool(free)
 
+    @precondition(lambda self: self.hands)
     @rule(worker=pick)
     def beat(self, worker: int) -> None:
         engine = self.worker(worker)
@@ -289,10 +300,15 @@ class EngineModel(RuleBasedStateMachine):
                 if self.owned(hand):
                     assert self.row(hand.run.execution_id).lease_until == self.clock.now() + timedelta(seconds=60)
 
-    @precondition(lambda self: self.hands)
+    @precondition(lambda self: any(not hand.listed for hand in self.hands))
     @rule(hand=pick)
     def list_spaces(self, hand: int) -> None:
-        self.act(hand, lambda it: it.drive._list())
+        def once(it: Hand) -> None:
+            if not it.listed:
+                it.drive._list()
+                it.listed = True
+
+        self.act(hand, once)
 
     @precondition(lambda self: self.hands)
     @rule(hand=pick, end=st.sampled_from(("begin", "save", "done", "done", "failed", "transient", "skipped")))
@@ -350,6 +366,19 @@ class EngineModel(RuleBasedStateMachine):
         self.act(hand, lambda it: it.drive._give_back())
 
     @precondition(lambda self: self.hands)
+    @rule(hand=pick, end=st.sampled_from(("begin", "done", "failed")))
+    def oversleep(self, hand: int, end: str) -> None:
+        """A worker sleeps past its lease and takes the same execution again: it is its own zombie now."""
+        asleep = self.hand(hand)
+        worker = self.workers.index(asleep.engine)
+        self.clock.advance(61)
+        self.reap(worker)
+        self.take(worker)
+        self.list_spaces(len(self.hands) - 1)
+        if asleep in self.hands:
+            self.outcome(self.hands.index(asleep), end)
+
+    @precondition(lambda self: self.hands)
     @rule(hand=pick)
     def crash(self, hand: int) -> None:
         """The whole process is gone, with all that it held; another takes its place."""
@@ -390,7 +419,9 @@ class EngineModel(RuleBasedStateMachine):
     @invariant()
     def executions_are_sound(self) -> None:
         rows = self.rows(all_of_them=True)
-        active = [row.tenant_id for row in rows if row.status in ACTIVE]
+        self.known = [row for row in rows if row.status in ACTIVE]
+        self.lanes = self.all(sa.select(Lane.__table__))
+        active = [row.tenant_id for row in self.known]
         assert len(active) == len(set(active)), "one active execution per tenant"
         for row in rows:
             assert row.fence >= self.fences.get(row.id, 0), "the fence never falls"
@@ -416,6 +447,11 @@ class EngineModel(RuleBasedStateMachine):
             assert [event.seq for event in events[row.id]] == list(range(1, row.seq + 1))
             ends = [event.tag for event in events[row.id] if event.tag in TERMINAL_TAGS]
             assert len(ends) == (row.status in TERMINAL), "exactly one terminal event"
+
+    @property
+    def calm(self) -> bool:
+        """Return whether some tenant is uninstalled or held: there is a way back to be taken, and no more to stop."""
+        return any(lane.hold or not lane.open for lane in self.lanes)
 
     @precondition(lambda self: self.slots_moved)
     @invariant()
