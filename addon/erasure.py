@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from addon.base import Clock, Database, TenantId, metadata
 from addon.confluence.models import QuotaHour
 from addon.connect.models import Tenant
-from addon.engine.models import ACTIVE, JobExecution
+from addon.engine.models import JobExecution, is_active
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Erasure:
 
     def _due(self) -> list[TenantId]:
         with self.db.write_all() as session:
-            idle = ~sa.exists().where(JobExecution.tenant_id == Tenant.id, JobExecution.status.in_(ACTIVE))
+            idle = ~sa.exists().where(JobExecution.tenant_id == Tenant.id, is_active())
             session.execute(
                 sa.update(Tenant)
                 .where(

@@ -26,3 +26,5 @@ class Core:
     dispatcher: Dispatcher
     policy_version: PolicyVersion
     worker_id: str = field(default_factory=new_id)
+    passed_over: set[TenantId] = field(default_factory=set)
+    """Tenants that the last ticks looked at and for which nothing could start: the others come first."""

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from addon.base import UtcDateTime
 from addon.engine import failpoints
 from addon.engine.core import Core
-from addon.engine.models import ACTIVE, JobExecution, Worker
+from addon.engine.models import JobExecution, Worker, is_active
 from addon.engine.run import ActiveRun
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class Heart:
             sa.update(JobExecution.__table__)  # type: ignore[arg-type]
             .where(
                 row.owner == self._core.worker_id,
-                row.status.in_(ACTIVE),
+                is_active(),
                 sa.or_(*(sa.and_(row.id == key, row.fence == run.lease.fence) for key, run in runs.items())),
             )
             .values(values)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from addon.base import TenantId
 from addon.engine.core import Core
 from addon.engine.errors import Held
-from addon.engine.models import JobExecution, Lane, RetryDue
+from addon.engine.models import JobExecution, Lane, RetryDue, is_active
 from addon.engine.transitions import Actor, record
 
 CLOSED = "The app is not installed and enabled on this site."
@@ -111,7 +111,7 @@ def active(session: Session, tenant_id: TenantId) -> JobExecution | None:
     """Return the execution that holds the tenant's lane, if any."""
     return session.scalars(
         sa.select(JobExecution)
-        .where(JobExecution.tenant_id == tenant_id, JobExecution.status.in_(("running", "finalizing", "cancelling")))
+        .where(JobExecution.tenant_id == tenant_id, is_active())
         .execution_options(populate_existing=True)
     ).one_or_none()
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from addon.engine.core import Core
 from addon.engine.errors import Fenced
-from addon.engine.models import ExecutionSpace, JobExecution
+from addon.engine.models import ExecutionSpace, JobExecution, is_active
 from addon.engine.transitions import Actor, Lease, move
 
 
@@ -42,6 +42,7 @@ def claim(core: Core) -> Lease | None:
         candidate = session.execute(
             sa.select(row.id, row.tenant_id)
             .where(
+                is_active(),
                 row.status.in_(("running", "finalizing")),
                 row.owner.is_(None),
                 sa.or_(row.not_before.is_(None), row.not_before <= now),

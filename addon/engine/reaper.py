@@ -12,7 +12,7 @@ from addon.base import TenantId
 from addon.engine.core import Core
 from addon.engine.ending import end
 from addon.engine.errors import DATABASE_AWAY
-from addon.engine.models import ACTIVE, ExecutionSpace, JobExecution, Worker
+from addon.engine.models import ExecutionSpace, JobExecution, Worker, is_active
 from addon.engine.transitions import MAX_LOSSES, Actor, move
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ def wake_claimable(core: Core) -> int:
     claimable = (
         sa.select(row.tenant_id)
         .where(
+            is_active(),
             row.status.in_(("running", "finalizing")),
             row.owner.is_(None),
             sa.or_(row.not_before.is_(None), row.not_before <= now),
@@ -74,7 +75,7 @@ def _find(core: Core, condition: sa.ColumnElement[bool]) -> list[tuple[TenantId,
     row = JobExecution
     statement = (
         sa.select(row.tenant_id, row.id)
-        .where(row.status.in_(ACTIVE), row.owner.is_not(None), condition)
+        .where(is_active(), row.owner.is_not(None), condition)
         .order_by(row.id)
         .limit(_BATCH)
     )
@@ -100,7 +101,7 @@ def _take(core: Core, tenant_id: TenantId, execution_id: str, dead: sa.ColumnEle
     with core.db.write(tenant_id) as session:
         execution = session.scalars(
             sa.select(JobExecution)
-            .where(JobExecution.id == execution_id, JobExecution.status.in_(ACTIVE), JobExecution.owner.is_not(None))
+            .where(JobExecution.id == execution_id, is_active(), JobExecution.owner.is_not(None))
             .where(dead)
             .with_for_update(skip_locked=True, key_share=True)
         ).one_or_none()

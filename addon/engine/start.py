@@ -14,7 +14,7 @@ from addon.engine import failpoints
 from addon.engine.core import Core
 from addon.engine.errors import Busy, UnknownJob
 from addon.engine.lane import active, end_chains, require_open
-from addon.engine.models import ACTIVE, JobExecution
+from addon.engine.models import JobExecution, is_active
 from addon.engine.transitions import Actor, record
 
 _ATTEMPTS = 3
@@ -90,7 +90,7 @@ def _insert(core: Core, session: Session, wanted: Start) -> JobExecution:
     statement = (
         insert(session, JobExecution)
         .values(values)
-        .on_conflict_do_nothing(index_elements=["tenant_id"], index_where=JobExecution.status.in_(ACTIVE))
+        .on_conflict_do_nothing(index_elements=["tenant_id"], index_where=is_active())
         .returning(JobExecution)
     )
     # The winner of a conflict may have ended between the insert and the look at it: then the lane is free again.

@@ -18,7 +18,7 @@ from addon.engine.cron import fires_until, next_fire
 from addon.engine.errors import DATABASE_AWAY, Busy, Held
 from addon.engine.job import Refused
 from addon.engine.lane import active, end_chains, held
-from addon.engine.models import ACTIVE, ExecutionSpace, JobExecution, JobSchedule, Lane, RetryDue, ScheduleFire
+from addon.engine.models import ExecutionSpace, JobExecution, JobSchedule, Lane, RetryDue, ScheduleFire, is_active
 from addon.engine.start import Start, start
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,8 @@ RECORDED_SLOTS = 1000
 """Missed slots of one schedule that are recorded one by one; a hold over many more leaves the oldest without a row."""
 
 LONGEST_LATENESS = timedelta(hours=24)
-_TENANTS = 200
+ROUND_SECONDS = 5.0
+"""A tick begins with no further tenant after so long: stopping the process waits for it. The next one goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,25 @@ class Due:
 
 
 def schedule_tick(core: Core) -> int:
-    """Start what is due, at most one execution per tenant; return how many were started."""
+    """Start what is due, at most one execution per tenant; return how many were started.
+
+    Slots that have to stay pending (a job that refuses, a retry that others wait for) keep no other tenant waiting.
+    """
     started = 0
-    for tenant_id in _tenants_with_due(core):
+    deadline = core.clock.monotonic() + ROUND_SECONDS
+    tenants = _tenants_with_due(core)
+    if core.passed_over.issuperset(tenants):
+        core.passed_over.clear()
+    for tenant_id in sorted(tenants, key=core.passed_over.__contains__):
+        if core.clock.monotonic() > deadline:
+            break
+        core.passed_over.add(tenant_id)
         try:
             with core.db.write(tenant_id) as session:
-                started += next_start(core, session, tenant_id) is not None
+                if next_start(core, session, tenant_id) is None:
+                    continue
+            core.passed_over.discard(tenant_id)
+            started += 1
         except (Busy, Held):
             log.debug("tenant %s was taken or held while its slot was started", tenant_id)
         except DATABASE_AWAY:
@@ -133,7 +147,7 @@ def _tenants_with_due(core: Core) -> list[TenantId]:
     )
     retries = sa.select(RetryDue.tenant_id, RetryDue.due_at.label("due")).where(RetryDue.due_at <= now)
     due = sa.union_all(schedules, retries).subquery()
-    busy = sa.exists().where(JobExecution.tenant_id == Lane.tenant_id, JobExecution.status.in_(ACTIVE))
+    busy = sa.exists().where(JobExecution.tenant_id == Lane.tenant_id, is_active())
     not_held = sa.or_(~Lane.hold, Lane.hold_until <= now)
     statement = (
         sa.select(Lane.tenant_id)
@@ -141,7 +155,6 @@ def _tenants_with_due(core: Core) -> list[TenantId]:
         .where(Lane.open, ~Lane.first_run, not_held, ~busy)
         .group_by(Lane.tenant_id)
         .order_by(sa.func.min(due.c.due))
-        .limit(_TENANTS)
     )
     with core.db.read_all() as session:
         return list(session.scalars(statement))

@@ -17,7 +17,7 @@ from addon import schema
 from addon.base import Problem
 from addon.connect import rule
 from addon.connect.models import Tenant
-from addon.engine.models import ACTIVE, JobExecution, JobSchedule, RetryDue, Worker
+from addon.engine.models import JobExecution, JobSchedule, RetryDue, Worker, is_active
 from addon.mail.models import OutboxMail
 from addon.screens.parts import Parts
 
@@ -103,7 +103,7 @@ class Numbers(Collector):
                     JobExecution.job_type, JobExecution.status
                 )
             ).all()
-            paused = sa.and_(JobExecution.status.in_(ACTIVE), JobExecution.not_before > now)
+            paused = sa.and_(is_active(), JobExecution.not_before > now)
             singles = {
                 "steward_tenants_installed": ("Sites with the add-on", _count(Tenant, Tenant.state == "installed")),
                 "steward_tenants_unreachable": ("Sites to install anew", _count(Tenant, Tenant.needs_reinstall)),

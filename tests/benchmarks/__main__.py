@@ -1,7 +1,8 @@
 """What does a refresh cost? Points and calls as the pretend site counts them, and as the add-on counts them itself.
 
-`make bench` prints the table and writes bench.json. After every row the whole site is compared with a plain model
-that looks at each content's age; one difference fails the run. `BENCH=long` takes 100,000 contents.
+`make bench` prints the table, a second one of what a tick costs (ticks.py), and writes bench.json. After every row the
+whole site is compared with a plain model that looks at each content's age; one difference fails the run. `BENCH=long`
+takes 100,000 contents.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ from rich.table import Table
 from addon.sandbox.records import Content
 from addon.sandbox.seed import seed_sized
 from addon.sandbox.site import Site
+from tests.benchmarks.ticks import TickRow, measured_ticks
 from tests.support.clock import VirtualClock
 from tests.support.house import House, house_over
 
 SPACES = 200
 CONTENTS = 100_000 if os.environ.get("BENCH") == "long" else 20_000
+INSTALLATIONS = (1_000, 3_000, 10_000)
 STAMP = "steward-status"
 DEFAULT = "up-to-date"
 
@@ -60,8 +63,11 @@ def main() -> None:
         house_over(site, clock, Path(folder), quota_points=10_000_000) as house,
     ):
         rows = [measured(house, case, prepare) for case, prepare in cases()]
-    Path("bench.json").write_text(json.dumps({"rows": [asdict(row) for row in rows]}, indent=2) + "\n")
+        ticks = list(measured_ticks(Path(folder), INSTALLATIONS))
+    found = {"rows": [asdict(row) for row in rows], "ticks": [asdict(row) for row in ticks]}
+    Path("bench.json").write_text(json.dumps(found, indent=2) + "\n")
     show(rows)
+    show_ticks(ticks)
 
 
 def cases() -> Iterator[tuple[str, Callable[[Site], None]]]:
@@ -134,6 +140,22 @@ def show(rows: list[Row]) -> None:
         table.add_row(
             row.case, f"{row.changed:,}", f"{row.points:,}", f"{row.calls:,}", f"{row.per_content:g}", per_change
         )
+    Console(width=120).print(table)
+
+
+def show_ticks(rows: list[TickRow]) -> None:
+    """Print the second table. Raises Wrong when a tick did not start everything that was due."""
+    table = Table(title="One tick, three schedules due at each installation (SQLite)")
+    headings = ("installations", "started", "statements", "per installation", "seconds", "memory +KiB", "next tick, s")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        if row.started != row.installations:
+            raise Wrong(f"a tick over {row.installations} installations started {row.started}")
+        table.add_row(
+            f"{row.installations:,}", f"{row.started:,}", f"{row.statements:,}", f"{row.per_installation:g}",
+            f"{row.seconds:g}", f"{row.grown_kib:,}", f"{row.idle_seconds:g}",
+        )  # fmt: skip
     Console(width=120).print(table)
 
 

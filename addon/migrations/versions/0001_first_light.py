@@ -330,6 +330,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_execution_space_tenant_id")),
         sa.PrimaryKeyConstraint("execution_id", "space_id", name=op.f("pk_execution_space")),
     )
+    op.create_index(
+        "ix_execution_space_key", "execution_space", ["tenant_id", "space_key", "execution_id"], unique=False
+    )
     op.create_table(
         "notification_match",
         sa.Column("execution_id", sa.String(length=36), nullable=False),
@@ -445,6 +448,7 @@ def downgrade() -> None:
     )
     op.drop_table("outbox")
     op.drop_table("notification_match")
+    op.drop_index("ix_execution_space_key", table_name="execution_space")
     op.drop_table("execution_space")
     op.drop_table("execution_item")
     op.drop_index(
