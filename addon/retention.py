@@ -157,13 +157,9 @@ class _Tenant:
         )
 
     def _uneventful(self) -> Iterator[str]:
-        of_it = sa.or_(
-            sa.exists().where(ExecutionSpace.execution_id == JobExecution.id),
-            sa.exists().where(ExecutionItem.execution_id == JobExecution.id),
-        )
         statement = (
             sa.select(JobExecution.id, JobExecution.status, JobExecution.metrics)
-            .where(*self._ended(SHORT), JobExecution.status == "successful", of_it)
+            .where(*self._ended(SHORT), JobExecution.status == "successful")
             .execution_options(yield_per=BATCH)
         )
         with self.db.read(self.tenant_id) as session:
@@ -217,7 +213,9 @@ class _Tenant:
         keys = sa.inspect(model).primary_key
 
         def among(rows: Sequence[tuple[Any, ...]]) -> Condition:
-            return sa.tuple_(*keys).in_(rows) if len(keys) > 1 else keys[0].in_([row[0] for row in rows])
+            # SQLite finds rows by a pair of keys only from beginning to end; by the first key it uses the index.
+            first = keys[0].in_({row[0] for row in rows})
+            return sa.and_(first, sa.tuple_(*keys).in_(rows)) if len(keys) > 1 else first
 
         with self.db.write(self.tenant_id) as session:
             free = sa.select(*keys).where(among(found)).order_by(*keys).with_for_update(skip_locked=True, of=model)
