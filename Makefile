@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup demo test fuzz soak-model bench lint types screenshots clean
+.PHONY: help setup demo test fuzz soak-model soak bench lint types screenshots clean
 
 help: ## Show what there is to do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -36,7 +36,7 @@ fuzz: setup ## Send many thousands of generated requests to every route
 soak-model: setup ## Long random histories of the engine, and a real death at each of its commits
 	$(BIN)/pytest -m long tests/engine/test_model.py tests/engine/test_failpoints.py
 
-soak: setup ## Race, kill and stop processes for some minutes, and print what was counted
+soak: soak-model ## Race, kill and stop processes for some minutes, and print what was counted
 	$(BIN)/pytest -m long tests/soak --numprocesses 0
 
 bench: setup ## Print the cost table and write bench.json
