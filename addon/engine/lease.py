@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,8 +35,11 @@ def fenced(session: Session, lease: Lease) -> JobExecution:
     return row
 
 
-def claim(core: Core) -> Lease | None:
-    """Take the oldest claimable execution of any tenant, or return None. An expired lease is never taken."""
+def claim(core: Core, stopping: threading.Event | None = None) -> Lease | None:
+    """Take the oldest claimable execution of any tenant, or return None. An expired lease is never taken.
+
+    Nothing is taken once `stopping` is set: what this process hands over is for others.
+    """
     now = core.clock.now()
     row = JobExecution
     with core.db.write_all() as session:
@@ -52,7 +56,8 @@ def claim(core: Core) -> Lease | None:
             .limit(1)
             .with_for_update(skip_locked=True, key_share=True)
         ).one_or_none()
-        if candidate is None:
+        # Asked after the look, because what this process handed over was not to be seen before it was set.
+        if candidate is None or (stopping is not None and stopping.is_set()):
             return None
         moved = move(
             session,

@@ -29,7 +29,7 @@ def run_next(core: Core, heart: Heart, stopping: threading.Event | None = None) 
     A shutdown that began (`stopping`) while the claim was under way gives the execution back at once.
     """
     began = core.clock.monotonic()
-    lease = claim(core)
+    lease = claim(core, stopping)
     if lease is None:
         return False
     with core.db.read(lease.tenant_id) as session:

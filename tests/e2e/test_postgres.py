@@ -15,14 +15,14 @@ from addon.base import SystemClock
 from addon.sandbox.seed import seed_sized
 from addon.sandbox.site import Site
 from tests.support.fleet import Fleet, fleet_over, stamps
-from tests.support.postgres import PostgresServer, postgres_server  # noqa: F401
+from tests.support.postgres import PostgresServer
 from tests.support.servers import eventually
 
 EXPECTED = 48
 
 
 @pytest.fixture
-def fleet(postgres_server: PostgresServer, tmp_path: Path) -> Iterator[Fleet]:  # noqa: F811
+def fleet(postgres_server: PostgresServer, tmp_path: Path) -> Iterator[Fleet]:
     """A site of six spaces with 240 contents, every fifth of them old; a web process and two workers."""
     site = Site(SystemClock())
     seed_sized(site, spaces=6, pages=240)
@@ -73,7 +73,7 @@ def test_the_web_process_ticks_and_works_only_when_told_to(fleet: Fleet) -> None
 
 
 def test_a_process_on_a_database_that_was_not_migrated_says_what_to_do(
-    postgres_server: PostgresServer,  # noqa: F811
+    postgres_server: PostgresServer,
     tmp_path: Path,
 ) -> None:
     postgres_server.execute("CREATE DATABASE not_migrated")

@@ -11,7 +11,7 @@ from addon.base import SystemClock
 from addon.sandbox.seed import seed_sized
 from addon.sandbox.site import Site
 from tests.support.fleet import Fleet, fleet_over
-from tests.support.postgres import PostgresServer, postgres_server  # noqa: F401
+from tests.support.postgres import PostgresServer
 from tests.support.servers import eventually
 
 HANDED_OVER = ["started", "claimed", "handed_over", "claimed", "finalizing", "successful"]
@@ -20,7 +20,7 @@ LATENCY_MS = 400
 
 
 @pytest.fixture(scope="module")
-def fleet(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:  # noqa: F811
+def fleet(postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     site = Site(SystemClock())
     seed_sized(site, spaces=6, pages=60)
     with fleet_over(site, postgres_server, tmp_path_factory.mktemp("signals"), workers=2) as running:

@@ -26,7 +26,6 @@ from addon.engine.procrastinate import ProcrastinateDispatcher, apply_schema
 from addon.engine.runner import run_next
 from tests.support.clock import VirtualClock
 from tests.support.fakejob import FakeJob
-from tests.support.postgres import postgres_database, postgres_server  # noqa: F401
 
 BOTH = pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
 """Mark for tests that must hold on both databases."""

@@ -17,7 +17,6 @@ import sqlalchemy as sa
 from addon.base import Database, SystemClock, TenantId
 from addon.engine import ACTIVE, Busy, Engine, EngineSettings, ExecutionSpace, JobExecution
 from tests.soak.crew import SoakJob
-from tests.support.postgres import postgres_server  # noqa: F401
 
 TENANTS = 4
 ROOT = Path(__file__).parents[2]
