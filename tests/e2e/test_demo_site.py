@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -131,13 +132,13 @@ def test_a_frame_grows_with_its_page_or_fills_the_window(guest: Guest, browser_p
     frame = guest.open(browser_page, "auto")
     expect(frame.locator("#end")).to_be_visible()
     iframe = browser_page.locator("iframe.ac-iframe")
-    browser_page.wait_for_function("document.querySelector('iframe.ac-iframe').clientHeight > 950")
+    expect(iframe).to_have_css("height", re.compile(r"^(9[5-9]\d|1\d{3})"))
     evaluate(frame, "document.getElementById('tall').style.height = '1500px'")
-    browser_page.wait_for_function("document.querySelector('iframe.ac-iframe').clientHeight > 1550")
+    expect(iframe).to_have_css("height", re.compile(r"^1[5-9]\d\d"))
     evaluate(frame, "AP.resize('100%', 400)")
-    browser_page.wait_for_function("document.querySelector('iframe.ac-iframe').clientHeight === 400")
+    expect(iframe).to_have_css("height", "400px")
     guest.open(browser_page, "full")
-    browser_page.wait_for_function("document.querySelector('.ac-frame').classList.contains('is-full')")
+    expect(browser_page.locator(".ac-frame")).to_have_class(re.compile(r"\bis-full\b"))
     box = iframe.bounding_box()
     assert box
     assert box["height"] >= 800
