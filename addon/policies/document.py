@@ -252,6 +252,13 @@ class Assignment(Part):
     automation_scheme: Slug | None = None
 
 
+class Indicator(Part):
+    """Where the byline of a content shows its status: on the whole site when `on`, else in the selected spaces."""
+
+    on: StrictBool = False
+    spaces: Annotated[tuple[Selector, ...], Field(max_length=2000)] = ()
+
+
 class PolicyDocument(Part):
     """Everything an administrator configures. `version` is given by the server; what a client sends is ignored."""
 
@@ -264,6 +271,9 @@ class PolicyDocument(Part):
     automation_schemes: Annotated[tuple[AutomationScheme, ...], Field(min_length=1, max_length=100)]
     assignments: Annotated[tuple[Assignment, ...], Field(max_length=2000)] = ()
     excluded_spaces: Annotated[tuple[Selector, ...], Field(max_length=20_000)] = ()
+    status_stamps: StrictBool = True
+    """False keeps statuses in the ledger only: nothing is written to contents, and CQL cannot find statuses."""
+    indicator: Indicator = Indicator()
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> PolicyDocument:
