@@ -58,9 +58,12 @@ def seed_sized(
     pages: int,
     seed: int = 1,
     stamped: bool = False,
+    personal: int = 0,
     namespace: str = "steward",
 ) -> None:
-    """Fill an empty site with `spaces` equal spaces that hold `pages` pages and blog posts in all, home pages included.
+    """Fill a site with `spaces` equal spaces that hold `pages` pages and blog posts in all, home pages included.
+
+    `personal` of them, the last ones, are personal spaces. Called again, it adds further spaces.
 
     Of ten contents one was last updated 13 to 23 months ago and one more than 31 months ago (about 20 % are not up to
     date); one in ten is a blog post. With `stamped`, the oldest carry a stamp that says they expired long ago. Raises
@@ -71,18 +74,23 @@ def seed_sized(
     chance = random.Random(seed)  # noqa: S311 - a believable mixture, no secret
     writers = [f"u-writer-{number}" for number in range(1, 21)]
     for number, account_id in enumerate(writers, start=1):
-        site.add_user(account_id, f"Writer {number}", f"writer{number}@{DOMAIN}")
+        if account_id not in site.people:
+            site.add_user(account_id, f"Writer {number}", f"writer{number}@{DOMAIN}")
     with site.lock:
+        there = len(site.spaces())
         for number in range(spaces):
             share = pages // spaces + (1 if number < pages % spaces else 0)
-            _fill_space(site, f"S{number + 1:04}", share, chance, writers, namespace if stamped else None)
+            key = f"S{there + number + 1:04}"
+            kind = "global" if number < spaces - personal else "personal"
+            created = site.clock.now() - timedelta(days=1600)
+            site.add_space(key, f"Space {key[1:]}", type=kind, created_at=created, homepage=False)
+            _fill_space(site, key, share, chance, writers, namespace if stamped else None)
 
 
 def _fill_space(
     site: Site, key: str, share: int, chance: random.Random, writers: Sequence[str], namespace: str | None
 ) -> None:
-    now = site.clock.now()
-    space = site.add_space(key, f"Space {key[1:]}", created_at=now - timedelta(days=1600), homepage=False)
+    now, space = site.clock.now(), site.space(key)
     section = home = site.add_page(key, f"{space.name} home", created_at=now - timedelta(days=30))
     space.homepage_id = home.id
     for number in range(1, share):

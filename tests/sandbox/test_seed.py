@@ -125,6 +125,15 @@ def test_a_sized_site_can_carry_stamps_of_what_expired_long_ago(clock: VirtualCl
     assert all(clock.now() - content.updated_at > 2 * YEAR for content in stamped)
 
 
+def test_a_sized_site_can_have_personal_spaces_and_grow(clock: VirtualClock) -> None:
+    site = Site(clock)
+    seed_sized(site, spaces=5, pages=50, personal=3)
+    assert [space.type for space in site.spaces()] == ["global"] * 2 + ["personal"] * 3
+    seed_sized(site, spaces=2, pages=20)
+    assert [space.type for space in site.spaces()][5:] == ["global"] * 2
+    assert len(site.live) == 70
+
+
 def test_a_site_smaller_than_its_spaces_is_refused(clock: VirtualClock) -> None:
     with pytest.raises(ValueError, match="at least one page"):
         seed_sized(Site(clock), spaces=5, pages=4)
