@@ -36,6 +36,9 @@ WAKES = "steward_wakes"
 OUTBOX_SECONDS = 30.0
 WAKES_SECONDS = 5.0
 WAKES_PRUNED_SECONDS = 600.0
+LEAST_PATIENCE = 10.0
+"""Seconds that a statement waits for the database at least; otherwise half a lease, so that one dead connection
+leaves a heartbeat the time for a second attempt."""
 OUTBOX_LIMIT = 8.0
 """Seconds after which the tick begins no further mail: a stop waits for ticks at work."""
 
@@ -143,7 +146,8 @@ def parts_of(app: Flask) -> Parts:
 
 def _parts(settings: Settings, clock: Clock) -> Parts:
     release = _release()
-    db = Database(settings.database_url, pool_size=settings.runners + 24)
+    patience = max(LEAST_PATIENCE, settings.lease_seconds / 2)
+    db = Database(settings.database_url, pool_size=settings.runners + 24, patience=patience)
     # Without a configured key nothing stored here outlives the process: good for a look, refused by `steward serve`.
     keys = settings.encryption_keys or (Fernet.generate_key().decode(),)
     tenants = Tenants(db, SecretBox(keys), clock, addon_key=settings.addon_key)

@@ -82,7 +82,7 @@ def migrate() -> None:
     from addon import schema
     from addon.base import Database
 
-    db = Database(_settings().database_url)
+    db = Database(_settings().database_url, patience=None)
     before = schema.revision(db)
     after = schema.upgrade(db)
     db.dispose()
@@ -192,6 +192,9 @@ def _require_keys(settings: Settings) -> None:
 
 def _starting(start: Callable[[], Any]) -> Any:
     """Start the add-on; exit 3 when another process holds the database, 1 with the reason otherwise."""
+    from sqlalchemy.exc import DBAPIError
+
+    from addon.base import is_away
     from addon.engine import LockHeld
     from addon.schema import SchemaOutdated
 
@@ -202,6 +205,10 @@ def _starting(start: Callable[[], Any]) -> Any:
         sys.exit(3)
     except (SchemaOutdated, ValueError) as error:
         raise click.ClickException(str(error)) from error
+    except DBAPIError as error:
+        if not is_away(error):
+            raise
+        raise click.ClickException(f"The database cannot be used now: {error.orig}") from error
 
 
 def _run_until_told(run: Callable[[], object]) -> None:

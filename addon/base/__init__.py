@@ -7,6 +7,7 @@ other need it.
 from addon.base.clock import Clock, SystemClock
 from addon.base.database import Database, TenantScoped, UtcDateTime, metadata
 from addon.base.ids import REMOVED_PERSON, TenantId, new_id
+from addon.base.patience import is_away, is_temporary
 from addon.base.ports import Caller, ScheduleSpec, Site, SiteSource, Space, TenantGone, Unreachable
 from addon.base.problems import FieldError, Problem
 from addon.base.secretbox import SecretBox
@@ -29,6 +30,8 @@ __all__ = [
     "TenantScoped",
     "Unreachable",
     "UtcDateTime",
+    "is_away",
+    "is_temporary",
     "metadata",
     "new_id",
 ]

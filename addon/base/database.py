@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, orm
 
 from addon.base.ids import TenantId
+from addon.base.patience import PATIENCE, connects_patiently, postgresql_arguments
 
 metadata = sa.MetaData(
     naming_convention={
@@ -73,20 +74,28 @@ class ForeignTenant(Exception):
 class Database:
     """Sessions over one database URL (`sqlite:///file` or `postgresql+psycopg://…`)."""
 
-    def __init__(self, url: str, *, pool_size: int = 20) -> None:
-        """Connect lazily. `pool_size` counts connections; keep it at or above runner threads + 4 + web threads."""
+    def __init__(self, url: str, *, pool_size: int = 20, patience: float | None = PATIENCE) -> None:
+        """Connect lazily. `pool_size` counts connections; keep it at or above runner threads + 4 + web threads.
+
+        `patience` is how many seconds a statement waits for PostgreSQL's answer before the connection is taken for
+        dead; SQLite waits half of it for a lock. None: as long as it takes (migrations).
+        """
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.patience = patience
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 10, "hide_parameters": True}
         if self.is_sqlite:
-            options["connect_args"] = {"timeout": 30, "check_same_thread": False, "isolation_level": None}
+            busy = (patience or PATIENCE) / 2
+            options["connect_args"] = {"timeout": busy, "check_same_thread": False, "isolation_level": None}
         else:
             options["pool_pre_ping"] = True
-            options["connect_args"] = _postgresql_arguments(self.url)
+            options["connect_args"] = postgresql_arguments(self.url, patience)
         self.engine = sa.create_engine(self.url, **options)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _sqlite_pragmas)
             event.listen(self.engine, "begin", _sqlite_begin)
+        elif patience is not None:
+            event.listen(self.engine, "do_connect", connects_patiently(patience))
         self._readers = orm.sessionmaker(self.engine, expire_on_commit=False)
         self._writers = orm.sessionmaker(self.engine.execution_options(steward_write=True), expire_on_commit=False)
 
@@ -119,7 +128,7 @@ class Database:
         from psycopg.conninfo import make_conninfo
 
         url = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        return make_conninfo(url, **_postgresql_arguments(self.url))
+        return make_conninfo(url, **postgresql_arguments(self.url, self.patience))
 
     def dispose(self) -> None:
         """Close all pooled connections."""
@@ -137,31 +146,9 @@ def insert(session: orm.Session, table: type[Base]) -> Any:
     return postgresql.insert(table)
 
 
-def _postgresql_arguments(url: sa.URL) -> dict[str, Any]:
-    """Return what libpq is told beside the URL, which wins where it says something itself.
-
-    A half-open connection is given up after about a minute; whoever waits for a row longer than ten seconds, or keeps
-    a transaction open without using it for a minute, is told so instead of holding up the others.
-    """
-    ours: dict[str, Any] = {
-        "application_name": "content-steward",
-        "connect_timeout": 10,
-        "keepalives": 1,
-        "keepalives_idle": 30,
-        "keepalives_interval": 10,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 30_000,
-    }
-    arguments = {name: value for name, value in ours.items() if name not in url.query}
-    limits = "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
-    theirs = url.query.get("options", "")
-    arguments["options"] = " ".join([limits, *((theirs,) if isinstance(theirs, str) else theirs)]).strip()
-    return arguments
-
-
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

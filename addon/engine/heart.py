@@ -134,9 +134,12 @@ class Heart:
             connection.close()
 
     def _loop(self) -> None:
-        while not self._core.clock.wait(self._stop, self._core.settings.beat):
+        pause = self._core.settings.beat
+        while not self._core.clock.wait(self._stop, pause):
+            pause = self._core.settings.beat
             try:
                 self.beat()
             except Exception:
                 log.exception("a heartbeat failed; it is tried again until the trust in the leases runs out")
                 self._disconnect(broken=True)
+                pause = self._core.settings.again

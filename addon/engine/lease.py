@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from addon.engine.core import Core
 from addon.engine.errors import Fenced
 from addon.engine.models import ExecutionSpace, JobExecution, is_active
-from addon.engine.transitions import Actor, Lease, move
+from addon.engine.transitions import MAX_LOSSES, Actor, Lease, move
 
 
 def fenced(session: Session, lease: Lease) -> JobExecution:
@@ -72,17 +72,23 @@ def claim(core: Core, stopping: threading.Event | None = None) -> Lease | None:
         return Lease(candidate.id, moved.tenant_id, core.worker_id, moved.fence)
 
 
-def hand_over(core: Core, lease: Lease, counters: dict[str, Any]) -> bool:
-    """Give a running or finalizing execution back, to be claimed at once. False when it was not ours or is cancelling.
+def hand_over(core: Core, lease: Lease, counters: dict[str, Any], *, database_lost: bool = False) -> bool:
+    """Give a running or finalizing execution back, to be claimed at once. False when it is being cancelled.
 
-    Only to be called when all threads of the run have stopped.
+    Only to be called when all threads of the run have stopped. `database_lost` counts against the execution, never
+    against its spaces; one that has lost too often is left to its lease. Raises Fenced when it was not ours.
     """
     now = core.clock.now()
     with core.db.write(lease.tenant_id) as session:
-        fenced(session, lease)
+        row = fenced(session, lease)
+        values = dict(counters)
+        if database_lost:
+            if row.losses >= MAX_LOSSES:
+                return True
+            values["losses"] = row.losses + 1
         _reopen_spaces(session, lease.execution_id)
         actor = Actor("runner", core.worker_id)
-        moved = move(session, "hand_over", lease.execution_id, at=now, actor=actor, lease=lease, values=counters)
+        moved = move(session, "hand_over", lease.execution_id, at=now, actor=actor, lease=lease, values=values)
         if moved is None:
             return False
         core.dispatcher.wake(session, lease.tenant_id)

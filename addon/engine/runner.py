@@ -6,6 +6,7 @@ import logging
 import threading
 from typing import Any
 
+from addon.base import is_away
 from addon.engine.core import Core
 from addon.engine.ending import close_open_spaces, end
 from addon.engine.errors import DATABASE_AWAY, Fenced
@@ -41,9 +42,11 @@ def run_next(core: Core, heart: Heart, stopping: threading.Event | None = None) 
     if stopping is not None and stopping.is_set():
         run.stop.set()
     try:
-        _Drive(core, run, row).go()
-    except DATABASE_AWAY:
-        log.exception("lost the database while running %s; its lease will end by itself", run.execution_id)
+        drive = _Drive(core, run, row)
+        drive.go()
+    except DATABASE_AWAY as error:
+        log.exception("lost the database while running %s", run.execution_id)
+        drive.give_back_later(error, stopping or threading.Event())
     finally:
         run.stop.set()
         run.calls.close()
@@ -225,14 +228,35 @@ class _Drive:
         except Exception:
             log.exception("job %s could not settle execution %s", self.run.job_type, self.row.id)
 
+    def give_back_later(self, error: Exception, stopping: threading.Event) -> None:
+        """Hand over once the database can be used again: no space is to blame, and nobody has to wait for the lease.
+
+        After an error of another kind, at the stop of the process, and when no space was finished through several such
+        losses, the lease ends by itself.
+        """
+        self._stop_threads()
+        again = self.core.settings.again
+        while is_away(error) and not self.run.lost.is_set() and not self.core.clock.wait(stopping, again):
+            try:
+                self._hand_over(database_lost=True)
+            except DATABASE_AWAY as still:
+                error = still
+            else:
+                return
+
     def _give_back(self) -> None:
         """Stopped at a check point: when all threads have stopped, let another runner go on at once."""
+        self._stop_threads()
+        if not self.run.lost.is_set():
+            self._hand_over()
+
+    def _stop_threads(self) -> None:
         self.run.stop.set()
         self.run.calls.close()
-        if self.run.lost.is_set():
-            return
+
+    def _hand_over(self, *, database_lost: bool = False) -> None:
         try:
-            if not hand_over(self.core, self.lease, self.run.counters()):
+            if not hand_over(self.core, self.lease, self.run.counters(), database_lost=database_lost):
                 with self.core.db.write(self.lease.tenant_id) as session:
                     self._end_cancelled(session, fenced(session, self.lease))
         except Fenced:

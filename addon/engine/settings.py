@@ -32,6 +32,11 @@ class EngineSettings:
         return self.ttl / 4
 
     @property
+    def again(self) -> float:
+        """Return the span to the next attempt when the database could not be used."""
+        return self.ttl / 16
+
+    @property
     def margin(self) -> float:
         """Return by how much the local trust ends before the lease does."""
         return self.ttl / 12

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from addon.base import TenantGone, Unreachable
 from addon.confluence.errors import QuotaExhausted, SiteError
+from addon.engine.errors import DATABASE_AWAY
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Pause, Refused
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ class Reason:
 def reason_of(error: BaseException) -> Reason:
     """Return why one content or one space failed.
 
-    Raises what concerns the whole run instead: Pause (quota used up), Abandon (tenant gone), Fatal (signature
-    refused), and the engine's own exceptions as they are.
+    Raises what concerns the whole run instead: Pause (quota used up), Abandon (tenant gone), Fatal (signature refused),
+    a database that is away, and the engine's own exceptions as they are.
     """
     match error:
         case Interrupted() | CancelRequested() | Pause() | Abandon() | Fatal() | Refused():
@@ -51,6 +52,8 @@ def reason_of(error: BaseException) -> Reason:
             raise Fatal(_REINSTALL, transient=False) from error
         case SiteError():
             return Reason(str(error), error.transient)
+        case error if isinstance(error, DATABASE_AWAY):
+            raise error  # nothing is wrong with the content: the engine gives the execution back
         case Exception():
             log.error("unexpected error in a job", exc_info=error)
             return Reason(f"internal error ({type(error).__name__}); the add-on's log says more", transient=False)

@@ -13,10 +13,11 @@ import pydantic
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from addon.base import Clock, FieldError, Problem, TenantGone, Unreachable, new_id
+from addon.base import Clock, FieldError, Problem, TenantGone, Unreachable, is_temporary, new_id
 from addon.base.resources import render
 from addon.config import Settings
 from addon.confluence import QuotaExhausted, SiteError
+from addon.engine.errors import DATABASE_AWAY
 from addon.screens import assets
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ DETAILS = {
     413: "The request's body is larger than this address accepts.",
     415: "The request's content type is not one this address reads.",
 }
+DATABASE = "Content Steward's database cannot be used right now. Try again in a moment."
+DATABASE_SECONDS = 10
 
 
 def pointer(location: tuple[int | str, ...]) -> str:
@@ -104,8 +107,16 @@ def register(app: Flask, settings: Settings, clock: Clock) -> None:
         log.warning("the site could not be asked at %s: %s", request.path, error)
         return answer(_of_site(error, clock.now()))
 
+    def database(error: Exception) -> Response:
+        if not is_temporary(error):
+            return unexpected(error)
+        log.warning("the database could not be used at %s: %s", request.path, error)
+        return answer(Problem(503, "database-unavailable", DATABASE, retry_after=DATABASE_SECONDS))
+
     for kind in (SiteError, QuotaExhausted, Unreachable, TenantGone):
         app.register_error_handler(kind, site)
+    for away in DATABASE_AWAY:
+        app.register_error_handler(away, database)
     app.register_error_handler(Problem, known)
     app.register_error_handler(HTTPException, http)
     app.register_error_handler(Exception, unexpected)
