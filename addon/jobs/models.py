@@ -1,8 +1,9 @@
-"""The jobs' own tables: the ledger of stamps, what a notification run matched, the archive tasks submitted."""
+"""The jobs' own tables: the ledger of stamps, what is known of a site, notification matches, archive tasks."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
@@ -32,6 +33,26 @@ class ContentStamp(TenantScoped, Base):
     property_version: Mapped[int | None]
     written_at: Mapped[datetime]
     read_only_since: Mapped[datetime | None]
+
+
+class SiteTrait(TenantScoped, Base):
+    """What was found out about one site and holds for some days. Losing a row costs points and nothing else."""
+
+    __tablename__ = "site_trait"
+    __table_args__ = (sa.CheckConstraint("negation IN ('inclusive', 'exclusive', 'unknown')", name="negation"),)
+
+    tenant_id: Mapped[TenantId] = mapped_column(sa.String(36), sa.ForeignKey("tenant.id"), primary_key=True)
+    negation: Mapped[str] = mapped_column(sa.String(16), default="unknown")
+    """What `alias != "x"` finds: contents without the property too (inclusive), or only those with it (exclusive)."""
+    probed_at: Mapped[datetime | None]
+    census: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """Space type -> number of current spaces, at the last listing of all spaces."""
+    unfound: Mapped[list[str]] = mapped_column(default=list)
+    """Keys that assignments name and that listing did not find, in lower case."""
+    census_at: Mapped[datetime | None]
+    swept_to: Mapped[str | None] = mapped_column(sa.String(32))
+    """The last content id whose stamp was looked for by id; NULL at the beginning of a round."""
+    swept_at: Mapped[datetime | None]
 
 
 class NotificationMatch(TenantScoped, Base):

@@ -17,6 +17,7 @@ CHECKED: dict[str, Any] = {
     "schedule_fire.outcome": "started",
     "execution_space.state": "done",
     "content_stamp.kind": "page",
+    "site_trait.negation": "unknown",
     "site_hint.kind": "page",
     "outbox.state": "sent",
 }

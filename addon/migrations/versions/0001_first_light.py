@@ -21,8 +21,10 @@ def upgrade() -> None:
         sa.Column("scope", sa.String(length=36), nullable=False),
         sa.Column("reserved", sa.Integer(), nullable=False),
         sa.Column("limit", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=True),
         sa.Column("closed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.CheckConstraint("state IN ('drawing', 'refused')", name=op.f("ck_quota_hour_state")),
         sa.PrimaryKeyConstraint("hour", "scope", name=op.f("pk_quota_hour")),
     )
     op.create_table(
@@ -229,6 +231,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "kind", "subject_id", name=op.f("pk_site_hint")),
     )
     op.create_index("ix_site_hint_heard", "site_hint", ["tenant_id", "heard_at"], unique=False)
+    op.create_table(
+        "site_trait",
+        sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.Column("negation", sa.String(length=16), nullable=False),
+        sa.Column("probed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("census", sa.JSON(), nullable=False),
+        sa.Column("unfound", sa.JSON(), nullable=False),
+        sa.Column("census_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("swept_to", sa.String(length=32), nullable=True),
+        sa.Column("swept_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("negation IN ('inclusive', 'exclusive', 'unknown')", name=op.f("ck_site_trait_negation")),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_site_trait_tenant_id")),
+        sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_site_trait")),
+    )
     op.create_table(
         "status_slug",
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
@@ -461,6 +477,7 @@ def downgrade() -> None:
     op.drop_index("ix_archive_task_open", table_name="archive_task")
     op.drop_table("archive_task")
     op.drop_table("status_slug")
+    op.drop_table("site_trait")
     op.drop_index("ix_site_hint_heard", table_name="site_hint")
     op.drop_table("site_hint")
     op.drop_table("policy_version")
