@@ -135,7 +135,7 @@ def _status_schemes(document: PolicyDocument) -> Iterator[FieldError]:
             path = ("statusSchemes", i, "entries", j)
             used[entry.status] += 1
             if entry.status not in known:
-                yield FieldError(pointer(*path, "status"), f"there is no status {entry.status}")
+                yield FieldError(pointer(*path, "status"), _gone("status", entry.status))
             elif used[entry.status] > 1:
                 yield FieldError(pointer(*path, "status"), "is in this scheme already")
             if j < len(scheme.entries) - 1:
@@ -159,11 +159,15 @@ def _references(document: PolicyDocument) -> Iterator[FieldError]:
         for field, attribute, known in sorts:
             wanted = getattr(assignment, attribute)
             if wanted is not None and wanted not in known:
-                yield FieldError(pointer("assignments", i, field), f"there is no scheme {wanted}")
+                yield FieldError(pointer("assignments", i, field), _gone("scheme", wanted))
     templates = {template.id for template in document.templates}
     for path, part in _scheduled(document):
         if isinstance(part, Rule) and part.template not in templates:
-            yield FieldError(pointer(*path, "template"), f"there is no template {part.template}")
+            yield FieldError(pointer(*path, "template"), _gone("template", part.template))
+
+
+def _gone(sort: str, name: str) -> str:
+    return f"there is no {sort} {name}: what is used here cannot be removed, use another here first"
 
 
 def _rules(document: PolicyDocument) -> Iterator[FieldError]:

@@ -1,14 +1,15 @@
-"""What does a new site start with? The shipped policies: one scheme of each sort, nothing that mails or acts on.
+"""What does a new site start with? The shipped policies: nothing in them mails or acts until it is switched on.
 
-Expired means: the date that people set has passed; or nobody set a date that is still to come, and for 24 months
-nobody updated or reviewed the content. CQL has no "is empty", so a missing date is asked for as "not in the future".
-Every condition begins with a positive clause, because Confluence refuses a query that begins with a negative one
-(confluence-api.md 8).
+Three status schemes ship. In the default one, expired means: the date that people set has passed; or nobody set a date
+that is still to come, and for 24 months nobody updated or reviewed the content. The two others look at one of both.
+CQL has no "is empty", so a missing date is asked for as "not in the future". Every condition begins with a positive
+clause, because Confluence refuses a query that begins with a negative one (confluence-api.md 8).
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from addon.base import TenantId
 from addon.base.resources import templates
@@ -52,11 +53,15 @@ STATUSES = (
     Status(
         id="up-to-date",
         name="Up-to-date",
-        description="Updated or reviewed within the last year.",
+        description="Updated or reviewed recently enough, and not past its expiration date.",
         colour="#22a06b",
         icon="check",
     ),
 )
+
+
+Slugs = Callable[[str], str]
+"""From the id a status ships with to the id it has on a site where that one was used up."""
 
 
 def refresh_cron(tenant_id: TenantId) -> str:
@@ -84,6 +89,47 @@ def not_updated_cql(namespace: str) -> str:
     return f'lastmodified < now("-12M") AND NOT ({namespace}ReviewedOn >= now("-12M"))'
 
 
+def not_touched_cql(namespace: str) -> str:
+    """Return the CQL of what was neither updated nor reviewed for 24 months, whatever date it was given."""
+    return f'lastmodified < now("-24M") AND NOT ({namespace}ReviewedOn >= now("-24M"))'
+
+
+def date_passed_cql(namespace: str) -> str:
+    """Return the CQL of what is past the date that people gave it."""
+    return f"{namespace}ExpirationDate <= now()"
+
+
+def status_schemes(namespace: str, slug: Slugs) -> tuple[StatusScheme, ...]:
+    """Return the shipped status schemes, the default first."""
+    last = StatusEntry(status=slug("up-to-date"))
+    not_updated = StatusEntry(status=slug("not-updated"), cql=not_updated_cql(namespace))
+    expired = slug("expired")
+    return (
+        StatusScheme(
+            id="freshness",
+            name="Freshness",
+            description="By expiration date and by last update: the date counts where somebody set one, else what "
+            "nobody updated or reviewed for two years is expired. For most spaces.",
+            default=True,
+            entries=(StatusEntry(status=expired, cql=expired_cql(namespace)), not_updated, last),
+        ),
+        StatusScheme(
+            id="last-update",
+            name="Freshness by last update",
+            description="Only by when a content was last updated or reviewed; expiration dates play no part. For "
+            "spaces where everything should be looked at now and then.",
+            entries=(StatusEntry(status=expired, cql=not_touched_cql(namespace)), not_updated, last),
+        ),
+        StatusScheme(
+            id="expiry-date",
+            name="Expiration date",
+            description="Only by the date that people set: old contents stay up-to-date until their date has passed. "
+            "For contracts, policies and other contents with a fixed term.",
+            entries=(StatusEntry(status=expired, cql=date_passed_cql(namespace)), last),
+        ),
+    )
+
+
 def digest_template() -> Template:
     """Return the shipped mail template, from templates/mail."""
     folder = templates() / "mail"
@@ -97,48 +143,45 @@ def digest_template() -> Template:
 
 
 def shipped(
-    namespace: str, tenant_id: TenantId, *, time_zone: str = "UTC", hold: bool = True, switched_on: bool = False
+    namespace: str,
+    tenant_id: TenantId,
+    *,
+    time_zone: str = "UTC",
+    hold: bool = True,
+    switched_on: bool = False,
+    slug: Slugs = str,
 ) -> PolicyDocument:
     """Return the policies of a new installation.
 
     Parameters: `namespace` prefixes the CQL aliases; `time_zone` (IANA) is that of rule and automation, the refresh
     runs in UTC because its hours are spread over all tenants; `hold` holds all schedules until the first run is
-    confirmed; `switched_on` enables rule and automation, which ship disabled (the demo site only).
+    confirmed; `switched_on` enables rule and automation, which ship disabled (the demo site only); `slug` gives a
+    status another id than the one it ships with.
     """
+    expired = slug("expired")
     return PolicyDocument(
-        statuses=STATUSES,
-        status_schemes=(
-            StatusScheme(
-                id="freshness",
-                name="Freshness",
-                default=True,
-                entries=(
-                    StatusEntry(status="expired", cql=expired_cql(namespace)),
-                    StatusEntry(status="not-updated", cql=not_updated_cql(namespace)),
-                    StatusEntry(status="up-to-date"),
-                ),
-            ),
-        ),
+        statuses=tuple(status.model_copy(update={"id": slug(status.id)}) for status in STATUSES),
+        status_schemes=status_schemes(namespace, slug),
         templates=(digest_template(),),
         schedules=Schedules(
             hold=Hold(on=hold, reason=FIRST_RUN_REASON if hold else None),
             refresh_statuses=RefreshSchedule(cron=refresh_cron(tenant_id), time_zone="UTC", enabled=True),
         ),
-        notification_schemes=(_reminders(namespace, time_zone, switched_on),),
-        automation_schemes=(_clean_up(namespace, time_zone, switched_on),),
+        notification_schemes=(_reminders(namespace, time_zone, switched_on, expired),),
+        automation_schemes=(_clean_up(namespace, time_zone, switched_on, expired),),
         excluded_spaces=tuple(
             Selector(type=name) for name in ("personal", "system", "onboarding", "xflow_sample_space")
         ),
     )
 
 
-def _reminders(namespace: str, time_zone: str, enabled: bool) -> NotificationScheme:
+def _reminders(namespace: str, time_zone: str, enabled: bool, expired: str) -> NotificationScheme:
     rule = Rule(
         id="expired-content",
         name="Expired content",
         enabled=enabled,
         schedule=Cron(cron="0 8 * * 1", time_zone=time_zone),
-        cql=f'{namespace}Status = "expired"',
+        cql=f'{namespace}Status = "{expired}"',
         content_states=("current",),
         recipients=(Recipient(kind="author"), Recipient(kind="lastUpdater")),
         template="digest",
@@ -146,13 +189,13 @@ def _reminders(namespace: str, time_zone: str, enabled: bool) -> NotificationSch
     return NotificationScheme(id="reminders", name="Reminders", default=True, rules=(rule,))
 
 
-def _clean_up(namespace: str, time_zone: str, enabled: bool) -> AutomationScheme:
+def _clean_up(namespace: str, time_zone: str, enabled: bool, expired: str) -> AutomationScheme:
     automation = Automation(
         id="archive-expired",
         name="Archive what has been expired for six months",
         enabled=enabled,
         schedule=Cron(cron="0 2 * * 0", time_zone=time_zone),
-        cql=f'{namespace}Status = "expired" AND {namespace}StatusChangedOn < now("-6M")',
+        cql=f'{namespace}Status = "{expired}" AND {namespace}StatusChangedOn < now("-6M")',
         action=Action(type="archive"),
     )
     return AutomationScheme(id="clean-up", name="Clean-up", default=True, automations=(automation,))

@@ -90,6 +90,7 @@ class StatusScheme(Part):
 
     id: Slug
     name: Name
+    description: Description = ""
     default: StrictBool = False
     entries: Annotated[tuple[StatusEntry, ...], Field(min_length=1, max_length=50)]
 

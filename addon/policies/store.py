@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import Clock, FieldError, Problem, TenantId
 from addon.base.database import insert
-from addon.policies import defaults
+from addon.policies import defaults, usage
 from addon.policies.checks import CheckCql, CheckTemplate, Notice, check_texts, inconsistencies
 from addon.policies.document import Hold, PolicyDocument, invalid
 from addon.policies.errors import pointer
@@ -111,6 +112,27 @@ class Policies:
         used = set(session.scalars(sa.select(StatusSlug.slug).where(StatusSlug.tenant_id == tenant_id)))
         return used or {status.id for status in self._shipped(tenant_id).statuses}
 
+    def factory(self, session: Session, tenant_id: TenantId) -> PolicyDocument:
+        """Return the shipped document so that it can be put over the tenant's own, in part or as a whole.
+
+        A status whose id was removed here for good comes under the next free one, such as expired-2, in schemes and
+        CQL alike. Nothing is on hold in it, and nothing is switched on.
+        """
+        dead = self.retired(session, tenant_id)
+
+        def slug(wanted: str) -> str:
+            names = itertools.chain([wanted], (f"{wanted}-{number}" for number in itertools.count(2)))
+            return next(name for name in names if name not in dead)
+
+        return self._shipped(tenant_id, hold=False, switched_on=False, slug=slug)
+
+    def retired(self, session: Session, tenant_id: TenantId) -> set[str]:
+        """Return the status slugs that were removed and can never be used again."""
+        rows = sa.select(StatusSlug.slug).where(
+            StatusSlug.tenant_id == tenant_id, StatusSlug.removed_version.is_not(None)
+        )
+        return set(session.scalars(rows))
+
     def check(self, document: PolicyDocument | Mapping[str, Any]) -> Checked:
         """Return `document` ready to be stored, with notices. Reads and writes nothing.
 
@@ -123,7 +145,8 @@ class Policies:
         text_errors, notices = check_texts(data, document, self._check_cql, self._check_template)
         if errors or text_errors:
             raise invalid([*errors, *text_errors])
-        return Checked(PolicyDocument.model_validate(data), tuple(notices))
+        accepted = PolicyDocument.model_validate(data)
+        return Checked(accepted, (*notices, *usage.unknown_statuses(accepted, self._namespace)))
 
     def put(
         self,
@@ -190,6 +213,7 @@ class Policies:
         hold: bool | None = None,
         time_zone: str | None = None,
         switched_on: bool | None = None,
+        slug: defaults.Slugs = str,
     ) -> PolicyDocument:
         return defaults.shipped(
             self._namespace,
@@ -197,6 +221,7 @@ class Policies:
             time_zone=self._time_zone if time_zone is None else time_zone,
             hold=self._hold if hold is None else hold,
             switched_on=self._switched_on if switched_on is None else switched_on,
+            slug=slug,
         )
 
     def _append(

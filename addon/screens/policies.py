@@ -96,6 +96,23 @@ class PoliciesApi:
 
     @operation(
         "GET",
+        "/policies/factory",
+        answers={200: schemas.Factory},
+        problems=(401, 403, 503),
+        name="factory_policies",
+    )
+    def factory(self, caller: Caller) -> schemas.Factory:
+        """Return the policies as they ship, for setting schemes back. Statuses whose ids are used up have new ones."""
+        self._access.site(caller)
+        with self._parts.db.read(caller.tenant_id) as session:
+            document = self._parts.policies.factory(session, caller.tenant_id)
+            retired = self._parts.policies.retired(session, caller.tenant_id)
+        return schemas.Factory(
+            policies=document.data(), retired_statuses=sorted(retired), namespace=self._parts.settings.namespace
+        )
+
+    @operation(
+        "GET",
         "/policies/versions",
         query=schemas.VersionsQuery,
         answers={200: schemas.List[schemas.PolicyVersionInfo]},

@@ -17,6 +17,7 @@ Trigger = Literal["scheduled", "manual", "retry"]
 Status = Literal["running", "finalizing", "cancelling", "successful", "failed", "cancelled"]
 SpaceState = Literal["pending", "running", "done", "failed", "skipped", "cancelled"]
 Limit = Annotated[int, Field(ge=1, le=100)]
+Cql = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
 Cursor = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -108,6 +109,16 @@ class SetHold(Body):
         Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")] | None
     ) = None
     until: AwareDatetime | None = None
+
+
+class CheckCql(Body):
+    """Ask whether a CQL may stand in a policy. `kind` is where: a status scheme, a notification rule, an automation."""
+
+    cql: Annotated[
+        str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")
+    ]
+    kind: Literal["status", "rule", "automation"]
+    count: bool = False
 
 
 class List(Model, Generic[Item]):
@@ -304,6 +315,22 @@ class PolicyVersionInfo(Model):
     by: str | None
     by_name: str | None = None
     at: datetime
+
+
+class CqlCheck(Model):
+    """A CQL that Confluence takes, as it would be stored."""
+
+    cql: str
+    notices: list[str] = Field(description="What was changed in it")
+    matches: int | None = Field(description="Pages and blog posts of the site that match now, if asked for")
+
+
+class Factory(Model):
+    """What Content Steward ships, so that a part of the policies or all of them can be set back to it."""
+
+    policies: dict[str, Any] = Field(description="A policies document that can be put as it is, or in parts")
+    retired_statuses: list[str] = Field(description="Status ids that were removed here and can never be used again")
+    namespace: str = Field(description="What the names of the CQL aliases begin with")
 
 
 class StatusCount(Model):

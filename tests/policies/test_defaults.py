@@ -68,6 +68,22 @@ def test_every_alias_carries_the_namespace(namespace: str) -> None:
     assert document.automation_schemes[0].automations[0].cql.startswith(f'{namespace}Status = "expired" AND ')
 
 
+def test_three_status_schemes_ship_and_the_default_looks_at_date_and_update() -> None:
+    document = shipped("steward", TENANT)
+    by_id = {scheme.id: scheme for scheme in document.status_schemes}
+    assert list(by_id) == ["freshness", "last-update", "expiry-date"]
+    assert [scheme.id for scheme in document.status_schemes if scheme.default] == ["freshness"]
+    assert [entry.status for entry in by_id["freshness"].entries] == ["expired", "not-updated", "up-to-date"]
+    assert all(scheme.description for scheme in document.status_schemes)
+
+    def cql_of(scheme: str) -> str:
+        return " ".join(entry.cql or "" for entry in by_id[scheme].entries)
+
+    assert "ExpirationDate" not in cql_of("last-update")
+    assert "lastmodified" in cql_of("last-update")
+    assert cql_of("expiry-date").strip() == "stewardExpirationDate <= now()"
+
+
 def test_the_zone_is_that_of_rule_and_automation_while_the_refresh_is_spread_in_utc() -> None:
     zones = {
         spec.job_type: spec.time_zone for spec in shipped("steward", TENANT, time_zone="Europe/Oslo").schedule_specs()

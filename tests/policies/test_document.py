@@ -184,6 +184,19 @@ def test_a_mistake_is_named_by_its_pointer(change: Change, pointer: str) -> None
     assert not errors[pointer].startswith("Value error")
 
 
+def test_what_is_removed_while_it_is_used_is_named_where_it_is_used() -> None:
+    data = _shipped()
+    data["assignments"] = [{"space": {"key": "A"}, "statusScheme": "last-update"}]
+    data["statusSchemes"] = [each for each in data["statusSchemes"] if each["id"] != "last-update"]
+    data["statuses"] = data["statuses"][1:]
+    errors = _errors(data)
+    assert list(errors) == [
+        "/statusSchemes/0/entries/0/status", "/statusSchemes/1/entries/0/status", "/assignments/0/statusScheme",
+    ]  # fmt: skip
+    assert "no status expired: what is used here cannot be removed" in errors["/statusSchemes/0/entries/0/status"]
+    assert "no scheme last-update" in errors["/assignments/0/statusScheme"]
+
+
 def test_all_mistakes_are_named_at_once_but_no_more_than_a_person_reads() -> None:
     data = _shipped()
     data["statuses"] = [{"id": "NO", "name": "", "colour": "x", "description": 1} for _ in range(30)]

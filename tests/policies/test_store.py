@@ -183,7 +183,7 @@ def test_a_corrected_cql_is_stored_with_a_notice_and_a_refused_one_is_named(cloc
     checked = policies.check(data)
     assert checked.document.status_schemes[0].entries[0].cql == "label = old"
     assert [notice.pointer for notice in checked.notices] == ["/statusSchemes/0/entries/0/cql"]
-    assert [allowed for _, allowed in asked] == [False, False, True, True], "statuses may not read status aliases"
+    assert [allowed for _, allowed in asked] == [False] * 5 + [True] * 2, "statuses may not read status aliases"
 
     data["statusSchemes"][0]["entries"][1]["ancestorCql"] = "creator = currentUser()"
     data["automationSchemes"][0]["automations"][0]["cql"] = "creator = currentUser()"
@@ -202,3 +202,43 @@ def test_a_template_that_cannot_be_rendered_is_named(clock: VirtualClock) -> Non
     with pytest.raises(Problem) as refused:
         policies.check(data)
     assert [(error.pointer, error.detail) for error in refused.value.errors] == [("/templates/0/html", "nope")]
+
+
+def test_a_removed_status_ships_under_a_new_id_and_the_shipped_cql_follows(
+    database: Database, policies: Policies, tenant: TenantId
+) -> None:
+    with database.read(tenant) as session:
+        assert policies.retired(session, tenant) == set()
+        assert policies.factory(session, tenant).statuses[0].id == "expired"
+    scheme = {"id": "freshness", "name": "F", "default": True, "entries": [{"status": "new"}]}
+    data = _data(database, policies, tenant)
+    bare = data | {"statuses": [{"id": "new", "name": "New"}], "statusSchemes": [scheme]}
+    _put(database, policies, tenant, bare, 1)
+    with database.read(tenant) as session:
+        factory = policies.factory(session, tenant)
+        assert policies.retired(session, tenant) == {"expired", "not-updated", "up-to-date"}
+    assert [status.id for status in factory.statuses] == ["expired-2", "not-updated-2", "up-to-date-2"]
+    assert factory.automation_schemes[0].automations[0].cql.startswith('stewardStatus = "expired-2"')
+    assert _put(database, policies, tenant, factory.data(), 2) == 3, "it can be put as it is"
+    assert policies.check(factory).notices == ()
+    with database.read(tenant) as session:
+        assert policies.factory(session, tenant).statuses == factory.statuses
+
+
+def test_a_rule_that_names_a_removed_status_is_accepted_with_a_notice(clock: VirtualClock) -> None:
+    policies = Policies(clock, "acme")
+    data = Policies(clock, "acme").at(None, TenantId("t"), 0).data()  # type: ignore[arg-type]
+    rule = data["notificationSchemes"][0]["rules"][0]
+    for cql, named in [
+        ('acmeStatus = "gone"', "gone"),
+        ("label = x and (ACMEPREVIOUSSTATUS not in (expired, 'gone'))", "gone"),
+        ("acmeStatus != gone", "gone"),
+        ('acmeStatus in ("expired", "up-to-date")', None),
+        ('label = gone and title ~ "gone" and acmeStatusName = "gone"', None),
+    ]:
+        rule["cql"] = cql
+        notices = policies.check(data).notices
+        assert [(each.pointer, named in each.detail) for each in notices if named] == (
+            [("/notificationSchemes/0/rules/0/cql", True)] if named else []
+        ), cql
+        assert bool(notices) == bool(named), cql

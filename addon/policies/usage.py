@@ -1,0 +1,41 @@
+"""Where is a status named in CQL? Rules and automations find contents by our aliases, and a status may be gone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from addon.policies.checks import Notice
+from addon.policies.document import PolicyDocument
+from addon.policies.errors import pointer
+
+_VALUE = r"\"[^\"]*\"|'[^']*'|[\w-]+"
+_SLUG = re.compile(_VALUE)
+
+
+def statuses_in(cql: str, namespace: str) -> frozenset[str]:
+    """Return the status ids that `cql` compares our status aliases with (`stewardStatus in ("expired", "draft")`)."""
+    comparison = re.compile(
+        rf"\b{re.escape(namespace)}(?:Previous)?Status\s*(?:!?=|(?:not\s+)?in)\s*({_VALUE}|\([^()]*\))", re.IGNORECASE
+    )
+    return frozenset(slug.strip("\"'") for operand in comparison.findall(cql) for slug in _SLUG.findall(operand))
+
+
+def unknown_statuses(document: PolicyDocument, namespace: str) -> Iterator[Notice]:
+    """Yield a notice for every rule and automation whose CQL names a status that the document does not have.
+
+    It is no error: contents keep a removed status until their next refresh, and a rule may be about just those.
+    """
+    known = {status.id for status in document.statuses}
+    for path, cql in _looking(document):
+        for slug in sorted(statuses_in(cql, namespace) - known):
+            yield Notice(pointer(*path), f"names the status {slug}, which is not among the statuses")
+
+
+def _looking(document: PolicyDocument) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    for i, notifications in enumerate(document.notification_schemes):
+        for j, rule in enumerate(notifications.rules):
+            yield ("notificationSchemes", i, "rules", j, "cql"), rule.cql
+    for i, automations in enumerate(document.automation_schemes):
+        for j, automation in enumerate(automations.automations):
+            yield ("automationSchemes", i, "automations", j, "cql"), automation.cql

@@ -1,0 +1,53 @@
+"""Does Confluence take this CQL, and how much does it find? Asked while an administrator is still typing."""
+
+from __future__ import annotations
+
+from addon.base import Caller, FieldError, Problem
+from addon.confluence import BadRequest, CqlRefused, check_administrators_cql
+from addon.confluence.queries import CONTENT, all_of
+from addon.screens import schemas
+from addon.screens.access import Access
+from addon.screens.lookups import Lookups
+from addon.screens.operations import operation
+from addon.screens.parts import Parts
+from addon.screens.present import Presenter
+
+
+class CqlApi:
+    """Checks of single queries, for Confluence administrators."""
+
+    def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
+        self._parts = parts
+        self._access = access
+
+    @operation(
+        "POST",
+        "/cql-checks",
+        body=schemas.CheckCql,
+        answers={200: schemas.CqlCheck},
+        problems=(400, 401, 403, 413, 415, 422, 503),
+        name="check_cql",
+    )
+    def check(self, caller: Caller, *, body: schemas.CheckCql) -> schemas.CqlCheck:
+        """Check one CQL as it would be checked when the policies are put, and ask Confluence; it costs one point.
+
+        Only a query with no results is asked for, combined as jobs combine it: in parentheses, after the content
+        types. `count` adds how many pages and blog posts of the whole site match now. Nothing is stored. Raises
+        Problem 422 at /cql, in Confluence's own words where it refuses; 503 when the site or its quota cannot answer.
+        """
+        self._access.site(caller)
+        namespace = self._parts.settings.namespace
+        try:
+            checked = check_administrators_cql(body.cql, namespace=namespace, allow_aliases=body.kind != "status")
+        except CqlRefused as error:
+            raise _refused(error.reason) from error
+        client = self._parts.confluence.client(caller.tenant_id)
+        try:
+            matches = client.count(all_of(CONTENT, checked.cql))
+        except BadRequest as error:
+            raise _refused(f"Confluence does not take this CQL: {error.message}") from error
+        return schemas.CqlCheck(cql=checked.cql, notices=checked.notices, matches=matches if body.count else None)
+
+
+def _refused(reason: str) -> Problem:
+    return Problem(422, "invalid-cql", reason, errors=[FieldError("/cql", reason)])
