@@ -7,7 +7,7 @@
 from addon.confluence.calls import APPROVED_CALLS, CALLS
 from addon.confluence.channel import CallGuard
 from addon.confluence.client import SiteClient
-from addon.confluence.content import Content, Kind, LongTask, Property, SystemInfo, User
+from addon.confluence.content import Content, Kind, LongTask, Operation, Property, SystemInfo, User
 from addon.confluence.cql import CqlSyntaxError, parse, to_cql
 from addon.confluence.errors import (
     BadRequest,
@@ -51,6 +51,7 @@ __all__ = [
     "Malformed",
     "Network",
     "NotFound",
+    "Operation",
     "Permissions",
     "Property",
     "QuotaExhausted",

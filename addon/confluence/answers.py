@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
 from addon.base import Space
-from addon.confluence.content import Content, Kind, LongTask, Property, SystemInfo, User
+from addon.confluence.content import Content, Kind, LongTask, Operation, Property, Restriction, SystemInfo, User
 from addon.confluence.errors import Malformed
 
 T = TypeVar("T")
@@ -132,6 +132,21 @@ def system_info(row: Json) -> SystemInfo:
         site_title=str(row.get("siteTitle") or ""),
         time_zone=str(row.get("defaultTimeZone") or "UTC"),
     )
+
+
+def restrictions(answer: Json) -> dict[Operation, Restriction | None]:
+    """Read a content's own restrictions, None where an operation is open to everybody.
+
+    A list that is not complete here still says who it names; whoever is on the rest of it counts as not admitted.
+    """
+    return {"read": _restriction(answer["read"]), "update": _restriction(answer["update"])}
+
+
+def _restriction(entry: Json) -> Restriction | None:
+    named = entry["restrictions"]
+    users = frozenset(str(row["accountId"]) for row in named["user"]["results"])
+    groups = frozenset(str(row["id"]) for row in (named.get("group") or {}).get("results") or ())
+    return Restriction(users, groups) if users or groups else None
 
 
 def moment(value: Any) -> datetime | None:

@@ -55,6 +55,7 @@ TRASH: Mapping[Kind, Endpoint] = {
 DIRECT_CHILDREN = Endpoint("GET", "/wiki/api/v2/pages/{id}/direct-children")
 ANCESTORS = Endpoint("GET", "/wiki/api/v2/pages/{id}/ancestors")
 RESTRICTIONS = Endpoint("GET", "/wiki/rest/api/content/{id}/restriction/byOperation")
+PERMISSION_CHECK = Endpoint("POST", "/wiki/rest/api/content/{id}/permission/check")
 ARCHIVE = Endpoint("POST", "/wiki/rest/api/content/archive")
 LONG_TASK = Endpoint("GET", "/wiki/rest/api/longtask/{id}")
 USERS_BULK = Endpoint("POST", "/wiki/api/v2/users-bulk")
@@ -63,6 +64,7 @@ MEMBER_OF = Endpoint("GET", "/wiki/rest/api/user/memberof")
 GROUP_MEMBERS = Endpoint("GET", "/wiki/rest/api/group/{groupId}/membersByGroupId")
 SYSTEM_INFO = Endpoint("GET", "/wiki/rest/api/settings/systemInfo")
 EMAILS = Endpoint("GET", "/wiki/rest/api/user/email/bulk")
+APP_PROPERTY = Endpoint("PUT", "/wiki/rest/atlassian-connect/1/addons/{addonKey}/properties/{propertyKey}")
 
 CALLS: tuple[Endpoint, ...] = (
     SPACES,
@@ -81,6 +83,7 @@ CALLS: tuple[Endpoint, ...] = (
     DIRECT_CHILDREN,
     ANCESTORS,
     RESTRICTIONS,
+    PERMISSION_CHECK,
     ARCHIVE,
     LONG_TASK,
     USERS_BULK,
@@ -94,8 +97,11 @@ CALLS: tuple[Endpoint, ...] = (
 APPROVED_CALLS: tuple[Endpoint, ...] = (EMAILS,)
 """Calls made only with STEWARD_EMAIL_API=approved, which need ACCESS_EMAIL_ADDRESSES (confluence-api.md 2.5)."""
 
+FRAMEWORK_CALLS: tuple[Endpoint, ...] = (APP_PROPERTY,)
+"""Calls of Connect itself about the app's own data: in neither spec, and in need of no scope."""
+
 _PLACE = re.compile(r"\{[^{}]+\}")
-_ID = re.compile(r"[A-Za-z0-9_:-]{1,128}")
+_ID = re.compile(r"(?!\.+$)[A-Za-z0-9_:.-]{1,128}")
 
 Params = Sequence[tuple[str, str]]
 """Query parameters in order; arrays repeat their name."""
@@ -121,8 +127,8 @@ def url(base_url: str, endpoint: Endpoint, ids: Sequence[str] = (), params: Para
 
 
 def writes(endpoint: Endpoint) -> bool:
-    """Return whether a call changes something. users-bulk is a POST that only reads."""
-    return endpoint.method != "GET" and endpoint != USERS_BULK
+    """Return whether a call changes something. Two are POSTs that only read."""
+    return endpoint.method != "GET" and endpoint not in (USERS_BULK, PERMISSION_CHECK)
 
 
 def repeatable(endpoint: Endpoint) -> bool:

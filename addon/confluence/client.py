@@ -12,7 +12,7 @@ from urllib.parse import quote
 from addon.base import Space
 from addon.confluence import administrators, answers, calls, errors
 from addon.confluence.channel import Channel
-from addon.confluence.content import Content, Kind, LongTask, Property, SystemInfo, User
+from addon.confluence.content import Content, Kind, LongTask, Operation, Property, Restriction, SystemInfo, User
 
 log = logging.getLogger(__name__)
 
@@ -162,6 +162,29 @@ class SiteClient(Channel):
         expand = [("expand", "restrictions.user,restrictions.group")]
         answer = self.call(calls.RESTRICTIONS, [content_id], expand, most=RESTRICTIONS_MOST)
         return answers.reading(_read_restricted, answer)
+
+    def restrictions(self, content_id: str) -> Mapping[Operation, Restriction | None]:
+        """Return who alone may read and who alone may update the content by its own restrictions; None: everybody.
+
+        View restrictions that it inherits are its ancestors' to say (confluence-api.md 2.5).
+        """
+        expand = [("expand", "restrictions.user,restrictions.group")]
+        answer = self.call(calls.RESTRICTIONS, [content_id], expand, most=RESTRICTIONS_MOST)
+        return answers.reading(answers.restrictions, answer)
+
+    def may(self, account_id: str, content_id: str, operation: Operation) -> bool:
+        """Return whether a person may read or update a content, as Confluence itself decides it.
+
+        Raises Forbidden where the app's user may not ask for others: only Confluence administrators may
+        (confluence-api.md 2.5).
+        """
+        body = {"subject": {"type": "user", "identifier": account_id}, "operation": operation}
+        answer = self.call(calls.PERMISSION_CHECK, [content_id], body=body)
+        return answers.reading(lambda row: row["hasPermission"] is True, answer)
+
+    def set_app_property(self, addon_key: str, key: str, value: Any) -> None:
+        """Store a property of the app itself, which conditions of its modules read (connect.md 1.4); 32 KB at most."""
+        self.call(calls.APP_PROPERTY, [addon_key, key], body=value)
 
     def archive(self, page_ids: Sequence[str]) -> str:
         """Submit up to 300 pages for archiving and return the task's id (confluence-api.md 2.4 says who may how many).

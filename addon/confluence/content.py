@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 Kind = Literal["page", "blogpost"]
+Operation = Literal["read", "update"]
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """Who alone may view or edit a content: account ids and group ids."""
+
+    users: frozenset[str]
+    groups: frozenset[str]
+
+    def admits(self, account_id: str, groups: Collection[str]) -> bool:
+        """Return whether a person in these groups is among them."""
+        return account_id in self.users or not self.groups.isdisjoint(groups)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from addon.base import Caller, Clock, Problem, Space, TenantGone, TenantId, Unreachable
-from addon.confluence.errors import QuotaExhausted, SiteError
+from addon.confluence import contentrights
+from addon.confluence.content import Content, Operation
+from addon.confluence.errors import Forbidden, NotFound, QuotaExhausted, SiteError
 from addon.confluence.gateway import Confluence
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,8 @@ READ_AGE = timedelta(minutes=15)
 """How old a decision may be for looking."""
 _REFUSAL_AGE = timedelta(seconds=60)
 """A refusal is asked again sooner, so that a right just granted soon works."""
+_NOT_TOLD = timedelta(hours=1)
+"""How long a site that does not decide about content for the app is not asked to."""
 _SITE = ""
 
 _Key = tuple[TenantId, str, str]
@@ -39,6 +43,7 @@ class Permissions:
         self._remembered = remembered
         self._decisions: OrderedDict[_Key, tuple[float, bool]] = OrderedDict()
         self._forgotten = 0
+        self._refused: dict[TenantId, float] = {}
         self._lock = threading.Lock()
 
     def require_site_admin(self, caller: Caller, *, max_age: timedelta = WRITE_AGE) -> None:
@@ -81,6 +86,15 @@ class Permissions:
         key = (caller.tenant_id, caller.account_id, space.id)
         return self._decided(key, max_age, lambda: self._ask_space(caller, space))
 
+    def may(self, caller: Caller, content: Content, operation: Operation, *, max_age: timedelta = WRITE_AGE) -> bool:
+        """Return whether `caller` may read or update `content` (which the app sees, with its space id).
+
+        Confluence is asked for its own decision; where it does not tell the app, the same is concluded from space
+        permissions and restrictions. Raises Problem 503 when the site cannot be asked now.
+        """
+        key = (caller.tenant_id, caller.account_id, f"{operation}:{content.id}")
+        return self._decided(key, max_age, lambda: self._ask_content(caller, content, operation))
+
     def forget(self, tenant_id: TenantId, account_id: str | None = None) -> None:
         """Drop what is remembered of a tenant, or of one person in it: rights or groups changed there."""
         with self._lock:
@@ -93,6 +107,20 @@ class Permissions:
 
     def _ask_space(self, caller: Caller, space: Space) -> bool:
         return self._confluence.client(caller.tenant_id).is_space_admin(caller.account_id, space.id)
+
+    def _ask_content(self, caller: Caller, content: Content, operation: Operation) -> bool:
+        client = self._confluence.client(caller.tenant_id)
+        now = self._clock.monotonic()
+        refused_at = self._refused.get(caller.tenant_id)
+        try:
+            if refused_at is None or now - refused_at > _NOT_TOLD.total_seconds():
+                try:
+                    return client.may(caller.account_id, content.id, operation)
+                except Forbidden:
+                    self._refused[caller.tenant_id] = now
+            return contentrights.concluded(client, caller.account_id, content, operation)
+        except NotFound:
+            return False  # The content or the person went, or hides from the app.
 
     def _decided(self, key: _Key, max_age: timedelta, ask: Callable[[], bool]) -> bool:
         asked_at = self._clock.monotonic()

@@ -167,6 +167,13 @@ class Access:
             return self.app_sees(content)
         return self.permits(account_id, content.space_id, "read") and self._passes(account_id, content, "read")
 
+    def can_edit(self, account_id: str, content: Content) -> bool:
+        """Tell whether a person may edit a content: view it, add such contents, and pass its edit restriction."""
+        if account_id == BOT:
+            return self.app_edits(content)
+        adds = self.permits(account_id, content.space_id, "create", content.kind)
+        return adds and self.can_view(account_id, content) and self._passes(account_id, content, "update")
+
     def _passes(self, account_id: str, content: Content, operation: Operation) -> bool:
         if not self._restrictions:
             return True

@@ -22,6 +22,8 @@ from addon.sandbox.site import Site
 from addon.sandbox.tasks import ArchiveRefused
 
 V1 = "/wiki/rest/api"
+APPS = "/wiki/rest/atlassian-connect/1/addons"
+PROPERTY_BYTES = 32 * 1024
 PLAIN_CAP, EXPANDED_CAP, BODY_CAP, RENDERED_CAP = 1000, 200, 50, 25
 BULK_USERS = 100
 _ANY = r"(?:GET|POST|PUT|DELETE)"
@@ -44,6 +46,7 @@ def register(rest: Rest) -> None:
     _emails(rest, site)
     _restrictions(rest, site)
     _system(rest, site)
+    _app_properties(rest, site)
     rest.otherwise(V1, _other)
 
 
@@ -322,8 +325,16 @@ def _restrictions(rest: Rest, site: Site) -> None:
 
     @rest.on("POST", f"{V1}/content/<content_id>/permission/check", "READ")
     def permission_check(content_id: str) -> Answer:
-        seen(content_id)
-        raise refused_v1(403, "Checking another user needs a Confluence administrator")
+        content, body = seen(content_id), request.get_json(silent=True)
+        subject = body.get("subject") if isinstance(body, dict) else None
+        operation = body.get("operation") if isinstance(body, dict) else None
+        if not isinstance(subject, dict) or operation not in ("read", "update", "delete"):
+            raise refused_v1(400, "subject and operation are required")
+        if not site.decides_for_apps:
+            raise refused_v1(403, "Checking another user needs a Confluence administrator")
+        person = str(subject.get("identifier"))
+        may = site.access.can_view if operation == "read" else site.access.can_edit
+        return Answer({"hasPermission": subject.get("type") == "user" and may(person, content), "errors": []}, CORE)
 
 
 def _system(rest: Rest, site: Site) -> None:
@@ -339,6 +350,30 @@ def _system(rest: Rest, site: Site) -> None:
             "defaultTimeZone": site.time_zone.key,
         }
         return Answer(body, CORE)
+
+
+def _app_properties(rest: Rest, site: Site) -> None:
+    rule = f"{APPS}/<addon_key>/properties/<key>"
+
+    def own(addon_key: str) -> dict[str, Any]:
+        if addon_key not in site.addons:
+            raise refused_v1(404, "No such add-on")
+        return site.app_properties.setdefault(addon_key, {})
+
+    @rest.on("PUT", rule, "NONE")
+    def put_property(addon_key: str, key: str) -> Answer:
+        properties, value = own(addon_key), request.get_json(silent=True)
+        if value is None or len(request.get_data()) > PROPERTY_BYTES:
+            raise refused_v1(400, "A property is JSON of at most 32 KB")
+        status = 200 if key in properties else 201
+        properties[key] = value
+        return Answer({"message": "Property set", "status-code": status}, status=status)
+
+    @rest.on("GET", rule, "NONE")
+    def get_property(addon_key: str, key: str) -> Answer:
+        if key not in own(addon_key):
+            raise refused_v1(404, "No such property")
+        return Answer({"key": key, "value": own(addon_key)[key]}, CORE)
 
 
 def _other(below: str) -> Answer:

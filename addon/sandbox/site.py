@@ -53,12 +53,16 @@ class Site(Wiki):
         self.title = title
         self.cloud_id = "11111111-2222-4333-8444-555555555555"
         self.email_api_approved = False
+        self.decides_for_apps = False
+        """Whether permission/check answers about other people: a Confluence administrator's right, not an app's."""
         self.meter = Meter(clock, quota_points)
         self.faults = Faults()
         self.tasks = Tasks(self)
         self.search = Search(self)
         self.host = AddonHost(self)
         self.addons: dict[str, AddonInstallation] = {}
+        self.app_properties: dict[str, dict[str, Any]] = {}
+        """The properties of the add-ons themselves, by add-on key; conditions of their modules read them."""
         self.inbox: Inbox | None = None
 
     @property
@@ -101,3 +105,4 @@ class Site(Wiki):
         """Forget an add-on: its requests are answered 401 and its aliases are unknown."""
         with self.lock:
             self.addons.pop(key, None)
+            self.app_properties.pop(key, None)

@@ -68,6 +68,7 @@ RESTRICTIONS = {
         "_links": {},
     }
 }
+RESTRICTIONS["update"] = RESTRICTIONS["read"] | {"operation": "update"}
 ADMINISTER = {"key": "administer", "targetType": "space"}
 ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("GET", "/wiki/api/v2/spaces"): (200, {"results": [{"id": "9", "key": "A", "name": "A"}], "_links": {}}),
@@ -94,6 +95,7 @@ ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("GET", "/wiki/api/v2/pages/12/direct-children"): (200, {"results": []}),
     ("GET", "/wiki/api/v2/pages/12/ancestors"): (200, {"results": [{"id": "1", "type": "page"}]}),
     ("GET", "/wiki/rest/api/content/12/restriction/byOperation"): (200, RESTRICTIONS),
+    ("POST", "/wiki/rest/api/content/12/permission/check"): (200, {"hasPermission": True}),
     ("POST", "/wiki/rest/api/content/archive"): (202, {"id": "t-1", "links": {}}),
     ("GET", "/wiki/rest/api/longtask/t-1"): (200, TASK),
     ("POST", "/wiki/api/v2/users-bulk"): (200, {"results": [{"accountId": "u-1", "displayName": "U"}]}),
@@ -174,6 +176,8 @@ def every_call(client: SiteClient) -> None:
     client.has_children("12")
     client.ancestors("12")
     client.read_restricted("12")
+    client.restrictions("12")
+    client.may("u-1", "12", "update")
     client.archive(["12"])
     client.long_task("t-1")
     client.users(["u-1"])

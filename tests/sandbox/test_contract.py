@@ -117,6 +117,16 @@ def test_a_stamp_is_written_changed_and_removed_in_the_specified_shapes(known: d
     assert agree(call("GET", f"{path}?key=steward-review"))["results"] == []
 
 
+def test_a_permission_check_is_answered_in_the_specified_shape(site: Site, known: dict[str, str], call: Caller) -> None:
+    path = f"/wiki/rest/api/content/{known['page']}/permission/check"
+    asked = {"subject": {"type": "user", "identifier": "u-eve"}, "operation": "update"}
+    assert call("POST", path, json=asked).status_code == 403
+    site.decides_for_apps = True
+    assert agree(call("POST", path, json=asked))["hasPermission"] is True
+    asked["subject"] = {"type": "user", "identifier": "u-nobody"}
+    assert agree(call("POST", path, json=asked))["hasPermission"] is False
+
+
 def test_people_archive_and_trash_answer_in_the_specified_shapes(known: dict[str, str], call: Caller) -> None:
     users = agree(call("POST", "/wiki/api/v2/users-bulk", json={"accountIds": ["u-eve", "u-hid", "nobody"]}))
     assert {user["accountId"]: user["email"] for user in users["results"]} == {"u-eve": "eve@example.com", "u-hid": ""}
