@@ -15,11 +15,15 @@ class QuotaHour(Base):
     """Points reserved in one UTC hour by one scope: 'pool' for the whole add-on, or a tenant id."""
 
     __tablename__ = "quota_hour"
+    __table_args__ = (sa.CheckConstraint("state IN ('drawing', 'waiting', 'refused')", name="state"),)
 
     hour: Mapped[datetime] = mapped_column(primary_key=True)
     scope: Mapped[str] = mapped_column(sa.String(36), primary_key=True)
     reserved: Mapped[int] = mapped_column(default=0)
     limit: Mapped[int]
+    state: Mapped[str | None] = mapped_column(sa.String(16))
+    """drawing: a run spends from a block of this row. waiting: others come first, it asks again in this hour.
+    refused: nothing more for it in this hour, though it wants more. NULL: it had enough."""
     closed_until: Mapped[datetime | None]
     reason: Mapped[str | None] = mapped_column(sa.Text)
 

@@ -1,7 +1,8 @@
 """May this call be made now, and who pays? The hour's points, shared by all processes through one table.
 
-A process reserves blocks of points by conditional updates, on the tenant's row and then on the pool's, and spends
-them locally (PROTOCOLS.md 4). People at the screens have a share of their own, so that a long job never locks them out.
+A process reserves blocks of points, on the pool's row and the tenant's in one transaction, and spends them locally
+(PROTOCOLS.md 4). How much one tenant may take beside the others: shares.py. People at the screens have a share of
+their own, so that a long job never locks them out.
 """
 
 from __future__ import annotations
@@ -12,23 +13,29 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-import sqlalchemy as sa
-from sqlalchemy.orm import Session
-
 from addon.base import Clock, Database, TenantId
-from addon.base.database import insert
+from addon.confluence import quotarows as rows
+from addon.confluence import shares
 from addon.confluence.errors import QuotaExhausted
-from addon.confluence.models import QuotaHour
+from addon.confluence.quotarows import POOL, Share
 from addon.confluence.ratelimits import Verdict
 
-Share = Literal["job", "interactive"]
+__all__ = ["BLOCK", "POOL", "SPREAD_SECONDS", "Hold", "Quota", "Share", "Usage", "hour_of", "spread"]
 
-POOL = "pool"
 BLOCK = 200
+"""Points a job reserves at once."""
+PEOPLES_BLOCK = 50
 INTERACTIVE_PERCENT = 10
 SPREAD_SECONDS = 600
+EXPECTED = timedelta(seconds=SPREAD_SECONDS + 120)
+"""How long into an hour those are waited for that were refused in the last one."""
+TURN_SECONDS = 600
+"""How long a run pauses while other tenants have a claim to what is left."""
 _CLOSED_FRESH_SECONDS = 5.0
-_KEEP = timedelta(hours=48)
+
+_USED_UP = "this hour's API points {whose} {share} are used up"
+_HAD_ITS_SHARE = "this site has had its share of this hour's API points; what is left is kept for other sites"
+_OTHERS_FIRST = "other sites are getting their share of this hour's API points first"
 
 
 @dataclass(slots=True)
@@ -38,6 +45,8 @@ class _Pot:
     lock: threading.Lock = field(default_factory=threading.Lock)
     hour: datetime | None = None
     left: int = 0
+    refused: datetime | None = None
+    """The hour for which the table knows already that this tenant wanted more."""
 
 
 @dataclass(slots=True)
@@ -55,6 +64,19 @@ class Hold:
                 self.pot.left += self.points - spent
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A tenant's points in this hour: used and at most, of jobs and of people; until when it is closed, and why."""
+
+    resets_at: datetime
+    jobs_used: int
+    jobs_limit: int
+    people_used: int
+    people_limit: int
+    closed_until: datetime | None
+    reason: str | None
+
+
 @dataclass(slots=True)
 class _Closed:
     read_at: float
@@ -62,21 +84,15 @@ class _Closed:
     reason: str | None
 
 
-class _Full(Exception):
-    def __init__(self, scope: str) -> None:
-        super().__init__(scope)
-        self.scope = scope
-
-
 class Quota:
     """The hour's points of all tenants, as this process sees and spends them."""
 
     def __init__(self, db: Database, clock: Clock, *, points: int, tenant_points: int | None = None) -> None:
-        """Take the points an hour of the whole add-on, and of one tenant (by default as many)."""
+        """Take the points an hour of the whole add-on, and the most of one tenant (by default as many)."""
         self._db = db
         self._clock = clock
         self._pool_points = points
-        self._tenant_points = tenant_points or points
+        self._tenant_points = min(tenant_points or points, points)
         self._pots: dict[tuple[TenantId, Share], _Pot] = {}
         self._closed: dict[TenantId, _Closed] = {}
         self._lock = threading.Lock()
@@ -84,18 +100,19 @@ class Quota:
     def reserve(self, tenant_id: TenantId, share: Share, points: int) -> Hold:
         """Set `points` aside for one call. Never call it inside a write transaction of the same database.
 
-        Raises QuotaExhausted when the hour's points are spent or Atlassian closed the hour.
+        Raises QuotaExhausted when the hour's points are spent, other tenants have a claim to what is left, or
+        Atlassian closed the hour.
         """
         now = self._clock.now()
-        self._refuse_closed(tenant_id, share, now)
-        hour = hour_of(now)
         pot = self._pot(tenant_id, share)
+        self._refuse_closed(pot, now)
+        hour = hour_of(now)
         with pot.lock:
             self._turn(pot, hour)
             # A quota that is small against one page must still let single pages through; settling corrects.
-            wanted = min(points, max(1, self._limit(share, min(self._tenant_points, self._pool_points)) // 4))
+            wanted = min(points, max(1, _part(share, self._tenant_points) // 4))
             if pot.left < wanted:
-                self._draw(pot, hour, wanted - pot.left)
+                self._draw(pot, hour, now, wanted - pot.left)
             pot.left -= wanted
         return Hold(pot, hour, wanted)
 
@@ -117,124 +134,111 @@ class Quota:
         """Close the hour for all processes as `verdict` says; return the error that the caller raises."""
         now = self._clock.now()
         scope = POOL if verdict.scope == "pool" else tenant_id
-        hour = hour_of(now)
+        points = self._pool_points if scope == POOL else self._tenant_points
         with self._db.write_all() as session:
-            self._ensure(session, hour, scope, self._limit("job", self._points(scope)))
-            row = sa.and_(QuotaHour.hour == hour, QuotaHour.scope == scope)
-            later = sa.or_(QuotaHour.closed_until.is_(None), QuotaHour.closed_until < verdict.until)
-            session.execute(
-                sa.update(QuotaHour).where(row, later).values(closed_until=verdict.until, reason=verdict.reason)
-            )
+            rows.close(session, hour_of(now), scope, _part("job", points), verdict.until, verdict.reason)
         with self._lock:
             self._closed.clear()
+        self._remember_refusal(self._pot(tenant_id, share), hour_of(now))
         return QuotaExhausted(self._resume(tenant_id, share, verdict.until), verdict.reason)
 
     def reserved(self, scope: str) -> int:
         """Return the points reserved in this hour by the jobs of `scope`: POOL or a tenant id."""
-        hour = hour_of(self._clock.now())
         with self._db.read_all() as session:
-            row = session.get(QuotaHour, (hour, scope))
-            return row.reserved if row else 0
+            return rows.reserved(session, hour_of(self._clock.now()), scope)
+
+    def usage(self, tenant_id: TenantId) -> Usage:
+        """Return what a tenant has used of its hour; points reserved by other processes count as used."""
+        now = self._clock.now()
+        hour = hour_of(now)
+        used: dict[Share, int] = {}
+        with self._db.read_all() as session:
+            for share in ("job", "interactive"):
+                pot = self._pot(tenant_id, share)
+                unspent = pot.left if pot.hour == hour else 0
+                used[share] = max(0, rows.reserved(session, hour, rows.scope_of(share, tenant_id)) - unspent)
+            until, reason = rows.closed(session, tenant_id, now)
+        return Usage(
+            hour + timedelta(hours=1),
+            used["job"],
+            _part("job", self._tenant_points),
+            used["interactive"],
+            _part("interactive", self._tenant_points),
+            until,
+            reason,
+        )
 
     def _pot(self, tenant_id: TenantId, share: Share) -> _Pot:
         with self._lock:
             return self._pots.setdefault((tenant_id, share), _Pot(tenant_id, share))
 
-    def _points(self, scope: str) -> int:
-        return self._pool_points if scope == POOL else self._tenant_points
-
-    def _limit(self, share: Share, points: int) -> int:
-        interactive = points * INTERACTIVE_PERCENT // 100
-        return interactive if share == "interactive" else points - interactive
-
-    def _scopes(self, pot: _Pot) -> tuple[tuple[str, int], tuple[str, int]]:
-        own, pool = str(pot.tenant_id), POOL
-        if pot.share == "interactive":
-            # The column holds 36 characters: a tenant id without its dashes leaves room for the mark.
-            own, pool = f"{own.replace('-', '')[:33]}/ui", f"{POOL}/ui"
-        return (own, self._limit(pot.share, self._tenant_points)), (pool, self._limit(pot.share, self._pool_points))
-
     def _turn(self, pot: _Pot, hour: datetime) -> None:
         if pot.hour != hour:
             self._give_back(pot)
+            with self._db.write_all() as session:
+                rows.forget_old(session, hour)
             pot.hour, pot.left = hour, 0
 
-    def _draw(self, pot: _Pot, hour: datetime, need: int) -> None:
-        scope = POOL
-        for size in dict.fromkeys((max(BLOCK, need), max(BLOCK // 8, need), need)):
-            try:
-                pot.left += self._reserve_block(pot, hour, size)
-            except _Full as full:
-                scope = full.scope
-            else:
-                return
-        raise self._used_up(pot, hour, scope)
-
-    def _reserve_block(self, pot: _Pot, hour: datetime, points: int) -> int:
+    def _draw(self, pot: _Pot, hour: datetime, now: datetime, need: int) -> None:
+        """Add at least `need` points to the pot, more where there is plenty. Raises QuotaExhausted."""
+        block = BLOCK if pot.share == "job" else PEOPLES_BLOCK
+        own_limit = _part(pot.share, self._tenant_points)
         with self._db.write_all() as session:
-            for scope, limit in self._scopes(pot):
-                self._ensure(session, hour, scope, limit)
-                taken = session.execute(
-                    sa.update(QuotaHour)
-                    .where(
-                        QuotaHour.hour == hour,
-                        QuotaHour.scope == scope,
-                        QuotaHour.reserved + points <= QuotaHour.limit,
-                    )
-                    .values(reserved=QuotaHour.reserved + points)
-                    .returning(QuotaHour.scope)
-                ).all()
-                if not taken:
-                    raise _Full(scope)
-        return points
-
-    def _ensure(self, session: Session, hour: datetime, scope: str, limit: int) -> None:
-        statement = insert(session, QuotaHour).values(hour=hour, scope=scope, reserved=0, limit=limit)
-        session.execute(
-            statement.on_conflict_do_update(index_elements=["hour", "scope"], set_={"limit": statement.excluded.limit})
-        )
-        session.execute(sa.delete(QuotaHour).where(QuotaHour.hour < hour - _KEEP))
+            hall = rows.enter(session, hour, pot.share, pot.tenant_id, _part(pot.share, self._pool_points))
+            others = hall.others(block, expecting=now < hour + EXPECTED)
+            verdict = shares.Verdict.USED_UP
+            for points in dict.fromkeys((max(block, need), max(block // 8, need), need)):
+                if hall.had + points > own_limit:
+                    continue
+                verdict = shares.ask(points, had=hall.had, taken=hall.taken, limit=hall.limit, others=others)
+                if verdict is shares.Verdict.GRANTED:
+                    rows.take(session, hour, pot.share, pot.tenant_id, own_limit, points)
+                    pot.left += points
+                    pot.refused = None
+                    return
+            turn = self._later(pot, now) if verdict is shares.Verdict.OTHERS_FIRST else None
+            waits = turn is not None and hour_of(turn) == hour
+            rows.refuse(session, hour, pot.share, pot.tenant_id, own_limit, waits=waits)
+        pot.refused = hour
+        if turn is not None:
+            raise QuotaExhausted(turn, _OTHERS_FIRST)
+        whole = hall.had + need <= own_limit
+        reason = _HAD_ITS_SHARE if whole and hall.taken + need <= hall.limit else _used_up(pot.share, whole)
+        raise QuotaExhausted(self._resume(pot.tenant_id, pot.share, hour + timedelta(hours=1)), reason)
 
     def _give_back(self, pot: _Pot) -> None:
-        if pot.hour is None or pot.left <= 0:
-            return
-        with self._db.write_all() as session:
-            for scope, _limit in self._scopes(pot):
-                session.execute(
-                    sa.update(QuotaHour)
-                    .where(QuotaHour.hour == pot.hour, QuotaHour.scope == scope)
-                    .values(reserved=QuotaHour.reserved - pot.left)
-                )
+        """Return the rest, or book what calls cost beyond what was reserved for them."""
+        if pot.hour is not None:
+            with self._db.write_all() as session:
+                rows.give_back(session, pot.hour, pot.share, pot.tenant_id, pot.left)
         pot.left = 0
 
-    def _refuse_closed(self, tenant_id: TenantId, share: Share, now: datetime) -> None:
-        known = self._closed.get(tenant_id)
+    def _remember_refusal(self, pot: _Pot, hour: datetime) -> None:
+        """Let others leave this tenant its part of the next hour, where it will go on."""
+        if pot.share == "interactive" or pot.refused == hour:
+            return
+        with self._db.write_all() as session:
+            rows.refuse(session, hour, pot.share, pot.tenant_id, _part(pot.share, self._tenant_points))
+        pot.refused = hour
+
+    def _refuse_closed(self, pot: _Pot, now: datetime) -> None:
+        known = self._closed.get(pot.tenant_id)
         if known is None or self._clock.monotonic() - known.read_at > _CLOSED_FRESH_SECONDS:
-            known = self._read_closed(tenant_id, now)
+            with self._db.read_all() as session:
+                until, reason = rows.closed(session, pot.tenant_id, now)
+            known = _Closed(self._clock.monotonic(), until, reason)
             with self._lock:
-                self._closed[tenant_id] = known
+                self._closed[pot.tenant_id] = known
         if known.until is not None and known.until > now:
-            raise QuotaExhausted(self._resume(tenant_id, share, known.until), known.reason or "quota")
-
-    def _read_closed(self, tenant_id: TenantId, now: datetime) -> _Closed:
-        with self._db.read_all() as session:
-            row = session.execute(
-                sa.select(QuotaHour.closed_until, QuotaHour.reason)
-                .where(QuotaHour.scope.in_([POOL, tenant_id]), QuotaHour.closed_until > now)
-                .order_by(QuotaHour.closed_until.desc())
-                .limit(1)
-            ).first()
-        until, reason = (row[0], row[1]) if row else (None, None)
-        return _Closed(self._clock.monotonic(), until, reason)
-
-    def _used_up(self, pot: _Pot, hour: datetime, scope: str) -> QuotaExhausted:
-        whose = "of the add-on" if scope.startswith(POOL) else "of this site"
-        share = "for people's requests" if pot.share == "interactive" else "for jobs"
-        reason = f"this hour's API points {whose} {share} are used up"
-        return QuotaExhausted(self._resume(pot.tenant_id, pot.share, hour + timedelta(hours=1)), reason)
+            self._remember_refusal(pot, hour_of(now))
+            raise QuotaExhausted(self._resume(pot.tenant_id, pot.share, known.until), known.reason or "quota")
 
     def _resume(self, tenant_id: TenantId, share: Share, until: datetime) -> datetime:
         return until if share == "interactive" else until + timedelta(seconds=spread(tenant_id))
+
+    def _later(self, pot: _Pot, now: datetime) -> datetime:
+        turn = now + timedelta(seconds=TURN_SECONDS + spread(pot.tenant_id) // 10)
+        return min(turn, self._resume(pot.tenant_id, pot.share, hour_of(now) + timedelta(hours=1)))
 
 
 def spread(tenant_id: TenantId) -> int:
@@ -246,3 +250,15 @@ def spread(tenant_id: TenantId) -> int:
 def hour_of(moment: datetime) -> datetime:
     """Return the start of the UTC hour that `moment` lies in."""
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _part(share: Literal["job", "interactive"], points: int) -> int:
+    interactive = points * INTERACTIVE_PERCENT // 100
+    return interactive if share == "interactive" else points - interactive
+
+
+def _used_up(share: Share, whole: bool) -> str:
+    return _USED_UP.format(
+        whose="of the add-on" if whole else "of this site",
+        share="for people's requests" if share == "interactive" else "for jobs",
+    )

@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=True),
         sa.Column("closed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
-        sa.CheckConstraint("state IN ('drawing', 'refused')", name=op.f("ck_quota_hour_state")),
+        sa.CheckConstraint("state IN ('drawing', 'waiting', 'refused')", name=op.f("ck_quota_hour_state")),
         sa.PrimaryKeyConstraint("hour", "scope", name=op.f("pk_quota_hour")),
     )
     op.create_table(
