@@ -186,6 +186,7 @@ def _parts(settings: Settings, clock: Clock) -> Parts:
         clock=clock,
         settings=JobSettings(
             namespace=settings.namespace,
+            base_url=settings.base_url,
         ),
     )
     engine = Engine(

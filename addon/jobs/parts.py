@@ -15,11 +15,13 @@ from addon.policies import Policies, PolicyDocument
 class JobSettings:
     """How the jobs are configured.
 
-    `namespace` prefixes property keys and CQL aliases. `archive_batch`: page ids one archive call may name on Premium
-    and Enterprise (confluence-api.md 2.4). `execution_cap`: contents one execution of automations may act on.
+    `namespace` prefixes property keys and CQL aliases; `base_url` is the add-on's own address. `archive_batch`: page
+    ids one archive call may name on Premium and Enterprise (confluence-api.md 2.4). `execution_cap`: contents one
+    execution of automations may act on.
     """
 
     namespace: str = "steward"
+    base_url: str = ""
     archive_batch: int = 300
     execution_cap: int = 2000
 

@@ -52,15 +52,25 @@ def facts(
         "previousstatus": row.previous if row else None,
         "statuschangedon": row.changed_on if row else None,
     }
-    reviewed: dict[str, Fact] = {
-        "expirationdate": _stored(review.get("expirationDate")),
-        "reviewedon": _stored(review.get("reviewedOn")),
-    }
     known: dict[str, Fact] = {"type": content.kind}
     known |= {field: status[short] for field, short in status_fields(namespace).items()}
-    known |= {field: reviewed[short] for field, short in _fields(namespace, "review", _REVIEW).items()}
+    known |= review_facts(namespace, review)
     dates = {"lastmodified": content.updated_at, "created": content.created_at}
     return known | {field: at for field, at in dates.items() if at is not None}
+
+
+def review_facts(namespace: str, review: Mapping[str, Any]) -> dict[str, Fact]:
+    """Return what the value of a review property says, by CQL field in lower case."""
+    reviewed: dict[str, Fact] = {
+        "expirationdate": stored_date(review.get("expirationDate")),
+        "reviewedon": stored_date(review.get("reviewedOn")),
+    }
+    return {field: reviewed[short] for field, short in _fields(namespace, "review", _REVIEW).items()}
+
+
+def judged(clause: Clause, known: Mapping[str, Fact], now: datetime) -> bool | None:
+    """Return whether a condition holds by what is known, None where that cannot be said."""
+    return _clause(clause, known, now)
 
 
 def confirmed(cql: str, known: Mapping[str, Fact], now: datetime, *, namespace: str) -> bool:
@@ -160,7 +170,7 @@ def _literal(text: str) -> datetime | None:
         return None
 
 
-def _stored(value: Any) -> datetime | None:
+def stored_date(value: Any) -> datetime | None:
     """Read a date as people's properties hold it."""
     if not isinstance(value, str):
         return None

@@ -1,8 +1,8 @@
 """What stands in the status property of a content, and whose is it?
 
-The property `<namespace>-status` holds {id, name:{value}, tooltip:{value}, icon, previous, changedOn, content}. It is
-shaped for a byline's `contentPropertyKey` (connect.md 1.3) and indexed for CQL. Copying a page copies its properties:
-a stamp that names another content is a copy and counts as absent.
+The property `<namespace>-status` holds {id, name:{value}, tooltip:{value}, icon:{url, width, height}, previous,
+changedOn, content}. It is shaped for a byline's `contentPropertyKey` (connect.md 1.3) and indexed for CQL. Copying a
+page copies its properties: a stamp that names another content is a copy and counts as absent.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from addon.confluence.content import Property
+from addon.jobs.statuses import icons
+from addon.policies import PolicyDocument
 
 
 def property_key(namespace: str) -> str:
@@ -43,6 +45,19 @@ class Stamp:
     previous: str | None
     changed_on: datetime | None
     property: Property
+
+
+def shown(policy: PolicyDocument, base_url: str) -> dict[str, Status]:
+    """Return the statuses of the policies by slug, as stamps say them.
+
+    Parameters: `base_url` is the add-on's own address, below which their pictures are.
+    """
+    found: dict[str, Status] = {}
+    for status in policy.statuses:
+        url = f"{base_url}/status-icons/{icons.file_name(status.icon, status.colour)}"
+        icon = {"url": url, "width": icons.SIZE, "height": icons.SIZE}
+        found[status.id] = Status(status.id, status.name, status.description, icon)
+    return found
 
 
 def own_stamp(found: Property | None, content_id: str) -> Stamp | None:
