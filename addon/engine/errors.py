@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import exc
 
+from addon.base import is_away
 from addon.engine.job import Interrupted
 from addon.engine.models import JobExecution
 
 DATABASE_AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
 """What says that the database cannot be reached now, and nothing about the work itself."""
+
+
+def log_failure(log: logging.Logger, error: Exception, message: str, *arguments: object) -> None:
+    """Log `message` and the error; a database that is away has nothing to show by a traceback, again and again."""
+    if is_away(error):
+        cause = str(getattr(error, "orig", error)).partition("\n")[0]
+        log.warning(f"{message}: the database cannot be used now: %s", *arguments, cause)
+    else:
+        log.error(message, *arguments, exc_info=error)
 
 
 class UnknownJob(Exception):

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from addon.base import UtcDateTime
 from addon.engine import failpoints
 from addon.engine.core import Core
+from addon.engine.errors import log_failure
 from addon.engine.models import JobExecution, Worker, is_active
 from addon.engine.run import ActiveRun
 
@@ -139,7 +140,7 @@ class Heart:
             pause = self._core.settings.beat
             try:
                 self.beat()
-            except Exception:
-                log.exception("a heartbeat failed; it is tried again until the trust in the leases runs out")
+            except Exception as error:  # noqa: BLE001  (logged, and tried again)
+                log_failure(log, error, "a heartbeat failed; it is tried again until the trust in the leases runs out")
                 self._disconnect(broken=True)
                 pause = self._core.settings.again

@@ -14,6 +14,8 @@ from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from addon.engine.errors import log_failure
+
 log = logging.getLogger(__name__)
 
 
@@ -59,7 +61,7 @@ def _guarded(tick: Tick) -> Callable[[], None]:
     def call() -> None:
         try:
             tick.call()
-        except Exception:
-            log.exception("tick %s failed; it is called again", tick.name)
+        except Exception as error:  # noqa: BLE001  (logged, and tried again)
+            log_failure(log, error, "tick %s failed; it is called again", tick.name)
 
     return call

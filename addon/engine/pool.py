@@ -7,6 +7,7 @@ import threading
 
 from addon.engine.core import Core
 from addon.engine.dispatcher import LocalDispatcher
+from addon.engine.errors import log_failure
 from addon.engine.heart import Heart
 from addon.engine.runner import run_next
 
@@ -79,8 +80,8 @@ class Runners:
             seen = self._bell.count()
             try:
                 ran = self._run_when_free()
-            except Exception:
-                log.exception("a runner failed; it looks for work again")
+            except Exception as error:  # noqa: BLE001  (logged, and tried again)
+                log_failure(log, error, "a runner failed; it looks for work again")
                 self._core.clock.wait(self._stopping, self._core.settings.beat)
                 continue
             if not ran:

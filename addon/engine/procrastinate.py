@@ -24,6 +24,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from addon.base import Clock, Database, TenantId
+from addon.base.patience import PATIENCE
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,11 @@ QUEUE = "steward"
 _PENDING = "steward_wake_tenants"
 _RESTART_SECONDS = 2.0
 _POLL_SECONDS = 5.0
+_WATCH_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 10.0
 _DEAD_SECONDS = 120.0
+_SIDE_TASKS = {"listener", "update_heartbeats"}
+"""As procrastinate names them."""
 
 
 class ProcrastinateDispatcher:
@@ -94,6 +98,7 @@ class WakeWorker:
     def __init__(self, db: Database, clock: Clock, work: Callable[[], bool], concurrency: int) -> None:
         """`work` claims and drives one execution; `concurrency` is how many at once."""
         self._conninfo = db.conninfo()
+        self._patience = db.patience or PATIENCE
         self._clock = clock
         self._work = work
         self._concurrency = concurrency
@@ -152,14 +157,40 @@ class WakeWorker:
                 )
             )
             told = asyncio.create_task(stop.wait())
+            deaf = asyncio.create_task(self._until_deaf(connector))
             try:
-                await asyncio.wait({worker, told}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({worker, told, deaf}, return_when=asyncio.FIRST_COMPLETED)
+                if deaf.done():
+                    log.warning("the worker hears no wakes any more (%s); it listens again", deaf.result())
             finally:
                 with self._guard:
                     self._stop = None
-                told.cancel()
-                worker.cancel()
-                await asyncio.gather(worker, told, return_exceptions=True)
+                for task in (told, deaf, worker):
+                    task.cancel()
+                # What waits for a silent database is left to the end of the loop, which cancels it once more.
+                patience = None if stop.is_set() else self._patience
+                ended, _ = await asyncio.wait({told, deaf, worker}, timeout=patience)
+                await asyncio.gather(*ended, return_exceptions=True)
+
+    async def _until_deaf(self, connector: PsycopgConnector) -> str:
+        """Return the reason as soon as wakes do not arrive any more.
+
+        procrastinate goes on without its listener or its heartbeat when one of them fails: they have to be watched.
+        """
+        complete, rounds = False, 0
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            rounds += 1
+            dead = _SIDE_TASKS - {task.get_name() for task in asyncio.all_tasks()}
+            if dead and (complete or rounds * _WATCH_SECONDS > 2 * self._patience):
+                return f"no {', '.join(sorted(dead))}"
+            complete = complete or not dead
+            if rounds * _WATCH_SECONDS % _POLL_SECONDS == 0:
+                try:
+                    async with asyncio.timeout(self._patience):
+                        await connector.execute_query_one_async("SELECT 1 AS one")
+                except (TimeoutError, ConnectorException) as error:
+                    return f"no answer: {error!r}"
 
     def _woken(self) -> None:
         if not self._stopping.is_set():

@@ -9,7 +9,7 @@ from typing import Any
 from addon.base import is_away
 from addon.engine.core import Core
 from addon.engine.ending import close_open_spaces, end
-from addon.engine.errors import DATABASE_AWAY, Fenced
+from addon.engine.errors import DATABASE_AWAY, Fenced, log_failure
 from addon.engine.heart import Heart
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Job, Metrics, Pause, RunSpace
 from addon.engine.lease import claim, fenced, hand_over, pause
@@ -45,7 +45,7 @@ def run_next(core: Core, heart: Heart, stopping: threading.Event | None = None) 
         drive = _Drive(core, run, row)
         drive.go()
     except DATABASE_AWAY as error:
-        log.exception("lost the database while running %s", run.execution_id)
+        log_failure(log, error, "lost the database while running %s", run.execution_id)
         drive.give_back_later(error, stopping or threading.Event())
     finally:
         run.stop.set()

@@ -63,6 +63,10 @@ class Arena:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def alive(self) -> list[int]:
+        """Return the children that have not ended."""
+        return [pid for pid in self.pids if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"]
+
     def start(self, tenant: TenantId) -> str | None:
         """Start an execution; None when the lane is taken."""
         try:

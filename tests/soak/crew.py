@@ -1,6 +1,7 @@
 """Workers that can be killed by the dozen: `python -m tests.soak.crew`, one process that forks them.
 
-It reads commands, a line each, from its input ("work URL TTL CALL-SECONDS", "hammer URL TTL SECONDS SEED FILE") and
+It reads commands, a line each, from its input ("work URL TTL CALL-SECONDS", "listen" with the same words for a worker
+that procrastinate wakes, "hammer URL TTL SECONDS SEED FILE") and
 answers with the child's pid. A child is forked before any thread or connection exists; the dead are never waited for,
 so that their pids are nobody else's.
 """
@@ -23,6 +24,7 @@ import addon.models  # noqa: F401  (registers every table)
 from addon.base import Database, SystemClock, TenantId
 from addon.engine import Busy, Engine, EngineSettings, Fenced, Metronome, NotCancellable, Run, RunSpace, queries
 from addon.engine.models import Lane
+from addon.engine.procrastinate import ProcrastinateDispatcher, WakeWorker
 from addon.engine.run import ActiveRun
 from addon.engine.runner import run_next
 from tests.support.fakejob import FakeJob, spaces
@@ -110,19 +112,22 @@ def hammer(db: Database, ttl: float, seconds: float, seed: int) -> dict[str, int
     return dict(counts)
 
 
-def work(db: Database, ttl: float, call_seconds: float) -> None:
+def work(db: Database, ttl: float, call_seconds: float, *, listen: bool) -> None:
     """Be a worker process until killed."""
     job = SoakJob(db, call_seconds=call_seconds)
-    engine = Engine(db, SystemClock(), settings(ttl), {job.type: job})
+    dispatcher = ProcrastinateDispatcher() if listen else None
+    engine = Engine(db, SystemClock(), settings(ttl), {job.type: job}, dispatcher)
     engine.boot()
+    if listen:
+        WakeWorker(db, SystemClock(), engine.run_one, engine.settings.runners).start()
     Metronome(engine.ticks()).start()
     threading.Event().wait()
 
 
 def child(words: list[str]) -> None:
     db, ttl = Database(words[1], pool_size=8), float(words[2])
-    if words[0] == "work":
-        work(db, ttl, float(words[3]))
+    if words[0] in ("work", "listen"):
+        work(db, ttl, float(words[3]), listen=words[0] == "listen")
         return
     Path(words[5]).write_text(json.dumps(hammer(db, ttl, float(words[3]), int(words[4]))), encoding="utf-8")
     db.dispose()

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,8 @@ class PostgresServer:
     bin: Path
     data: Path
     port: int
+    durable: bool = False
+    """What was committed survives an immediate stop (of the server, not of the machine)."""
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def url(self, database: str) -> str:
@@ -39,7 +42,8 @@ class PostgresServer:
     def start(self) -> None:
         options = (
             f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.data} "
-            "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200"
+            f"-c fsync=off -c synchronous_commit={'on' if self.durable else 'off'} -c full_page_writes=off "
+            "-c max_connections=200"
         )
         log = self.data / "server.log"
         _run(self.bin / "pg_ctl", "-D", self.data, "-l", log, "-o", options, "-w", "-t", "30", "start")
@@ -90,9 +94,9 @@ BOTH = pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=Tru
 """Mark for tests that must hold on both databases."""
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """A PostgreSQL server for this test session."""
+@contextmanager
+def own_server(*, durable: bool = False) -> Iterator[PostgresServer]:
+    """A PostgreSQL server with nothing but the template of our schema. Skips the test where there are no binaries."""
     import addon.models  # noqa: F401  (registers every table)
 
     binaries = _binaries()
@@ -103,7 +107,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     folder = Path(tempfile.mkdtemp(prefix="steward-pg-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
-    server = PostgresServer(binaries, folder / "data", _free_port())
+    server = PostgresServer(binaries, folder / "data", _free_port(), durable)
     try:
         _run(binaries / "initdb", "-D", server.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
         server.start()
@@ -115,6 +119,13 @@ def postgres_server() -> Iterator[PostgresServer]:
         server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for this test session."""
+    with own_server() as server:
+        yield server
 
 
 @pytest.fixture
