@@ -4,7 +4,8 @@ import { focusOn, h, morph } from "./dom.js";
 import { button, problemMessage } from "./parts.js";
 
 /* Show a dialog with `content` and run `act` when the person agrees. Resolves to what `act` returned, or undefined when
- * the person left; a Problem of `act` is shown inside and the dialog stays. `also` adds a second way to agree. */
+ * the person left; a Problem of `act` is shown inside and the dialog stays. `also` adds a second way to agree; `keep` null
+ * leaves only one. */
 export function ask({ title, content, label, act, danger = false, keep = "Cancel", also = null }) {
   const opener = document.activeElement;
   return new Promise((resolve) => {
@@ -25,7 +26,7 @@ export function ask({ title, content, label, act, danger = false, keep = "Cancel
     };
     const main = button(label, () => form.requestSubmit(), { kind: danger ? "danger" : "primary" });
     const other = also && button(also.label, () => agree(also.act, other));
-    const leave = button(keep, () => dialog.close(), { kind: "subtle" });
+    const leave = keep && button(keep, () => dialog.close(), { kind: "subtle" });
     const buttons = [leave, other, main].filter(Boolean);
     const form = h(
       "form",

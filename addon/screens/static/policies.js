@@ -1,213 +1,235 @@
-/* The policies: one YAML document, edited, checked and saved as a new version; every earlier version stays. */
+/* The policies of the site: statuses, schemes, spaces, and the whole as a document. One draft, saved as one version. */
 
-import { call, get } from "./api.js";
 import { announce, focusOn, h, morph } from "./dom.js";
-import { capital, moment } from "./format.js";
-import { moreButton, pages } from "./lists.js";
-import { at, button, message, paragraph, problemMessage, skeleton } from "./parts.js";
+import { capital, count } from "./format.js";
+import { button, message, paragraph, problemMessage, skeleton } from "./parts.js";
+import { documentView } from "./policies-document.js";
+import { SECTIONS, createDraft, fieldId } from "./policies-draft.js";
+import { rulesView } from "./policies-rules.js";
+import { schemeView } from "./policies-scheme.js";
+import { schemesView } from "./policies-schemes.js";
+import { spacesView } from "./policies-spaces.js";
+import { statusesView } from "./policies-statuses.js";
+import { statusOf } from "./policies-usage.js";
 
-const YAML = "application/yaml";
+const PAGES = [
+  ["/policies", "Status schemes"],
+  ["/policies/statuses", "Statuses"],
+  ["/policies/spaces", "Spaces"],
+  ["/policies/rules", "Rules and automations"],
+  ["/policies/document", "Import / export"],
+];
 
-export function policiesScreen(app) {
-  const state = { saved: null, version: null, shown: null, trouble: null, said: null, busy: false };
-  const versions = pages("/policies/versions", draw);
-  const editor = h("textarea", {
-    id: "policies-text",
-    class: "editor",
-    spellcheck: "false",
-    autocapitalize: "off",
-    autocomplete: "off",
-    wrap: "off",
-    "aria-describedby": "policies-help",
-    oninput: () => drawIfChanged(),
-    onkeydown: keys,
-  });
-  const file = h("input", { type: "file", accept: ".yaml,.yml,.json,application/yaml,application/json", class: "visually-hidden", tabindex: "-1", "aria-hidden": "true", onchange: importFile });
-  let wasChanged = false;
+export function policiesScreen(app, path) {
+  const draft = createDraft();
+  const screen = { draft, draw, say };
+  const text = documentView(screen);
+  let view = path;
+  let trouble = null;
+  let said = null;
+  let busy = false;
+  let wanted = null;
 
-  const changed = () => state.saved !== null && editor.value !== state.saved;
-
-  function drawIfChanged() {
-    if (changed() === wasChanged) return;
-    wasChanged = changed();
-    draw();
-  }
+  const asText = () => view === "/policies/document";
+  const dirty = () => draft.dirty() || text.dirty();
+  const scheme = () => view.match(/^\/policies\/schemes\/([^/]+)$/);
 
   async function load() {
-    state.trouble = null;
-    try {
-      const { data, headers } = await call("GET", "/policies", { accept: YAML });
-      Object.assign(state, { saved: data, version: Number(headers.get("ETag").replace(/\D/g, "")), shown: null });
-      editor.value = data;
-    } catch (problem) {
-      state.trouble = problem;
-    }
-    wasChanged = false;
+    trouble = null;
     draw();
-    versions.load({});
+    try {
+      await draft.load();
+    } catch (problem) {
+      trouble = problem;
+    }
+    if (asText()) await text.load();
+    draw();
   }
 
   async function save() {
-    Object.assign(state, { busy: true, trouble: null, said: null });
+    [busy, trouble, said] = [true, null, null];
     draw();
     try {
-      const { headers } = await call("PUT", "/policies", {
-        text: editor.value,
-        headers: { "If-Match": `"${state.version}"` },
-        accept: "application/json",
-      });
-      const notices = JSON.parse(headers.get("Steward-Notices") || "[]");
-      await load();
-      state.said = { title: `Saved as version ${state.version}`, notices };
-      announce(state.said.title);
+      const textual = asText();
+      const notices = textual ? await text.save() : await draft.save();
+      if (textual) {
+        await draft.load();
+        await text.load();
+      }
+      said = { kind: "success", title: `Saved as version ${draft.version}`, notices: textual ? draft.placed(notices) : notices };
+      announce(said.title);
     } catch (problem) {
-      state.trouble = problem;
+      trouble = problem;
     }
-    state.busy = false;
-    draw();
-    focusOn(app.main.querySelector(".message"));
-  }
-
-  function keys(event) {
-    if (event.key === "s" && (event.ctrlKey || event.metaKey)) {
-      event.preventDefault();
-      if (changed() && !state.busy) save();
-    }
-  }
-
-  async function importFile() {
-    const [chosen] = file.files;
-    file.value = "";
-    if (!chosen) return;
-    if (chosen.size > 1000000) {
-      state.trouble = { title: "Too large", detail: "A policies document has at most 1,000,000 bytes.", errors: [] };
-    } else {
-      editor.value = await chosen.text();
-      Object.assign(state, { trouble: null, said: { title: `${chosen.name} is in the editor`, notices: [], text: "It is checked and takes effect when you save it." } });
-    }
-    wasChanged = changed();
-    draw();
-  }
-
-  async function show(version) {
-    try {
-      const { data } = await call("GET", "/policies", { query: { version }, accept: YAML });
-      editor.value = data;
-      Object.assign(state, { shown: version, trouble: null, said: { title: `Version ${version} is in the editor`, notices: [], text: "Save it to make it the current one again." } });
-    } catch (problem) {
-      state.trouble = problem;
-    }
-    wasChanged = changed();
+    busy = false;
     draw();
     focusOn(app.main.querySelector(".message"));
   }
 
   function discard() {
-    editor.value = state.saved;
-    Object.assign(state, { trouble: null, said: null, shown: null });
-    wasChanged = false;
+    [trouble, said] = [null, null];
+    if (asText()) text.discard();
+    else draft.discard();
     draw();
-    editor.focus();
+    if (!asText()) focusOn(app.main.querySelector("h1"));
   }
 
-  function download() {
-    const link = h("a", { href: URL.createObjectURL(new Blob([editor.value], { type: YAML })), download: `content-steward-policies-${state.version}.yaml` });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  /* Somebody else saved meanwhile: theirs below, the changes made here on top. */
+  async function rebase() {
+    try {
+      const both = await draft.rebase();
+      const names = both.map((name) => SECTIONS[name]).join(", ");
+      trouble = null;
+      said = {
+        kind: both.length ? "warning" : "success",
+        title: `Your changes are now made to version ${draft.version}`,
+        text: both.length ? `You both changed: ${names}. Yours are kept here; look at them before you save.` : "Nobody changed the same parts. Save when you are ready.",
+      };
+    } catch (problem) {
+      trouble = problem;
+    }
+    draw();
+    focusOn(app.main.querySelector(".message"));
   }
 
-  /* Put the caret on a line of the editor and bring it into view. */
-  function jump(line) {
-    const lines = editor.value.split("\n");
-    const start = lines.slice(0, line - 1).join("\n").length + (line > 1 ? 1 : 0);
-    editor.focus();
-    editor.setSelectionRange(start, start + (lines[line - 1] || "").length);
-    const height = editor.scrollHeight / lines.length;
-    editor.scrollTop = Math.max(0, (line - 4) * height);
+  async function theirs() {
+    [trouble, said] = [null, null];
+    await load();
+    focusOn(app.main.querySelector("h1"));
+  }
+
+  function say(kind, title, words) {
+    [said, trouble] = [{ kind, title, text: words }, null];
+    draw();
+    focusOn(app.main.querySelector(".message"));
   }
 
   function draw() {
-    const ready = state.saved !== null;
+    const ready = draft.doc !== null;
     morph(
       app.main,
       h("h1", {}, "Policies"),
-      h("p", { class: "subtle lead", id: "policies-help" }, "Statuses, schedules, notification rules, automations and excluded spaces of this site, in one document. Saving makes a new version; an execution keeps the version it started with."),
-      h("div", { class: "messages", "data-key": "messages" }, troubles(), said()),
-      !ready && !state.trouble && skeleton(8),
-      ready && [toolbar(), h("label", { for: "policies-text", class: "visually-hidden", "data-key": "label" }, "Policies document (YAML)"), h("div", { "data-key": "editor", "data-keep": true, class: "editor-place" }), history()],
+      h(
+        "div",
+        { class: "policy-bar", "data-key": "bar" },
+        h("nav", { class: "tabs", "aria-label": "Parts of the policies" }, PAGES.map(tab)),
+        ready && bar(),
+      ),
+      h("div", { class: "messages", "data-key": "messages" }, troubles(), words()),
+      h("div", { class: "policy-page", "data-key": view }, ready ? page() : !trouble && skeleton(6)),
     );
-    const place = app.main.querySelector(".editor-place");
-    if (place && editor.parentNode !== place) place.append(editor, file);
-    app.main.removeAttribute("aria-busy");
+    text.drawn(app.main);
+    if (ready) app.main.removeAttribute("aria-busy");
+    const target = wanted && document.getElementById(wanted);
+    if (target) [wanted] = [null, target.focus()];
   }
 
-  function toolbar() {
-    const dirty = changed();
+  function tab([address, label]) {
+    const current = address === view || (address === "/policies" && scheme());
+    return h("a", { href: `#${address}`, "aria-current": current ? "page" : null }, label);
+  }
+
+  function bar() {
+    const changed = asText() ? text.dirty() : draft.dirty();
+    const blocked = asText() ? draft.dirty() : false;
     return h(
       "div",
-      { class: "toolbar", "data-key": "toolbar" },
-      button(state.busy ? "Saving…" : "Save", save, { kind: "primary", disabled: !dirty || state.busy }),
-      button("Discard changes", discard, { disabled: !dirty || state.busy }),
-      button("Import file…", () => file.click(), { kind: "subtle" }),
-      button("Download", download, { kind: "subtle" }),
-      h("span", { class: "subtle toolbar-end" }, `Version ${state.version}`, dirty ? " · not saved" : ""),
+      { class: "toolbar policy-save" },
+      h("span", { class: "subtle" }, `Version ${draft.version}`, changed ? " · not saved" : ""),
+      button("Discard changes", discard, { kind: "subtle", disabled: !changed || busy }),
+      button(busy ? "Saving…" : "Save", save, { kind: "primary", disabled: !changed || busy || blocked }),
     );
+  }
+
+  function page() {
+    if (view === "/policies/statuses") return statusesView(screen);
+    if (view === "/policies/spaces") return spacesView(screen);
+    if (view === "/policies/rules") return rulesView(screen);
+    if (asText()) return text.draw();
+    return scheme() ? schemeView(screen, decodeURIComponent(scheme()[1])) : schemesView(screen);
   }
 
   function troubles() {
-    const { trouble } = state;
     if (!trouble) return null;
     if (trouble.status === 412) {
-      return message("error", "Somebody else saved meanwhile", paragraph(trouble.detail), h("p", {}, h("button", { type: "button", class: "link", onclick: load }, "Load the current version (your text is lost; download it first)")));
+      return message(
+        "error",
+        "Somebody else saved meanwhile",
+        paragraph(asText() ? "Download your text before you load the current version: it replaces what is in the editor." : "Your changes are still here and not saved. Take the other person's version and keep your changes on top of it, or drop yours."),
+        h("p", { class: "links" }, asText() ? button("Download my text", text.download) : button("Keep my changes on the current version", rebase), button("Load the current version and drop mine", theirs, { kind: "subtle" })),
+      );
     }
-    if (!trouble.errors || !trouble.errors.length) return problemMessage(trouble, state.saved === null ? load : null);
-    return message("error", "The policies were not saved", paragraph(trouble.detail), h("ul", { class: "errors" }, trouble.errors.map(mistake)));
+    const errors = trouble.errors || [];
+    if (!errors.length) return problemMessage(trouble, draft.doc === null ? load : null);
+    const list = asText() ? errors.map(lineError) : draft.errors.map(fieldError);
+    return message("error", "The policies were not saved", paragraph(`${count(errors.length, "field is", "fields are")} not right:`), h("ul", { class: "errors" }, list));
   }
 
-  function mistake(error) {
-    const where = error.line
-      ? h("button", { type: "button", class: "link", onclick: () => jump(error.line) }, `Line ${error.line}`)
-      : null;
-    return h("li", {}, where, where ? " " : null, h("code", {}, error.pointer || "/"), ` ${error.detail}`);
+  const lineError = (error) =>
+    h("li", {}, error.line && h("button", { type: "button", class: "link", onclick: () => text.jump(error.line) }, `Line ${error.line}`), " ", h("code", {}, error.pointer || "/"), ` ${error.detail}`);
+
+  /* "Freshness, Not updated" for an entry of a scheme, "statuses, Expired" for a status. */
+  function placeName(owner, pointer) {
+    const [, section, index] = pointer.split("/");
+    const above = section === "statusSchemes" && draft.doc.statusSchemes[Number(index)];
+    const inner = owner.status ? statusOf(draft.doc, owner.status) || { name: owner.status } : owner;
+    const names = [above ? above.name : SECTIONS[section] || "policies", inner !== above && inner.name];
+    return capital(names.filter(Boolean).join(", "));
   }
 
-  function said() {
-    if (!state.said) return null;
-    const { title, text, notices } = state.said;
-    return message("success", title, text && paragraph(text), notices.length > 0 && h("ul", { class: "errors" }, notices.map((each) => h("li", {}, h("code", {}, each.pointer), ` ${each.detail}`))));
+  function fieldError({ owner, field, view: place, pointer, detail }) {
+    const go = (event) => {
+      event.preventDefault();
+      wanted = place === "/policies/statuses" ? fieldId(owner, "name") : fieldId(owner, field);
+      if (place === view) draw();
+      else location.hash = `#${place}`;
+    };
+    return h("li", {}, h("a", { href: `#${place}`, onclick: go }, placeName(owner, pointer)), ": ", detail);
   }
 
-  function history() {
-    const items = versions.items || [];
-    return h(
-      "section",
-      { "aria-labelledby": "versions-title", "data-key": "versions" },
-      h("h2", { id: "versions-title" }, "Version history"),
-      h(
-        "ol",
-        { class: "versions" },
-        items.map((each) =>
-          h(
-            "li",
-            { "data-key": each.version },
-            h("strong", {}, `Version ${each.version}`),
-            each.version === state.version ? h("span", { class: "tag" }, "current") : null,
-            h("span", { class: "subtle" }, at(each.at, capital(moment(each.at))), ` · ${each.byName || each.by || "Content Steward"}`),
-            button("Show", () => show(each.version), { kind: "subtle", "aria-label": `Show version ${each.version}` }),
-          ),
-        ),
-      ),
-      moreButton(versions, "Older versions"),
-    );
+  function words() {
+    if (!said) return null;
+    const notices = said.notices || [];
+    const list = notices.length > 0 && h("ul", { class: "errors" }, notices.map((each) => h("li", {}, h("code", {}, each.pointer), ` ${each.detail}`)));
+    return message(said.kind, said.title, said.text && paragraph(said.text), list);
   }
+
+  function keys(event) {
+    if (event.key !== "s" || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    const button = app.main.querySelector(".policy-save .button-primary");
+    if (button && !button.disabled) save();
+  }
+
+  const leaving = (event) => dirty() && event.preventDefault();
 
   return {
     title: "Policies",
     show() {
-      draw();
+      document.addEventListener("keydown", keys);
+      window.addEventListener("beforeunload", leaving);
       load();
     },
-    hide() {},
-    unsaved: changed,
+    hide() {
+      document.removeEventListener("keydown", keys);
+      window.removeEventListener("beforeunload", leaving);
+    },
+    unsaved: dirty,
+    address: () => `#${view}`,
+    /* Another page of the policies: the draft stays. A text that is edited is left only when the person agrees. */
+    moves(to) {
+      if (!to.startsWith("/policies")) return false;
+      if (to === view) return true;
+      if (asText() && text.dirty() && !window.confirm("Leave the text without saving it?")) {
+        history.replaceState(null, "", `#${view}`);
+        return true;
+      }
+      [view, trouble, said] = [to, draft.errors.length ? trouble : null, null];
+      if (asText()) text.load();
+      draw();
+      window.scrollTo(0, 0);
+      if (!wanted) focusOn(app.main.querySelector(".policy-page h2"));
+      return true;
+    },
   };
 }

@@ -41,12 +41,12 @@ function route() {
   const execution = path.match(/^\/executions\/([^/]+)$/);
   if (execution) return executionScreen(app, execution[1]);
   if (path === "/audit-log") return auditScreen(app, new URLSearchParams(query));
-  if (path === "/policies" && !app.spaceKey) return policiesScreen(app);
+  if (path.startsWith("/policies") && !app.spaceKey) return policiesScreen(app, path);
   return jobsScreen(app);
 }
 
 function mark(path) {
-  const section = path.startsWith("/executions") ? "/audit-log" : path;
+  const section = path.startsWith("/executions") ? "/audit-log" : path.startsWith("/policies") ? "/policies" : path;
   for (const link of document.querySelectorAll(".nav a")) {
     if (link.getAttribute("href") === `#${section}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -55,8 +55,9 @@ function mark(path) {
 
 function open(event) {
   if (location.hash && !location.hash.startsWith("#/")) return;
+  if (event && screen && screen.moves && screen.moves((location.hash.slice(1) || view).split("?")[0])) return;
   if (event && screen && screen.unsaved && screen.unsaved() && !window.confirm("Leave without saving the policies?")) {
-    history.replaceState(null, "", "#/policies");
+    history.replaceState(null, "", screen.address());
     return;
   }
   if (screen) screen.hide();
