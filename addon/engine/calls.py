@@ -14,6 +14,13 @@ B = TypeVar("B")
 
 CONTROL = (Interrupted, CancelRequested, Pause, Abandon, Fatal)
 
+AHEAD = 2
+"""Items handed over for each thread: while the caller writes results down, the threads have their next call at hand."""
+
+
+class _NotBegun(Exception):
+    """The item was handed over, and its turn came after the stop."""
+
 
 class CallThreads:
     """The call threads of one execution, made at the first use."""
@@ -31,29 +38,30 @@ class CallThreads:
         """Yield (item, result or exception) as they finish; see addon.engine.job.Run.map for how it stops."""
         source = iter(items)
         running: dict[Future[B], A] = {}
+        halted = threading.Event()
         stop: BaseException | None = None
         try:
             while True:
-                while stop is None and len(running) < self._count:
+                while not halted.is_set() and len(running) < AHEAD * self._count:
                     try:
                         item = next(source)
                     except StopIteration:
                         break
-                    if self._cancelled():
-                        stop = CancelRequested()
-                        break
-                    running[self._threads().submit(self._one, work, item)] = item
+                    running[self._threads().submit(self._one, work, item, halted)] = item
                 if not running:
                     break
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
                 results = [(running.pop(future), future) for future in finished]
                 for item, future in results:
                     error = future.exception()
+                    if isinstance(error, _NotBegun):
+                        continue
                     if isinstance(error, CONTROL) or not isinstance(error, Exception | None):
                         stop = stop or error
                     else:
                         yield item, future.result() if error is None else error
         finally:
+            halted.set()
             for future in running:
                 future.cancel()
             wait(running)
@@ -67,9 +75,18 @@ class CallThreads:
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _one(self, work: Callable[[A], B], item: A) -> B:
-        self._check()
-        return work(item)
+    def _one(self, work: Callable[[A], B], item: A, halted: threading.Event) -> B:
+        if halted.is_set():
+            raise _NotBegun
+        try:
+            if self._cancelled():
+                raise CancelRequested
+            self._check()
+            return work(item)
+        except BaseException as error:
+            if isinstance(error, CONTROL) or not isinstance(error, Exception):
+                halted.set()
+            raise
 
     def _threads(self) -> ThreadPoolExecutor:
         with self._lock:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from addon.base import Space
-from addon.engine import Abandon, Fatal, Item, Run, RunSpace, live_progress, queries
+from addon.engine import Abandon, Fatal, Item, Pause, Run, RunSpace, live_progress, queries
 from addon.engine.metrics import add
 from addon.engine.models import ExecutionSpace
 from tests.engine.conftest import EVERYWHERE, Rig
 from tests.support.fakejob import Trouble, spaces
+from tests.support.servers import eventually
 
 
 @EVERYWHERE
@@ -332,6 +334,51 @@ def test_call_threads_work_side_by_side_and_one_failure_stops_no_other(rig: Rig)
     row = rig.row(started.id)
     assert (row.status, row.points, row.calls) == ("successful", 40, 20)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("call-")]
+
+
+def test_the_call_threads_go_on_while_results_are_written_down(rig: Rig) -> None:
+    engine = rig.engine()
+    threads = rig.settings.call_threads
+    begun: list[int] = []
+
+    def work(run: Run, given: Sequence[RunSpace]) -> None:
+        results = run.map(begun.append, range(4 * threads))
+        next(results)
+        eventually(lambda: len(begun) > threads)
+        list(results)
+        with run.write() as session:
+            for space in given:
+                run.done(session, space, {})
+
+    rig.job.work = work  # type: ignore[method-assign]
+    started = rig.start(engine)
+    engine.run_due()
+    assert len(begun) == 4 * threads
+    assert rig.row(started.id).status == "successful"
+
+
+def test_what_was_handed_to_the_call_threads_is_not_begun_after_a_stop(rig: Rig) -> None:
+    engine = rig.engine()
+    threads = rig.settings.call_threads
+    together, paused = threading.Barrier(threads, timeout=10), threading.Event()
+    begun: list[int] = []
+
+    def call(number: int) -> None:
+        begun.append(number)
+        if number == 0:
+            together.wait()
+            paused.set()
+            raise Pause(rig.clock.now() + timedelta(hours=1), "the hour's points are used up")
+        if number < threads:
+            together.wait()
+            paused.wait(10)
+
+    rig.job.work = lambda run, given: list(run.map(call, range(100)))  # type: ignore[assignment,method-assign]
+    started = rig.start(engine)
+    engine.run_due()
+    assert rig.row(started.id).pause_reason == "the hour's points are used up"
+    # Each thread but the one that stopped may have had time for one more; nobody empties what is at hand.
+    assert len(begun) < 2 * threads
 
 
 def test_a_job_can_see_its_open_spaces_in_the_database_only_through_the_engine(rig: Rig) -> None:
