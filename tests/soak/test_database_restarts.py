@@ -1,0 +1,133 @@
+"""PostgreSQL dies and comes back while workers run: they go on by themselves, nothing is lost, nothing twice."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+import sqlalchemy as sa
+
+from addon.base import Database, ScheduleSpec, SystemClock, TenantId
+from addon.engine import TERMINAL, Engine, EngineSettings, JobExecution, JobSchedule
+from addon.engine.errors import DATABASE_AWAY
+from addon.engine.models import Worker
+from addon.engine.procrastinate import ProcrastinateDispatcher, apply_schema
+from tests.soak.conftest import TENANTS, Arena
+from tests.soak.test_soak import tell
+from tests.support.postgres import PostgresServer, own_server
+from tests.support.servers import eventually
+
+CLOCK = SystemClock()
+TTL = 1.5
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """A server that this test may stop without hurting others; what it has committed stays committed."""
+    with own_server(durable=True) as server:
+        yield server
+
+
+@pytest.fixture
+def database(server: PostgresServer) -> Iterator[Database]:
+    db = Database(server.url(server.create()))
+    with db.engine.begin() as connection:
+        apply_schema(connection)
+    yield db
+    db.dispose()
+
+
+@pytest.fixture
+def arena(database: Database, new_tenant: Callable[..., TenantId], crew: subprocess.Popen[str]) -> Iterator[Arena]:
+    made = Arena(database, [new_tenant() for _ in range(TENANTS)], TTL, crew)
+    # As people start them: each start wakes a worker in its own transaction.
+    jobs = {made.job.type: made.job}
+    made.engine = Engine(database, CLOCK, EngineSettings(ttl=TTL, runners=0), jobs, ProcrastinateDispatcher())
+    yield made
+    made.close()
+
+
+def start_what_can(arena: Arena) -> int:
+    """Start an execution of each site whose lane is free, as people do; return how many the database answered."""
+    started = 0
+    for tenant in arena.tenants:
+        with suppress(*DATABASE_AWAY):
+            started += arena.start(tenant) is not None
+    return started
+
+
+def doubles(arena: Arena) -> int:
+    active = arena.active()
+    return len(active) - len(set(active))
+
+
+def beating(arena: Arena, workers: int) -> bool:
+    with arena.db.read_all() as session:
+        rows = session.scalars(sa.select(Worker.heartbeat_at)).all()
+    return sum((CLOCK.now() - beat).total_seconds() < TTL for beat in rows) == workers
+
+
+def listening(arena: Arena) -> int:
+    with arena.db.read_all() as session:
+        found = sa.text("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' OR query = 'SELECT 1'")
+        return int(session.scalar(found) or 0)
+
+
+def make_due(arena: Arena, tenant: TenantId) -> None:
+    """Give a site a schedule whose slot is due now."""
+    with arena.db.write(tenant) as session:
+        spec = ScheduleSpec(arena.job.type, "", "Yearly", "0 0 1 1 *", "UTC")
+        arena.engine.replace_schedules(session, tenant, [spec])
+        session.execute(sa.update(JobSchedule).values(next_fire_at=CLOCK.now()))
+
+
+def scheduled(arena: Arena) -> str | None:
+    with arena.db.read_all() as session:
+        return session.scalar(sa.select(JobExecution.status).where(JobExecution.trigger == "scheduled"))
+
+
+@pytest.mark.parametrize("stops", [2, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.timeout(300)
+def test_workers_outlive_a_database_that_is_stopped_again_and_again(
+    arena: Arena, server: PostgresServer, stops: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance, waiting = random.Random(stops), threading.Event()
+    workers = [arena.send("listen", 0.03) for _ in range(3)]
+    eventually(lambda: beating(arena, len(workers)))
+    twice = 0
+    for _ in range(stops):
+        busy_until = CLOCK.monotonic() + chance.uniform(1.0, 2.5)
+        while CLOCK.monotonic() < busy_until:
+            start_what_can(arena)
+            twice += doubles(arena)
+            waiting.wait(0.05)
+        server.stop("immediate")
+        waiting.wait(chance.uniform(0, 2))
+        server.start()
+    began = CLOCK.monotonic()
+    eventually(lambda: not arena.active(), seconds=60)
+    drained = CLOCK.monotonic() - began
+    statuses = arena.statuses()
+    eventually(lambda: beating(arena, len(workers)))
+    eventually(lambda: listening(arena) >= len(workers))
+    make_due(arena, arena.tenants[0])
+    eventually(lambda: scheduled(arena) in TERMINAL)
+    effects = arena.check_effects()
+    figures = {
+        "stops": stops,
+        "lease": TTL,
+        "drained": round(drained, 2),
+        "double active": twice,
+        "effects": effects,
+        "workers alive": len(arena.alive()),
+        **statuses,
+    }
+    tell(capsys, "PostgreSQL stopped and started, 3 workers", figures)
+    assert twice == 0
+    assert arena.alive() == workers
+    assert set(statuses) == {"successful"}
+    assert drained <= 2 * TTL + 2
