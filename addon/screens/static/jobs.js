@@ -7,6 +7,7 @@ import { capital, duration, moment, setTimeZone, timeZone } from "./format.js";
 import { firstRunPanel } from "./firstrun.js";
 import { holdBanner, holdButton } from "./hold.js";
 import { at, button, empty, lozenge, message, paragraph, problemMessage, skeleton } from "./parts.js";
+import { pointsPanel } from "./points.js";
 import { polling } from "./poll.js";
 import { resultPanel, runningPanel } from "./running.js";
 import { ACTIVE, beforeStart, outcome, scopeOf } from "./words.js";
@@ -15,6 +16,7 @@ const LAST = 6;
 
 export function jobsScreen(app) {
   const state = { jobs: null, last: null, ended: null, trouble: null, firstRun: null };
+  const points = pointsPanel();
   let poll = null;
 
   async function look() {
@@ -30,6 +32,7 @@ export function jobsScreen(app) {
       }
       if (jobs.current && state.ended && jobs.current.id !== state.ended.id) state.ended = null;
       if (!state.last || gone || justStarted(before, jobs.current)) state.last = await get("/executions", { limit: LAST });
+      if (jobs.scope === "site") await points.look();
       Object.assign(state, { jobs, trouble: null });
     } catch (problem) {
       state.trouble = problem;
@@ -69,6 +72,7 @@ export function jobsScreen(app) {
           h("h2", { id: "jobs-title", class: "section-title" }, "Start a job"),
           h("ul", { class: "cards" }, jobs.items.map((job) => card(job, jobs))),
           jobs.scope === "site" && !jobs.hold.on && !jobs.firstRun && holdButton(refresh),
+          jobs.scope === "site" && points.draw(),
         ),
         h("div", { class: "present" }, now(jobs), lastOnes()),
       ),
