@@ -219,27 +219,6 @@ def test_a_space_screen_is_about_its_space(stack: Stack, page: Page) -> None:
     expect(frame.get_by_role("region", name="Job audit log").locator("tbody tr")).to_have_count(1)
 
 
-def test_policies_are_edited_and_mistakes_are_shown_at_their_line(stack: Stack, page: Page, screenshot: Shot) -> None:
-    frame = site_jobs(stack, page)
-    frame.get_by_role("link", name="Policies").click()
-    editor = frame.get_by_label("Policies document")
-    text = editor.input_value()
-    saved = frame.locator(".toolbar-end")
-    before = int(re.findall(r"\d+", saved.inner_text())[0])
-    editor.fill(text.replace("cron: 0 8 * * 1", "cron: 0 25 * * 1"))
-    frame.get_by_role("button", name="Save").click()
-    expect(frame.get_by_role("alert")).to_contain_text("is not a cron expression")
-    screenshot(page, "policies")
-    frame.get_by_role("button", name=re.compile(r"^Line \d+$")).click()
-    expect(editor).to_be_focused()
-    selected = editor.evaluate("e => e.value.slice(e.selectionStart, e.selectionEnd)")
-    assert selected.strip() == "cron: 0 25 * * 1"
-    editor.fill(text.replace("cron: 0 8 * * 1", "cron: 0 9 * * 1"))
-    frame.get_by_role("button", name="Save").click()
-    expect(saved).to_have_text(f"Version {before + 1}")
-    expect(frame.locator(".versions li").first).to_contain_text("current")
-
-
 def test_all_schedules_are_held_and_released(stack: Stack, page: Page) -> None:
     frame = site_jobs(stack, page)
     frame.get_by_role("button", name="Hold all schedules").click()

@@ -119,9 +119,10 @@ export function policiesScreen(app, path) {
       h("div", { class: "policy-page", "data-key": view }, ready ? page() : !trouble && skeleton(6)),
     );
     text.drawn(app.main);
-    if (ready) app.main.removeAttribute("aria-busy");
+    if (ready || trouble) app.main.removeAttribute("aria-busy");
     const target = wanted && document.getElementById(wanted);
-    if (target) [wanted] = [null, target.focus()];
+    if (target) target.focus();
+    if (target) wanted = null;
   }
 
   function tab([address, label]) {
@@ -226,9 +227,10 @@ export function policiesScreen(app, path) {
       }
       [view, trouble, said] = [to, draft.errors.length ? trouble : null, null];
       if (asText()) text.load();
-      draw();
       window.scrollTo(0, 0);
-      if (!wanted) focusOn(app.main.querySelector(".policy-page h2"));
+      const aimed = wanted;
+      draw();
+      if (!aimed) focusOn(app.main.querySelector(".policy-page h2"));
       return true;
     },
   };
