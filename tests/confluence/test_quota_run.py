@@ -104,8 +104,9 @@ def test_when_even_peoples_share_is_empty_a_start_answers_when_to_come_back(hous
     house.clock.advance(timedelta(minutes=5))
     spent = 0
     with suppress(QuotaExhausted):
-        for spent in range(200):
+        while spent < 200:
             quota.reserve(tenant, "interactive", 1).settle(1)
+            spent += 1
     assert spent < 100
     house.clock.advance(120)
     answer = house.api("POST", "/api/executions", json={"job": "refresh-statuses", "scope": "site"})
