@@ -274,6 +274,8 @@ class PolicyDocument(Part):
     excluded_spaces: Annotated[tuple[Selector, ...], Field(max_length=20_000)] = ()
     status_stamps: StrictBool = True
     """False keeps statuses in the ledger only: nothing is written to contents, and CQL cannot find statuses."""
+    list_large_spaces: StrictBool = False
+    """True: a space of more than 10,000 contents may be listed at every refresh where its queries fit into no URL."""
     indicator: Indicator = Indicator()
 
     @classmethod

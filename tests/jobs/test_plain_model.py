@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import addon.models  # noqa: F401  (registers every table)
@@ -227,7 +227,7 @@ def check(world: World) -> None:
     assert metrics["statusesChanged"] == 0
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=12, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(first=schemes(), rounds=st.lists(st.tuples(operations, schemes()), min_size=1, max_size=3))
 def test_every_content_has_the_status_of_the_plain_rule(first: list[dict[str, Any]], rounds: list[Any]) -> None:
     with world() as changing:

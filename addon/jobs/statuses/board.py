@@ -44,8 +44,9 @@ class Progress:
 class Board:
     """The spaces of one group on their way through the writes."""
 
-    def __init__(self, run: Run, plan: Plan, total: int, changes: Iterable[Change]) -> None:
-        """Parameters: `total` is the group's contentsChecked that is not counted yet."""
+    def __init__(self, run: Run, plan: Plan, total: int, changes: Iterable[Change], *, stamps: bool = True) -> None:
+        """Parameters: `total` is the group's contentsChecked not counted yet; `stamps` whether any are written."""
+        self._stamps = stamps
         self._run = run
         self._plan = plan
         self._open = {space.id: _resumed(space) for space in plan.spaces}
@@ -122,7 +123,7 @@ class Board:
             return
         ids = [progress.space.id for progress in finished]
         counts = ledger.counts_by_space(session, ids)
-        read_only = ledger.read_only_by_space(session, ids)
+        read_only = ledger.read_only_by_space(session, ids) if self._stamps else {}
         default = self._plan.terms.default
         stamped = 0
         for progress in finished:

@@ -21,26 +21,25 @@ from addon.jobs.statuses.stamping import Change, adopt
 class Decided:
     """What follows from one reading.
 
-    `changes` need calls. `rows` and `dropped` correct the ledger only. `missing` are entries whose stamp search no
-    longer shows: trashed, archived, moved or hidden contents, to be looked up by id.
+    `changes` need calls. `rows` correct the ledger only. `missing` are entries whose stamp search no longer shows:
+    trashed, archived, moved or hidden contents, to be looked up by id; so are the `absent`, which no entry matches.
     """
 
     changes: list[Change] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
-    dropped: list[str] = field(default_factory=list)
     missing: list[Row] = field(default_factory=list)
+    absent: list[Row] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the ledger holds about a reading.
 
-    `rows`: of all contents the queries returned; `refusing`: of contents in the spaces that refuse the stamp;
-    `settled`: slug -> entries that search must show, for the slugs that were listed; `trusting`: see Stamper.
+    `rows`: of all contents the reading names; `settled`: slug -> entries that search must show, for the slugs that
+    were listed; `trusting`: see Stamper.
     """
 
     rows: Mapping[str, Row]
-    refusing: Mapping[str, Row]
     settled: Mapping[str, Mapping[str, Row]]
     trusting: bool = False
 
@@ -57,14 +56,17 @@ def decide(plan: Plan, reading: Reading, known: Known, now: datetime) -> Decided
     for slug, rows in known.settled.items():
         shown = reading.listed[slug]
         decided.missing += [row for id, row in rows.items() if id not in shown and id not in reading.candidates]
-    seen = {content_id for contents in reading.listed.values() for content_id in contents}
+    absent = [known.rows[id] for id in sorted(reading.absent - reading.candidates.keys()) if id in known.rows]
+    # What moved on meanwhile is another group's, and what was refreshed alone is known better.
+    decided.absent = [
+        row for row in absent if row.space_id in plan.space_ids and row.slug == plan.held.get(row.content_id)
+    ]
     # A content that moved is counted where it is now, also before its new stamp is written.
     decided.rows += [
         replace(change.row, space_id=change.space_id)
         for change in decided.changes
         if change.row is not None and change.row.space_id != change.space_id
     ]
-    decided.dropped += [id for id in known.refusing if id not in reading.candidates and id not in seen]
     return decided
 
 
@@ -81,7 +83,7 @@ def _candidate(plan: Plan, candidate: Candidate, row: Row | None, now: datetime,
             decided.rows.append(replace(moved, space_id=candidate.space_id))
         elif row.space_id != candidate.space_id:
             decided.rows.append(replace(row, space_id=candidate.space_id))
-    elif row.slug == candidate.slug and row.read_only_since is None:
+    elif row.slug == candidate.slug and row.property_id is not None:
         if not row.fresh(now):
             decided.changes.append(replace(change, look=True))
     else:
@@ -90,7 +92,7 @@ def _candidate(plan: Plan, candidate: Candidate, row: Row | None, now: datetime,
 
 def _stamped(plan: Plan, slug: str, content: Content, known: Known, now: datetime, decided: Decided) -> None:
     """Compare a content that is stamped and should be with its ledger entry."""
-    space_id = plan.places.get(content.space_id or "") or plan.places.get(content.space_key or "")
+    space_id = plan.place(content)
     row = known.rows.get(content.id)
     if space_id is None:
         return

@@ -17,16 +17,18 @@ from addon.jobs.faults import reason_of
 from addon.jobs.parts import JobParts
 from addon.jobs.statuses import ledger
 from addon.jobs.statuses.ledger import Row
+from addon.jobs.statuses.missing import kind_of
 
 log = logging.getLogger(__name__)
 
 _BATCH = 100
 
 
-def clear_excluded(parts: JobParts, run: Run, client: SiteClient, key: str) -> None:
+def clear_excluded(parts: JobParts, run: Run, client: SiteClient, key: str, *, stamps: bool) -> None:
     """Delete the status properties left in excluded spaces, and the entries of spaces the site does not show.
 
-    Costs nothing when the ledger knows no content outside the run's spaces.
+    Costs nothing when the ledger knows no content outside the run's spaces. Without `stamps` an entry that has none
+    is forgotten without a look.
     """
     with run.read() as session:
         listed = set(
@@ -40,7 +42,7 @@ def clear_excluded(parts: JobParts, run: Run, client: SiteClient, key: str) -> N
     excluded = [id for id, space in shown.items() if live.exclusion(space) is not None]
     vanished = [id for id in strange if id not in shown]
     _forget(run, vanished)
-    _remove_stamps(run, client, key, excluded)
+    _remove_stamps(run, client, key, excluded, stamps=stamps)
 
 
 def _forget(run: Run, space_ids: list[str]) -> None:
@@ -53,12 +55,14 @@ def _forget(run: Run, space_ids: list[str]) -> None:
             ledger.drop(session, [row.content_id for row in rows])
 
 
-def _remove_stamps(run: Run, client: SiteClient, key: str, space_ids: list[str]) -> None:
+def _remove_stamps(run: Run, client: SiteClient, key: str, space_ids: list[str], *, stamps: bool) -> None:
     def remove(row: Row) -> bool:
+        if row.property_id is None and not stamps:
+            return True
         try:
-            found = client.property("blogpost" if row.kind == "blogpost" else "page", row.content_id, key)
+            found = client.property(kind_of(row), row.content_id, key)
             if found is not None:
-                client.delete_property("blogpost" if row.kind == "blogpost" else "page", row.content_id, found.id)
+                client.delete_property(kind_of(row), row.content_id, found.id)
         except NotFound:
             log.info("a stamp in an excluded space is hidden from the app or gone")
         return True

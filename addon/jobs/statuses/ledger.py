@@ -74,9 +74,50 @@ def load(session: Session, content_ids: Iterable[str]) -> dict[str, Row]:
     return found
 
 
-def refusing(session: Session, space_ids: Sequence[str]) -> dict[str, Row]:
-    """Return the rows of contents in these spaces that are read-only for the app."""
-    return _rows(session, ContentStamp.space_id.in_(space_ids), ContentStamp.read_only_since.is_not(None))
+def resting(session: Session, now: datetime) -> dict[str, dict[str, str]]:
+    """Return {space id: {content id: slug}} of the contents that refused the stamp too recently to be asked again."""
+    return _held(session, ContentStamp.read_only_since > now - READ_ONLY_REST)
+
+
+def answered_for(session: Session, now: datetime, space_ids: Sequence[str] | None = None) -> dict[str, dict[str, str]]:
+    """Return {space id: {content id: slug}} of all contents, or of those in some spaces whose stamp needs no writing.
+
+    These have been stamped, or refused it too recently; the others of such a space are to be found again.
+    """
+    if space_ids is None:
+        return _held(session, sa.true())
+    written = sa.or_(ContentStamp.property_id.is_not(None), ContentStamp.read_only_since > now - READ_ONLY_REST)
+    return _held(session, ContentStamp.space_id.in_(space_ids), written)
+
+
+def stamps_by_space(session: Session) -> dict[str, int]:
+    """Return {space id: contents that have a stamp}."""
+    query = sa.select(ContentStamp.space_id, sa.func.count()).where(ContentStamp.property_id.is_not(None))
+    return dict(session.execute(query.group_by(ContentStamp.space_id)).all())
+
+
+def stamped_in(session: Session, space_ids: Sequence[str], now: datetime) -> list[Row]:
+    """Return the rows of these spaces whose stamp search must know by now, by space and slug."""
+    query = sa.select(ContentStamp).where(
+        ContentStamp.space_id.in_(space_ids),
+        ContentStamp.property_id.is_not(None),
+        ContentStamp.written_at <= now - LAG,
+    )
+    ordered = query.order_by(ContentStamp.space_id, ContentStamp.slug, ContentStamp.content_id)
+    return [_row(stamp) for stamp in session.scalars(ordered)]
+
+
+def wake(session: Session, space_id: str, at: datetime) -> None:
+    """Let what refused the stamp in a space before a moment be asked again: the space's permissions changed then."""
+    session.execute(
+        sa.update(ContentStamp)
+        .where(
+            ContentStamp.space_id == space_id,
+            ContentStamp.read_only_since <= at,
+            ContentStamp.read_only_since > at - READ_ONLY_REST,
+        )
+        .values(read_only_since=at - READ_ONLY_REST)
+    )
 
 
 def settled(session: Session, space_ids: Sequence[str], slug: str, now: datetime) -> dict[str, Row]:
@@ -167,6 +208,14 @@ def drop(session: Session, content_ids: Sequence[str]) -> None:
     """Delete rows."""
     for start in range(0, len(content_ids), _CHUNK):
         session.execute(sa.delete(ContentStamp).where(ContentStamp.content_id.in_(content_ids[start : start + _CHUNK])))
+
+
+def _held(session: Session, *conditions: sa.ColumnElement[bool]) -> dict[str, dict[str, str]]:
+    query = sa.select(ContentStamp.space_id, ContentStamp.content_id, ContentStamp.slug).where(*conditions)
+    found: dict[str, dict[str, str]] = {}
+    for space_id, content_id, slug in session.execute(query.order_by(ContentStamp.content_id)):
+        found.setdefault(space_id, {})[content_id] = slug
+    return found
 
 
 def _rows(session: Session, *conditions: sa.ColumnElement[bool]) -> dict[str, Row]:

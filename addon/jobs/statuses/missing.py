@@ -1,4 +1,4 @@
-"""Where are the contents whose stamp search no longer shows? Looked up by id before the ledger forgets them."""
+"""Where are the contents that search no longer shows as the ledger does? Looked up by id before it forgets them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ LOOK_UP = 250
 
 @dataclass(slots=True)
 class Found:
-    """`moved`: entries with their contents' present space. `gone`: content ids that are not current any more."""
+    """`moved`: entries with their contents' present space. `here`: entries whose content is where it was.
+
+    `gone`: content ids that are not current any more.
+    """
 
     moved: list[Row] = field(default_factory=list)
+    here: list[Row] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
 
 
@@ -45,8 +49,15 @@ def find_missing(run: Run, client: SiteClient, rows: Sequence[Row]) -> Found:
         spaces = {content.id: content.space_id for content in contents}
         for row in own:
             space_id = spaces.get(row.content_id)
-            if space_id is None or space_id == row.space_id:
+            if space_id is None:
                 found.gone.append(row.content_id)
+            elif space_id == row.space_id:
+                found.here.append(row)
             else:
                 found.moved.append(replace(row, space_id=space_id))
     return found
+
+
+def kind_of(row: Row) -> Kind:
+    """Return what the row's content is."""
+    return "blogpost" if row.kind == "blogpost" else "page"

@@ -1,9 +1,9 @@
 """What must change in a group of spaces? Asked of Confluence only: no database, so it runs on call threads.
 
-A group costs one count, one query per entry, one for what must leave, one count per stamped slug, and one point per
-content found. When the counts of stamps disagree with the ledger, the stamps themselves are listed. A stamp that went
-and another that came since the last refresh balance each other: every status is right then, and the numbers are put
-right with the next difference.
+There are three ways to ask, which give the same answers at different prices (docs/adr/0012): by stamps where a
+negated question finds contents without a stamp (stamped.py), by positive questions and counts (positive.py), and by
+the ledger where contents have no stamps or too many refuse them (held.py). When a query fits into no URL, a space is
+listed and decided in Python (listing.py).
 """
 
 from __future__ import annotations
@@ -11,20 +11,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Literal
 
 from addon.base import Clock
 from addon.confluence import SiteClient
 from addon.confluence.content import Content, Property
 from addon.engine.job import RunSpace
-from addon.jobs.statuses.clauses import Group, QueryTooLong, Terms
+from addon.jobs.statuses.clauses import Group, Terms
 from addon.jobs.statuses.ledger import Expected
-from addon.jobs.statuses.resolve import Matches, resolve
-from addon.jobs.statuses.stamp import own_stamp
+
+Way = Literal["stamped", "positive", "ledger"]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Some spaces of one scheme, read together. `uncounted`: those not yet in contentsChecked."""
+    """Some spaces of one scheme, read together. `uncounted`: those not yet in contentsChecked.
+
+    `held`: content id -> slug of what the ledger alone answers for: contents that refuse the stamp; all the ledger
+    knows in these spaces when `way` is "ledger". `may_list`: an administrator agreed to list spaces of any size.
+    """
 
     terms: Terms
     spaces: tuple[RunSpace, ...]
@@ -33,6 +38,9 @@ class Plan:
     uncounted: tuple[str, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
     """Space key or id -> space id, for what a query brings back."""
+    way: Way = "stamped"
+    held: Mapping[str, str] = field(default_factory=dict)
+    may_list: bool = False
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -43,6 +51,10 @@ class Plan:
     def space_ids(self) -> list[str]:
         """Return the space ids."""
         return [space.id for space in self.spaces]
+
+    def place(self, content: Content) -> str | None:
+        """Return the id of the space of the plan that holds `content`, None when it meanwhile moved elsewhere."""
+        return self.places.get(content.space_id or "") or self.places.get(content.space_key or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,34 +70,60 @@ class Candidate:
 
 @dataclass(slots=True)
 class Reading:
-    """What a group's queries found. `listed`: slug -> all contents search holds for stamped so, where listed."""
+    """What a group's queries found.
+
+    `listed`: slug -> all contents search holds for stamped so, where listed. `absent`: ids the plan holds that match
+    no entry any more, or are in these spaces no more.
+    """
 
     started: datetime
     total: int = 0
     candidates: dict[str, Candidate] = field(default_factory=dict)
     listed: dict[str, dict[str, Content]] = field(default_factory=dict)
+    absent: set[str] = field(default_factory=set)
 
 
-def read_group(client: SiteClient, clock: Clock, plan: Plan) -> Reading:
-    """Ask Confluence what must change in the plan's spaces. First match wins also between the queries.
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """One group's questions and where their answers go."""
 
-    Raises QueryTooLong when the group should be smaller, and SiteError as the calls do.
+    client: SiteClient
+    clock: Clock
+    plan: Plan
+    group: Group
+    reading: Reading
+
+    def take(self, cql: str, slug: str, *, but: Mapping[str, object] | None = None) -> None:
+        """Let what `cql` finds become candidates for `slug`, where they are none yet; first match wins."""
+        for content in self.client.search(cql, expand=("space",)):
+            if but is None or content.id not in but:
+                self.propose(content, slug)
+
+    def propose(self, content: Content, slug: str, seen: Property | None = None) -> None:
+        """Make one content a candidate for `slug`, unless it is one already or moved to a space of another group."""
+        space_id = self.plan.place(content)
+        if space_id is not None:
+            candidate = Candidate(content.id, content.kind, space_id, slug, seen)
+            self.reading.candidates.setdefault(content.id, candidate)
+
+    def compare(self, slug: str, found: int) -> None:
+        """List the stamps of a slug when their number is not what the ledger expects."""
+        if not self.plan.expected.get(slug, Expected()).explains(found):
+            expand = ("space", f"metadata.properties.{self.plan.property_key}")
+            shown = self.client.search(self.group.holding([slug]), expand=expand)
+            self.reading.listed[slug] = {content.id: content for content in shown}
+
+
+def questions(client: SiteClient, clock: Clock, plan: Plan) -> Questions:
+    """Count the plan's contents, find the pages whose descendants inherit, and return what can be asked then.
+
+    Raises SiteError as the calls do.
     """
-    group = Group(plan.terms, plan.keys)
+    group = Group(plan.terms, plan.keys, held=() if plan.way == "ledger" else tuple(sorted(plan.held)))
     reading = Reading(started=clock.now())
     if plan.uncounted:
         reading.total = client.count(group.everything(plan.uncounted))
-    group = replace(group, ancestors=_topmost_by_entry(client, group))
-    try:
-        _search(client, plan, group, reading)
-    except QueryTooLong:
-        if len(plan.spaces) > 1:
-            raise
-        reading.candidates.clear()
-        _list(client, plan, group, reading)
-        return reading
-    _compare_counts(client, plan, group, reading)
-    return reading
+    return Questions(client, clock, plan, replace(group, ancestors=_topmost_by_entry(client, group)), reading)
 
 
 def topmost(pages: Sequence[Content]) -> list[str]:
@@ -100,54 +138,3 @@ def _topmost_by_entry(client: SiteClient, group: Group) -> dict[int, list[str]]:
         for index, entry in enumerate(group.terms.entries)
         if entry.ancestor_cql
     }
-
-
-def _search(client: SiteClient, plan: Plan, group: Group, reading: Reading) -> None:
-    entering = [(entry.slug, group.enter(index)) for index, entry in enumerate(plan.terms.entries)]
-    for slug, cql in [*entering, (plan.terms.default, group.leave())]:
-        if cql is None:
-            continue
-        for content in client.search(cql, expand=("space",)):
-            candidate = _candidate(plan, content, slug)
-            if candidate is not None:
-                reading.candidates.setdefault(content.id, candidate)
-
-
-def _compare_counts(client: SiteClient, plan: Plan, group: Group, reading: Reading) -> None:
-    expand = ("space", f"metadata.properties.{plan.property_key}")
-    for slug in sorted({entry.slug for entry in plan.terms.entries} - {plan.terms.default}):
-        holding = group.holding(slug)
-        if not plan.expected.get(slug, Expected()).explains(client.count(holding)):
-            reading.listed[slug] = {content.id: content for content in client.search(holding, expand=expand)}
-
-
-def _list(client: SiteClient, plan: Plan, group: Group, reading: Reading) -> None:
-    """Decide in Python, over all contents of one space: the last resort when the ancestors fit into no query."""
-    matches = [
-        Matches(
-            entry.slug,
-            {content.id for content in client.search(group.direct(index))} if entry.cql else frozenset(),
-            frozenset(group.ancestors.get(index, ())),
-        )
-        for index, entry in enumerate(plan.terms.entries)
-    ]
-    reading.listed = {slug: {} for slug in plan.terms.others}
-    expand = ("space", "ancestors", f"metadata.properties.{plan.property_key}")
-    for content in client.search(group.everything(), expand=expand):
-        slug = resolve(matches, plan.terms.default, content.id, content.ancestors)
-        seen = content.properties.get(plan.property_key)
-        stamp = own_stamp(seen, content.id)
-        if stamp is None and seen is None and slug == plan.terms.default:
-            continue
-        if stamp is None or stamp.slug != slug:
-            candidate = _candidate(plan, content, slug, seen)
-            if candidate is not None:
-                reading.candidates[content.id] = candidate
-        elif slug in reading.listed:
-            reading.listed[slug][content.id] = content
-
-
-def _candidate(plan: Plan, content: Content, slug: str, seen: Property | None = None) -> Candidate | None:
-    """Return the candidate, or None for a content that meanwhile moved to a space of another group."""
-    space_id = plan.places.get(content.space_id or "") or plan.places.get(content.space_key or "")
-    return None if space_id is None else Candidate(content.id, content.kind, space_id, slug, seen)

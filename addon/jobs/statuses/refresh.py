@@ -7,104 +7,115 @@ happens here on the runner thread, all calls on the call threads.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from addon.confluence import SiteClient
+from addon.confluence import HintKind, SiteClient, hints_since
 from addon.engine.job import CancelRequested, Interrupted, Run, RunSpace
 from addon.engine.models import JobExecution
-from addon.jobs import scope
+from addon.jobs import scope, traits
 from addon.jobs.faults import SITE_FAULTS, STOPS, Reason, reason_of
 from addon.jobs.parts import JobParts
 from addon.jobs.statuses import ledger
-from addon.jobs.statuses.board import Board, counted
-from addon.jobs.statuses.clauses import Entry, QueryTooLong, Terms, groups
+from addon.jobs.statuses.asking import read_group
+from addon.jobs.statuses.board import Board
+from addon.jobs.statuses.clauses import QueryTooLong
 from addon.jobs.statuses.deciding import Decided, Known, decide
+from addon.jobs.statuses.drift import Drift
 from addon.jobs.statuses.excluded import clear_excluded
-from addon.jobs.statuses.missing import find_missing
-from addon.jobs.statuses.reading import Plan, Reading, read_group
-from addon.jobs.statuses.stamp import Status, property_key, status_alias
+from addon.jobs.statuses.listing import ListingRefused
+from addon.jobs.statuses.missing import Found, find_missing, kind_of
+from addon.jobs.statuses.planning import Planner
+from addon.jobs.statuses.probe import due, probe
+from addon.jobs.statuses.reading import Plan, Reading
+from addon.jobs.statuses.stamp import property_key, shown, status_alias
 from addon.jobs.statuses.stamping import Change, Outcome, Stamper
 from addon.policies import PolicyDocument
 
 log = logging.getLogger(__name__)
 
 LIMITED = 429
+PERMISSIONS_CHANGED = "space_permissions_updated"
+SPACES_ONLY: tuple[HintKind, ...] = ("space",)
 
 
 class Refresh:
     """One call of the job's `work`."""
 
     def __init__(self, parts: JobParts, run: Run) -> None:
-        """Read the policies of the run's version."""
+        """Read the policies of the run's version and what is known of the site."""
         self._parts = parts
         self._run = run
         self._client: SiteClient = parts.client(run)
         self._key = property_key(parts.settings.namespace)
+        self._alias = status_alias(parts.settings.namespace)
         self._policy: PolicyDocument = parts.policy(run)
-        self._statuses = {
-            status.id: Status(status.id, status.name, status.description, status.icon)
-            for status in self._policy.statuses
-        }
+        self._statuses = shown(self._policy, parts.settings.base_url)
         with run.read() as session:
             self._slugs = frozenset(parts.policies.slugs(session, run.tenant_id))
             began = session.scalars(sa.select(JobExecution.started_at).where(JobExecution.id == run.execution_id)).one()
             self._trusting = ledger.untouched(session, began)
+            self._traits = traits.load(session)
 
     def work(self, spaces: Sequence[RunSpace]) -> None:
         """Bring the spaces to done, failed or skipped."""
         live = self._parts.live_policy(self._run)
-        plans = self._plans(scope.skip(self._run, scope.members(self._client, live, spaces)))
+        taking_part = scope.skip(self._run, scope.members(self._client, live, spaces))
+        self._wake(spaces)
+        negation = self._negation() if self._policy.status_stamps and taking_part else "unknown"
+        planner = Planner(self._run, self._policy, self._parts.settings.namespace, self._slugs, negation)
+        plans = planner.plans(taking_part)
         while plans:
             smaller: list[Plan] = []
             for plan, reading in self._run.map(self._read, plans):
-                if isinstance(reading, Exception):
-                    smaller += self._not_read(plan, reading)
-                else:
+                if not isinstance(reading, Exception):
                     self._write(plan, reading)
+                elif len(plan.spaces) > 1 and _may_be_smaller(reading):
+                    smaller += planner.halves(plan)
+                else:
+                    self._not_read(plan, reading)
             plans = smaller
         if self._run.scope == "site" and self._run.trigger != "retry" and "spaces" not in self._run.params:
-            clear_excluded(self._parts, self._run, self._client, self._key)
+            self._tidy()
 
-    def _plans(self, members: Iterable[scope.Member]) -> list[Plan]:
-        alias = status_alias(self._parts.settings.namespace)
-        by_scheme: dict[str, tuple[Terms, list[scope.Member]]] = {}
-        for member in members:
-            scheme = self._policy.status_scheme(member.space)
-            if scheme.id not in by_scheme:
-                entries = tuple(Entry(entry.status, entry.cql, entry.ancestor_cql) for entry in scheme.entries[:-1])
-                by_scheme[scheme.id] = Terms(alias, entries, scheme.default_status, self._slugs), []
-            by_scheme[scheme.id][1].append(member)
-        plans: list[Plan] = []
-        for terms, own in by_scheme.values():
-            run_spaces = {member.space.id: member.run_space for member in own}
-            for group in groups(terms, [member.space for member in own]):
-                plans.append(self._plan(terms, [run_spaces[space.id] for space in group]))
-        return plans
+    def _tidy(self) -> None:
+        """Do what concerns the site beyond the run's spaces."""
+        clear_excluded(self._parts, self._run, self._client, self._key, stamps=self._policy.status_stamps)
+        if self._policy.status_stamps:
+            Drift(self._run, self._client, self._alias).sweep()
 
-    def _plan(self, terms: Terms, spaces: Sequence[RunSpace]) -> Plan:
-        slugs = sorted({entry.slug for entry in terms.entries} - {terms.default})
+    def _wake(self, spaces: Sequence[RunSpace]) -> None:
+        """Let what refused its stamp be asked again where a webhook said that permissions changed."""
         with self._run.read() as session:
-            expected = ledger.expectations(session, [space.id for space in spaces], slugs, self._run.clock.now())
-        return Plan(
-            terms,
-            tuple(spaces),
-            self._key,
-            expected,
-            uncounted=tuple(space.key for space in spaces if not counted(space)),
-            places={space.id: space.id for space in spaces} | {space.key: space.id for space in spaces},
-        )
+            since = self._run.clock.now() - ledger.READ_ONLY_REST
+            hints = hints_since(session, self._run.tenant_id, since, SPACES_ONLY)
+            changed = [hint for hint in hints if hint.event == PERMISSIONS_CHANGED]
+            heard = {name: hint.heard_at for hint in changed for name in (hint.subject_id, hint.space_key) if name}
+        woken = {space.id: heard.get(space.id) or heard.get(space.key) for space in spaces}
+        if any(woken.values()):
+            with self._run.write() as session:
+                for space_id, at in woken.items():
+                    if at is not None:
+                        ledger.wake(session, space_id, at)
+
+    def _negation(self) -> traits.Negation:
+        """Return what the site does with `!=`, asking it where that is not known or a week old."""
+        now = self._run.clock.now()
+        if not due(self._traits, now):
+            return self._traits.negation
+        found = probe(self._client, self._alias, self._slugs)
+        with self._run.write() as session:
+            traits.save(session, self._run.tenant_id, negation=found, probed_at=now)
+        return found
 
     def _read(self, plan: Plan) -> Reading:
         return read_group(self._client, self._run.clock, plan)
 
-    def _not_read(self, plan: Plan, error: Exception) -> list[Plan]:
-        """Return the smaller groups to try instead; a single space that failed is ended here."""
-        reason = Reason(str(error), False) if isinstance(error, QueryTooLong) else reason_of(error)
-        if len(plan.spaces) > 1 and getattr(error, "status", None) != LIMITED:
-            middle = len(plan.spaces) // 2
-            return [self._plan(plan.terms, half) for half in (plan.spaces[:middle], plan.spaces[middle:])]
+    def _not_read(self, plan: Plan, error: Exception) -> None:
+        """End the spaces of a group that could not be read."""
+        ours = isinstance(error, QueryTooLong | ListingRefused)
+        reason = Reason(str(error), False) if ours else reason_of(error)
         gone = [space for space in plan.spaces if len(plan.spaces) == 1 and scope.vanished(self._client, space)]
         with self._run.write() as session:
             for space in plan.spaces:
@@ -112,15 +123,18 @@ class Refresh:
                     self._run.skipped(session, space, scope.GONE)
                 else:
                     self._run.failed(session, space, reason.text, transient=reason.transient)
-        return []
 
     def _write(self, plan: Plan, reading: Reading) -> None:
         decided = self._decide(plan, reading)
         found = find_missing(self._run, self._client, decided.missing)
+        left = find_missing(self._run, self._client, decided.absent)
         order = {space.id: position for position, space in enumerate(plan.spaces)}
-        changes = sorted(decided.changes, key=lambda change: order[change.space_id])
-        board = Board(self._run, plan, reading.total, changes)
-        board.begin([*decided.rows, *found.moved], [*decided.dropped, *found.gone])
+        changes = sorted([*decided.changes, *self._left(plan, left)], key=lambda change: order[change.space_id])
+        board = Board(self._run, plan, reading.total, changes, stamps=self._policy.status_stamps)
+        dropped = [*found.gone, *(row.content_id for row in found.here), *left.gone]
+        if self._policy.status_stamps:
+            dropped += [row.content_id for row in left.here if row.property_id is None]
+        board.begin([*decided.rows, *found.moved, *left.moved], dropped)
         stamper = Stamper(
             self._client,
             self._run.clock,
@@ -129,16 +143,24 @@ class Refresh:
             self._statuses,
             reading.started,
             self._trusting,
+            stamps=self._policy.status_stamps,
         )
         self._stamp(board, stamper, changes)
+
+    def _left(self, plan: Plan, left: Found) -> list[Change]:
+        """Return the changes of what matches no entry any more and has a stamp, or is on a site without stamps."""
+        return [
+            Change(row.content_id, kind_of(row), row.space_id, plan.terms.default, row)
+            for row in left.here
+            if row.property_id is not None or not self._policy.status_stamps
+        ]
 
     def _decide(self, plan: Plan, reading: Reading) -> Decided:
         now = self._run.clock.now()
         listed = {content_id for contents in reading.listed.values() for content_id in contents}
         with self._run.read() as session:
             known = Known(
-                rows=ledger.load(session, [*reading.candidates, *listed]),
-                refusing=ledger.refusing(session, plan.space_ids),
+                rows=ledger.load(session, {*reading.candidates, *listed, *reading.absent}),
                 trusting=self._trusting,
                 settled={slug: ledger.settled(session, plan.space_ids, slug, now) for slug in reading.listed},
             )
@@ -176,3 +198,11 @@ class Refresh:
             board.flush()
         except Interrupted:
             log.info("execution %s: its lease is lost; the next owner finds out what was done", self._run.execution_id)
+
+
+def _may_be_smaller(error: Exception) -> bool:
+    """Return whether asking about fewer spaces may help; raises what concerns the whole run."""
+    if isinstance(error, QueryTooLong):
+        return True
+    reason_of(error)
+    return getattr(error, "status", None) != LIMITED

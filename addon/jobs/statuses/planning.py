@@ -1,0 +1,77 @@
+"""Which spaces are asked about together, and how? Groups of one scheme, as large as a URL allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from addon.base import Space
+from addon.engine.job import Run, RunSpace
+from addon.jobs import scope
+from addon.jobs.statuses import ledger
+from addon.jobs.statuses.board import counted
+from addon.jobs.statuses.clauses import Entry, Terms, groups
+from addon.jobs.statuses.reading import Plan, Way
+from addon.jobs.statuses.stamp import property_key, status_alias
+from addon.jobs.traits import Negation
+from addon.policies import PolicyDocument
+
+
+class Planner:
+    """Makes the plans of one run. Belongs to the runner thread."""
+
+    def __init__(
+        self, run: Run, policy: PolicyDocument, namespace: str, slugs: frozenset[str], negation: Negation
+    ) -> None:
+        """Parameters: `slugs` are all that the tenant ever used, `negation` what the site was found to do."""
+        self._run = run
+        self._policy = policy
+        self._key = property_key(namespace)
+        self._alias = status_alias(namespace)
+        self._slugs = slugs
+        self._stamps = policy.status_stamps
+        self._way: Way = "ledger" if not self._stamps else "stamped" if negation == "inclusive" else "positive"
+        with run.read() as session:
+            now = run.clock.now()
+            self._held = ledger.resting(session, now) if self._stamps else ledger.answered_for(session, now)
+
+    def plans(self, members: Iterable[scope.Member]) -> list[Plan]:
+        """Return the plans for some spaces: together where they have the same scheme and their queries fit."""
+        by_scheme: dict[str, tuple[Terms, list[scope.Member]]] = {}
+        for member in members:
+            scheme = self._policy.status_scheme(member.space)
+            if scheme.id not in by_scheme:
+                entries = tuple(Entry(entry.status, entry.cql, entry.ancestor_cql) for entry in scheme.entries[:-1])
+                by_scheme[scheme.id] = Terms(self._alias, entries, scheme.default_status, self._slugs), []
+            by_scheme[scheme.id][1].append(member)
+        return [plan for terms, own in by_scheme.values() for plan in self._of_scheme(terms, own)]
+
+    def halves(self, plan: Plan) -> list[Plan]:
+        """Return two plans for the two halves of one."""
+        middle = len(plan.spaces) // 2
+        return [self._plan(plan.terms, half, plan.way) for half in (plan.spaces[:middle], plan.spaces[middle:])]
+
+    def _of_scheme(self, terms: Terms, members: Sequence[scope.Member]) -> Iterable[Plan]:
+        run_spaces = {member.space.id: member.run_space for member in members}
+        spaces: list[Space] = [member.space for member in members]
+        for group, fits in groups(terms, spaces, self._held, stamps=self._stamps):
+            yield self._plan(terms, [run_spaces[space.id] for space in group], self._way if fits else "ledger")
+
+    def _plan(self, terms: Terms, spaces: Sequence[RunSpace], way: Way) -> Plan:
+        slugs = sorted({entry.slug for entry in terms.entries} - {terms.default})
+        ids = [space.id for space in spaces]
+        now = self._run.clock.now()
+        with self._run.read() as session:
+            expected = ledger.expectations(session, ids, slugs, now)
+            own = way == "ledger" and self._stamps
+            held: Mapping[str, Mapping[str, str]] = ledger.answered_for(session, now, ids) if own else self._held
+        return Plan(
+            terms,
+            tuple(spaces),
+            self._key,
+            expected,
+            uncounted=tuple(space.key for space in spaces if not counted(space)),
+            places={space.id: space.id for space in spaces} | {space.key: space.id for space in spaces},
+            way=way,
+            held={content_id: slug for id in ids for content_id, slug in held.get(id, {}).items()},
+            may_list=self._policy.list_large_spaces,
+        )
