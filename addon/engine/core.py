@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from addon.base import Clock, Database, TenantId, new_id
 from addon.engine.dispatcher import Dispatcher
 from addon.engine.job import Job
+from addon.engine.leasetime import LeaseTime
 from addon.engine.settings import EngineSettings
 
 PolicyVersion = Callable[[Session, TenantId], int]
@@ -25,6 +26,7 @@ class Core:
     jobs: Mapping[str, Job]
     dispatcher: Dispatcher
     policy_version: PolicyVersion
+    time: LeaseTime
     worker_id: str = field(default_factory=new_id)
     passed_over: set[TenantId] = field(default_factory=set)
     """Tenants that the last ticks looked at and for which nothing could start: the others come first."""

@@ -57,7 +57,8 @@ def end(
     more = dict(values or {})
     if name == "interrupt":
         more |= {"error": INTERRUPTED, "error_transient": False}
-        close_open_spaces(session, execution.id, "failed", at=at, reason=INTERRUPTED)
+    if name in ("interrupt", "fail_stuck"):
+        close_open_spaces(session, execution.id, "failed", at=at, reason=more["error"])
     elif transition.target == "cancelled":
         close_open_spaces(session, execution.id, "cancelled", at=at, reason="cancelled")
     metrics = total(session, execution, extra or {}, core.jobs.get(execution.job_type), more)

@@ -23,6 +23,7 @@ from addon.engine.dispatcher import Dispatcher, LocalDispatcher
 from addon.engine.errors import DATABASE_AWAY
 from addon.engine.heart import Heart
 from addon.engine.job import Job
+from addon.engine.leasetime import LeaseTime
 from addon.engine.lockfile import LockFile
 from addon.engine.metronome import Tick
 from addon.engine.models import JobExecution, Worker
@@ -52,7 +53,8 @@ class Engine:
     ) -> None:
         """`jobs` by type; `policy_version` returns the version of the policies a new execution keeps."""
         self._bell = dispatcher if isinstance(dispatcher, LocalDispatcher) else LocalDispatcher()
-        self._core = Core(db, clock, settings, dict(jobs), dispatcher or self._bell, policy_version)
+        time = LeaseTime(db, clock)
+        self._core = Core(db, clock, settings, dict(jobs), dispatcher or self._bell, policy_version, time)
         self._heart = Heart(self._core)
         self._runners = Runners(self._core, self._heart, self._bell)
         self._lock: LockFile | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -110,7 +109,7 @@ class Heart:
             )
             for name, kind in columns.items()
         }
-        values["lease_until"] = self._core.clock.now() + timedelta(seconds=self._core.settings.ttl)
+        values["lease_until"] = self._core.time.after(self._core.settings.ttl)
         return (
             sa.update(JobExecution.__table__)  # type: ignore[arg-type]
             .where(

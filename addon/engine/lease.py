@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from addon.engine.core import Core
 from addon.engine.errors import Fenced
 from addon.engine.models import ExecutionSpace, JobExecution, is_active
-from addon.engine.transitions import MAX_LOSSES, Actor, Lease, move
+from addon.engine.settling import DETAIL, Later
+from addon.engine.transitions import MAX_LOSSES, Actor, Lease, claimable, move
 
 
 def fenced(session: Session, lease: Lease) -> JobExecution:
@@ -47,9 +48,7 @@ def claim(core: Core, stopping: threading.Event | None = None) -> Lease | None:
             sa.select(row.id, row.tenant_id)
             .where(
                 is_active(),
-                row.status.in_(("running", "finalizing")),
-                row.owner.is_(None),
-                sa.or_(row.not_before.is_(None), row.not_before <= now),
+                claimable(now),
                 row.job_type.in_(tuple(core.jobs)),
             )
             .order_by(row.id)
@@ -65,7 +64,7 @@ def claim(core: Core, stopping: threading.Event | None = None) -> Lease | None:
             candidate.id,
             at=now,
             actor=Actor("runner", core.worker_id),
-            values={"owner": core.worker_id, "lease_until": now + timedelta(seconds=core.settings.ttl)},
+            values={"owner": core.worker_id, "lease_until": core.time.after(core.settings.ttl)},
         )
         if moved is None:
             return None
@@ -95,8 +94,13 @@ def hand_over(core: Core, lease: Lease, counters: dict[str, Any], *, database_lo
         return True
 
 
-def pause(core: Core, lease: Lease, until: datetime, reason: str, counters: dict[str, Any]) -> bool:
-    """Put the execution aside until a time; no thread is held. False when it is being cancelled meanwhile."""
+def pause(
+    core: Core, lease: Lease, until: datetime, reason: str, counters: dict[str, Any], *, to_settle: bool = False
+) -> bool:
+    """Put the execution aside until a time; no thread is held. False when it is being cancelled meanwhile.
+
+    `to_settle`: it waits for nothing but what it has submitted.
+    """
     with core.db.write(lease.tenant_id) as session:
         fenced(session, lease)
         _reopen_spaces(session, lease.execution_id)
@@ -108,9 +112,36 @@ def pause(core: Core, lease: Lease, until: datetime, reason: str, counters: dict
             actor=Actor("runner", core.worker_id),
             lease=lease,
             values={"not_before": until, "pause_reason": reason, **counters},
-            detail={"until": until.isoformat(), "reason": reason},
+            detail={"until": until.isoformat(), "reason": reason} | ({DETAIL: True} if to_settle else {}),
         )
         return moved is not None
+
+
+def leave_to_settle(
+    core: Core, session: Session, lease: Lease, counters: dict[str, Any], later: Later | None = None
+) -> bool:
+    """Let the next runner settle an execution that is being cancelled; False when it is not.
+
+    `later` says from when on. The caller has locked the row, and all threads of the run have stopped.
+    """
+    values, detail = dict(counters), {}
+    if later is not None:
+        values |= {"not_before": later.until, "pause_reason": later.reason}
+        detail = {DETAIL: True, "until": later.until.isoformat(), "reason": later.reason}
+    moved = move(
+        session,
+        "leave_to_settle",
+        lease.execution_id,
+        at=core.clock.now(),
+        actor=Actor("runner", core.worker_id),
+        lease=lease,
+        values=values,
+        detail=detail,
+    )
+    if moved is None:
+        return False
+    core.dispatcher.wake(session, lease.tenant_id)
+    return True
 
 
 def _reopen_spaces(session: Session, execution_id: str) -> None:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId
 from addon.engine.core import Core
-from addon.engine.ending import end
+from addon.engine.ending import INTERRUPTED, close_open_spaces, end
 from addon.engine.errors import DATABASE_AWAY
 from addon.engine.models import ExecutionSpace, JobExecution, Worker, is_active
-from addon.engine.transitions import MAX_LOSSES, Actor, move
+from addon.engine.settling import DETAIL, MAX_TRIES, tries, unsettled
+from addon.engine.transitions import MAX_LOSSES, TO_SETTLE, Actor, claimable, move
 
 log = logging.getLogger(__name__)
 
 TWICE = "stopped the worker twice"
 STUCK = "stuck: no progress for {minutes} minutes"
+_MORE_LOSSES = 3
+"""Leases that may be lost beyond MAX_LOSSES while an execution is only settled."""
 _BATCH = 200
 _WORKER_DAYS = 1
 
@@ -30,7 +35,7 @@ def reap(core: Core, *, everyone: bool = False) -> int:
     """
     now = core.clock.now()
     stuck = JobExecution.progress_at < now - timedelta(seconds=core.settings.stuck_seconds)
-    dead = JobExecution.owner != core.worker_id if everyone else JobExecution.lease_until < now
+    dead = JobExecution.owner != core.worker_id if everyone else JobExecution.lease_until < core.time.now()
     found = _find(core, dead)
     reaped = sum(_try(core, tenant_id, execution_id, dead, stuck=False) for tenant_id, execution_id in found)
     if everyone:
@@ -43,18 +48,9 @@ def wake_claimable(core: Core) -> int:
     """Wake runners for what nobody has claimed, so that a lost wake costs a tick and never a job; return how many."""
     now = core.clock.now()
     row = JobExecution
-    claimable = (
-        sa.select(row.tenant_id)
-        .where(
-            is_active(),
-            row.status.in_(("running", "finalizing")),
-            row.owner.is_(None),
-            sa.or_(row.not_before.is_(None), row.not_before <= now),
-        )
-        .limit(_BATCH)
-    )
+    unclaimed = sa.select(row.tenant_id).where(is_active(), claimable(now)).limit(_BATCH)
     with core.db.read_all() as session:
-        tenants = session.scalars(claimable).all()
+        tenants = session.scalars(unclaimed).all()
     for tenant_id in tenants:
         with core.db.write(tenant_id) as session:
             core.dispatcher.wake(session, tenant_id)
@@ -75,7 +71,7 @@ def _find(core: Core, condition: sa.ColumnElement[bool]) -> list[tuple[TenantId,
     row = JobExecution
     statement = (
         sa.select(row.tenant_id, row.id)
-        .where(is_active(), row.owner.is_not(None), condition)
+        .where(is_active(), row.owner != TO_SETTLE, condition)
         .order_by(row.id)
         .limit(_BATCH)
     )
@@ -96,43 +92,106 @@ def _try(core: Core, tenant_id: TenantId, execution_id: str, dead: sa.ColumnElem
 
 def _take(core: Core, tenant_id: TenantId, execution_id: str, dead: sa.ColumnElement[bool], *, stuck: bool) -> bool:
     """Take one execution from its owner. False when the owner came back or another process was first."""
-    now = core.clock.now()
-    actor = Actor("reaper", core.worker_id)
     with core.db.write(tenant_id) as session:
         execution = session.scalars(
             sa.select(JobExecution)
-            .where(JobExecution.id == execution_id, is_active(), JobExecution.owner.is_not(None))
+            .where(JobExecution.id == execution_id, is_active(), JobExecution.owner != TO_SETTLE)
             .where(dead)
             .with_for_update(skip_locked=True, key_share=True)
         ).one_or_none()
         if execution is None:
             return False
-        lost = {"owner": execution.owner, "losses": execution.losses, "stuck": stuck}
-        if execution.status == "cancelling":
-            end(core, session, "reap_cancelling", execution, actor=actor, dead=dead, detail=lost)
-        elif execution.losses >= MAX_LOSSES:
-            end(core, session, "interrupt", execution, actor=actor, dead=dead, detail=lost)
-        else:
-            _give_back_spaces(core, session, execution_id, now, stuck=stuck)
-            if move(session, "lose", execution_id, at=now, actor=actor, dead=dead, detail=lost) is None:
-                raise RuntimeError("a locked execution changed under its lock")
-            core.dispatcher.wake(session, tenant_id)
-    log.warning("took execution %s from %s (%s)", execution_id, lost["owner"], "stuck" if stuck else "lease expired")
+        owner = execution.owner
+        _Taking(core, session, execution, dead, stuck=stuck).take()
+    log.warning("took execution %s from %s (%s)", execution_id, owner, "stuck" if stuck else "lease expired")
     return True
 
 
-def _give_back_spaces(core: Core, session: Session, execution_id: str, now: datetime, *, stuck: bool) -> None:
-    """Spaces in work go back to pending, unless this is the second lease lost with them, or they are stuck."""
-    space = ExecutionSpace
-    in_work = (
-        sa.update(space)
-        .where(space.execution_id == execution_id, space.state == "running")
-        .execution_options(synchronize_session=False)
-    )
-    if stuck:
-        reason = STUCK.format(minutes=round(core.settings.stuck_seconds / 60))
-        session.execute(in_work.values(state="failed", reason=reason, transient=False, ended_at=now))
-        return
-    failed = {"state": "failed", "reason": TWICE, "transient": False, "ended_at": now, "losses": space.losses + 1}
-    session.execute(in_work.where(space.losses >= 1).values(failed))
-    session.execute(in_work.values(state="pending", losses=space.losses + 1))
+@dataclass(frozen=True, slots=True)
+class _Taking:
+    """One execution whose row is locked, and what becomes of it."""
+
+    core: Core
+    session: Session
+    execution: JobExecution
+    dead: sa.ColumnElement[bool]
+    stuck: bool
+
+    def take(self) -> None:
+        """Make the transition that its status, its losses and what it has submitted ask for."""
+        row = self.execution
+        if row.status == "cancelling":
+            self._cancelling()
+        elif self.stuck:
+            self._stuck()
+        elif row.losses < MAX_LOSSES:
+            self._give_back_spaces()
+            self._move("lose")
+        elif row.status == "running" and row.losses < MAX_LOSSES + _MORE_LOSSES and self._unsettled():
+            close_open_spaces(self.session, row.id, "failed", at=self.core.clock.now(), reason=INTERRUPTED)
+            self._move("lose_unsettled", error=INTERRUPTED, error_transient=False)
+        else:
+            self._end("interrupt")
+
+    def _cancelling(self) -> None:
+        row = self.execution
+        worth = row.losses < MAX_LOSSES and self._unsettled() and tries(self.session, row.id) < MAX_TRIES
+        if not worth:
+            self._end("reap_cancelling")
+        elif self.stuck:
+            self._move("lose_cancelling", losses=row.losses)
+        else:
+            self._move("lose_cancelling")
+
+    def _stuck(self) -> None:
+        """The spaces in work are to blame; without any, the run is. No lease has expired, so no loss is counted."""
+        at, space = self.core.clock.now(), ExecutionSpace
+        reason = STUCK.format(minutes=round(self.core.settings.stuck_seconds / 60))
+        failed = {"state": "failed", "reason": reason, "transient": False, "ended_at": at}
+        in_work = self.session.scalars(
+            sa.update(space)
+            .where(space.execution_id == self.execution.id, space.state == "running")
+            .values(failed)
+            .returning(space.space_id)
+            .execution_options(synchronize_session=False)
+        ).all()
+        error = {"error": self.execution.error or reason, "error_transient": False}
+        if self.execution.status == "finalizing":
+            self._end("fail_stuck", **error)
+        elif in_work:
+            self._move("unstick")
+        else:
+            close_open_spaces(self.session, self.execution.id, "failed", at=at, reason=reason)
+            self._move("unstick", **error)
+
+    def _give_back_spaces(self) -> None:
+        """Spaces in work go back to pending, unless this is the second lease lost with them."""
+        space = ExecutionSpace
+        in_work = (
+            sa.update(space)
+            .where(space.execution_id == self.execution.id, space.state == "running")
+            .execution_options(synchronize_session=False)
+        )
+        at, losses = self.core.clock.now(), space.losses + 1
+        failed = {"state": "failed", "reason": TWICE, "transient": False, "ended_at": at, "losses": losses}
+        self.session.execute(in_work.where(space.losses >= 1).values(failed))
+        self.session.execute(in_work.values(state="pending", losses=losses))
+
+    def _unsettled(self) -> bool:
+        return unsettled(self.core, self.session, self.execution)
+
+    def _move(self, name: str, **values: Any) -> None:
+        core, row = self.core, self.execution
+        at, actor = core.clock.now(), Actor("reaper", core.worker_id)
+        detail = self._lost() | ({DETAIL: True} if name == "lose_cancelling" else {})
+        if move(self.session, name, row.id, at=at, actor=actor, dead=self.dead, values=values, detail=detail) is None:
+            raise RuntimeError("a locked execution changed under its lock")
+        core.dispatcher.wake(self.session, row.tenant_id)
+
+    def _end(self, name: str, **values: Any) -> None:
+        detail = self._lost() | ({"unsettled": True} if self._unsettled() else {})
+        actor = Actor("reaper", self.core.worker_id)
+        end(self.core, self.session, name, self.execution, actor=actor, dead=self.dead, values=values, detail=detail)
+
+    def _lost(self) -> dict[str, Any]:
+        return {"owner": self.execution.owner, "losses": self.execution.losses, "stuck": self.stuck}

@@ -220,6 +220,8 @@ class ActiveRun:
     def items(self, session: Session, items: Sequence[Item]) -> None:
         """Append to the item log."""
         gathered = self._transaction(session)
+        with self._counting:
+            self._progress_at = self.clock.now()
         first = gathered.row.item_seq + gathered.items + 1
         rows = [
             {

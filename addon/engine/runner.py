@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from datetime import datetime
 from typing import Any
 
 from addon.base import is_away
@@ -12,15 +13,17 @@ from addon.engine.ending import close_open_spaces, end
 from addon.engine.errors import DATABASE_AWAY, Fenced, log_failure
 from addon.engine.heart import Heart
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Job, Metrics, Pause, RunSpace
-from addon.engine.lease import claim, fenced, hand_over, pause
+from addon.engine.lease import claim, fenced, hand_over, leave_to_settle, pause
 from addon.engine.models import JobExecution
 from addon.engine.run import ActiveRun
+from addon.engine.settling import MAX_TRIES, Later, settler, tries, unsettled, wait_after
 from addon.engine.spaces import fix_list, listed, not_done
 from addon.engine.transitions import Actor, Lease, move
 
 log = logging.getLogger(__name__)
 
 LEFT_OPEN = "the job ended without a result for this space; this is a bug"
+STILL_OPEN = "waiting to read back what was submitted to the site: {}"
 GONE_WHILE_FINALIZING = "the app was uninstalled while the result was compiled"
 
 
@@ -68,7 +71,9 @@ class _Drive:
     def go(self) -> None:
         """Drive to the end, or to where it has to be given back."""
         try:
-            if self.row.status == "finalizing" or self._work():
+            if self.row.status == "cancelling":
+                self._cancel()
+            elif self.row.status == "finalizing" or self._work():
                 self._finalize()
         except Fenced:
             log.warning("execution %s was taken from this process; nothing more is written for it", self.row.id)
@@ -78,7 +83,7 @@ class _Drive:
     def _work(self) -> bool:
         """Work through the spaces; True when the result is to be compiled now."""
         if self.row.error is not None:
-            return self._to_finalizing()
+            return self._conclude()
         try:
             self._list()
             self._spaces()
@@ -95,7 +100,9 @@ class _Drive:
         except Exception as error:
             log.exception("job %s failed in execution %s", self.run.job_type, self.row.id)
             self._fail_open(_words(error), transient=False)
-        return self._to_finalizing()
+        else:
+            return self._to_finalizing()
+        return self._conclude()
 
     def _list(self) -> None:
         if self.row.listed:
@@ -136,12 +143,20 @@ class _Drive:
                 self.run.failed(session, space, LEFT_OPEN, transient=False)
 
     def _fail_open(self, reason: str, *, transient: bool) -> None:
-        """Nothing more can be done: settle, fail the open spaces with the reason, and let the result be compiled."""
-        self._settle()
+        """Nothing more can be done: fail the open spaces with the reason. What was submitted is settled next."""
         with self.run.write() as session:
             row = fenced(session, self.lease)
             close_open_spaces(session, row.id, "failed", at=self.core.clock.now(), reason=reason, transient=transient)
             row.error, row.error_transient = reason, transient
+
+    def _conclude(self) -> bool:
+        """No space is worked on any more: settle, now or later, then let the result be compiled."""
+        later = self._settle()
+        if later is None:
+            return self._to_finalizing()
+        if pause(self.core, self.lease, later.until, later.reason, self.run.counters(), to_settle=True):
+            return False
+        return self._cancel()
 
     def _to_finalizing(self) -> bool:
         with self.core.db.write(self.lease.tenant_id) as session:
@@ -205,9 +220,11 @@ class _Drive:
         return False
 
     def _cancel(self) -> bool:
-        self._settle()
+        later = self._settle()
         with self.core.db.write(self.lease.tenant_id) as session:
             row = fenced(session, self.lease)
+            if later is not None and leave_to_settle(self.core, session, self.lease, self.run.counters(), later):
+                return False
             if row.status == "cancelling":
                 self._end_cancelled(session, row)
                 return False
@@ -218,15 +235,45 @@ class _Drive:
         counters = self.run.counters()
         end(self.core, session, "cancelled", row, actor=self.actor, lease=self.lease, values=counters)
 
-    def _settle(self) -> None:
-        """Let the job wait for or read back what it has submitted. Its own failure must not keep the lane."""
+    def _settle(self) -> Later | None:
+        """Let the job wait for or read back what it has submitted; say when to go on if the site does not answer.
+
+        It keeps the lane no longer than that makes sense: in the end the outcome is recorded as unknown.
+        """
         self.run.seal()
         try:
             self.job.settle(self.run)
         except (Interrupted, *DATABASE_AWAY):
             raise
-        except Exception:
+        except Pause as stop:
+            return self._later(stop.reason, until=stop.until)
+        except Fatal as stop:
+            return self._later(stop.reason, again=stop.transient)
+        except Abandon as stop:
+            return self._later(str(stop) or "the app was uninstalled", again=False)
+        except Exception as error:
             log.exception("job %s could not settle execution %s", self.run.job_type, self.row.id)
+            return self._later(_words(error), again=False)
+        return None
+
+    def _later(self, reason: str, *, until: datetime | None = None, again: bool = True) -> Later | None:
+        """Return when to settle what is not read back; None when nothing is, or nothing more can be done about it."""
+        with self.run.read() as session:
+            if not unsettled(self.core, session, self.row):
+                return None
+            tried = tries(session, self.row.id)
+        if again and tried < MAX_TRIES:
+            return Later(until or self.core.clock.now() + wait_after(tried), STILL_OPEN.format(reason))
+        log.warning("what execution %s submitted is not read back: %s", self.row.id, reason)
+        job = settler(self.job)
+        try:
+            if job is not None:
+                job.give_up(self.run, reason)
+        except (Interrupted, *DATABASE_AWAY):
+            raise
+        except Exception:
+            log.exception("job %s could not give up what execution %s submitted", self.run.job_type, self.row.id)
+        return None
 
     def give_back_later(self, error: Exception, stopping: threading.Event) -> None:
         """Hand over once the database can be used again: no space is to blame, and nobody has to wait for the lease.
@@ -258,7 +305,11 @@ class _Drive:
         try:
             if not hand_over(self.core, self.lease, self.run.counters(), database_lost=database_lost):
                 with self.core.db.write(self.lease.tenant_id) as session:
-                    self._end_cancelled(session, fenced(session, self.lease))
+                    row = fenced(session, self.lease)
+                    if not unsettled(self.core, session, row):
+                        self._end_cancelled(session, row)
+                    elif not leave_to_settle(self.core, session, self.lease, self.run.counters()):
+                        raise RuntimeError("a locked execution changed under its lock")
         except Fenced:
             log.warning("execution %s was taken from this process before it gave it back", self.row.id)
 

@@ -1,6 +1,6 @@
 """Which transitions does an execution have, who makes them, and under which guard? The table is data.
 
-From it come the conditional UPDATEs (`move`), their audit events, the document docs/state_machine.md and the tests.
+From it come the conditional UPDATEs (`move`), their audit events, docs/state_machine.md (statedoc.py) and the tests.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,24 +21,30 @@ from addon.engine.models import TERMINAL, AuditEvent, JobExecution
 
 MAX_LOSSES = 5
 """Expired leases an execution survives without a space finished in between."""
+TO_SETTLE = "to-be-settled"
+"""Owner of a cancelling execution that waits for a runner to read back what it has submitted: it must have an owner."""
 
 
 class Guard(Enum):
     """What must hold of the owner for a transition to happen, besides the status."""
 
     NEW = "no other execution of the tenant is active (unique index)"
-    CLAIMABLE = "no owner, and not_before is NULL or past"
+    CLAIMABLE = "no owner, or cancelling and to be settled; and not_before is NULL or past"
     OWNER = "owner and fence are those of the caller's lease"
     OWNED = "has an owner"
     OWNERLESS = "has no owner"
     DEAD = "has an owner whose lease expired, who is known to be dead, or who passed no safe point for too long"
+    STUCK = "has an owner who passed no safe point for too long"
     DEAD_LOSSES_LEFT = f"as above, and losses < {MAX_LOSSES}"
     DEAD_LOSSES_SPENT = f"as above, and losses >= {MAX_LOSSES}"
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One row of the table. `target` None: the status stays. `releases`: owner and lease become NULL, fence + 1."""
+    """One row of the table. `target` None: the status stays. `releases`: owner and lease become NULL, fence + 1.
+
+    `to_settle`: the owner becomes TO_SETTLE, fence + 1: nobody holds it, and the next runner settles it.
+    """
 
     name: str
     sources: tuple[str, ...]
@@ -49,6 +54,7 @@ class Transition:
     effect: str
     event: str
     releases: bool = False
+    to_settle: bool = False
 
     @property
     def terminal(self) -> bool:
@@ -88,11 +94,12 @@ TABLE: tuple[Transition, ...] = (
     Transition("start", (), "running", "a person, the schedule, a retry", Guard.NEW, "accepted", "started"),
     Transition(
         "claim",
-        ("running", "finalizing"),
+        ("running", "finalizing", "cancelling"),
         None,
         "runner",
         Guard.CLAIMABLE,
-        "sets owner and lease, fence + 1, clears not_before; never takes an expired lease",
+        "sets owner and lease, fence + 1, clears not_before; never takes an expired lease; what is cancelling is only "
+        "settled",
         "claimed",
     ),
     Transition(
@@ -145,6 +152,26 @@ TABLE: tuple[Transition, ...] = (
         "cancelled",
     ),
     Transition(
+        "cancel_unsettled",
+        ("running",),
+        "cancelling",
+        "a person, while what was submitted is not read back",
+        Guard.OWNERLESS,
+        "notes who and when; to be settled, fence + 1, wake",
+        "cancel_requested",
+        to_settle=True,
+    ),
+    Transition(
+        "leave_to_settle",
+        ("cancelling",),
+        None,
+        "owner, all its threads stopped, what was submitted is not read back",
+        Guard.OWNER,
+        "to be settled, fence + 1, not before a time when the site has to be waited for, wake",
+        "left_to_settle",
+        to_settle=True,
+    ),
+    Transition(
         "cancelled",
         ("cancelling",),
         "cancelled",
@@ -160,9 +187,48 @@ TABLE: tuple[Transition, ...] = (
         "reaper",
         Guard.DEAD_LOSSES_LEFT,
         "owner and lease NULL, fence + 1, losses + 1, wake; a space in work goes back to pending, or fails when it was "
-        "in work in two lost leases or is stuck",
+        "in work in two lost leases",
         "lease_lost",
         releases=True,
+    ),
+    Transition(
+        "lose_unsettled",
+        ("running",),
+        None,
+        "reaper, while what was submitted is not read back",
+        Guard.DEAD_LOSSES_SPENT,
+        "open spaces fail as interrupted; owner and lease NULL, fence + 1, losses + 1, wake; it is only settled then",
+        "lease_lost",
+        releases=True,
+    ),
+    Transition(
+        "lose_cancelling",
+        ("cancelling",),
+        None,
+        "reaper, while what was submitted is not read back",
+        Guard.DEAD_LOSSES_LEFT,
+        "to be settled, fence + 1, losses + 1 when the lease expired, wake",
+        "lease_lost",
+        to_settle=True,
+    ),
+    Transition(
+        "unstick",
+        ("running",),
+        None,
+        "reaper",
+        Guard.STUCK,
+        "owner and lease NULL, fence + 1, wake; spaces in work fail as stuck, without any the run fails as stuck",
+        "stuck",
+        releases=True,
+    ),
+    Transition(
+        "fail_stuck",
+        ("finalizing",),
+        "failed",
+        "reaper",
+        Guard.STUCK,
+        "sums the metrics",
+        "interrupted",
     ),
     Transition(
         "interrupt",
@@ -262,7 +328,10 @@ def _effects(transition: Transition, at: datetime) -> dict[str, Any]:
         change |= {"fence": JobExecution.fence + 1, "not_before": None, "pause_reason": None, "progress_at": at}
     if transition.releases:
         change |= {"owner": None, "lease_until": None, "fence": JobExecution.fence + 1, "seconds_left": None}
-    if transition.name == "lose":
+    if transition.to_settle:
+        change |= {"owner": TO_SETTLE, "lease_until": at, "fence": JobExecution.fence + 1, "seconds_left": None}
+        change |= {"not_before": None, "pause_reason": None}
+    if transition.name in ("lose", "lose_unsettled", "lose_cancelling"):
         change["losses"] = JobExecution.losses + 1
     if transition.name == "finalize":
         change["seconds_left"] = None
@@ -274,6 +343,13 @@ def _effects(transition: Transition, at: datetime) -> dict[str, Any]:
     return change
 
 
+def claimable(at: datetime) -> sa.ColumnElement[bool]:
+    """Say of an active execution that a runner may take it at `at`."""
+    row = JobExecution
+    free = sa.or_(row.owner.is_(None), row.owner == TO_SETTLE)
+    return sa.and_(free, sa.or_(row.not_before.is_(None), row.not_before <= at))
+
+
 def _conditions(
     guard: Guard, at: datetime, lease: Lease | None, dead: sa.ColumnElement[bool] | None
 ) -> list[sa.ColumnElement[bool]]:
@@ -283,7 +359,7 @@ def _conditions(
             raise ValueError("a transition of the owner needs its lease")
         return [row.owner == lease.owner, row.fence == lease.fence]
     if guard is Guard.CLAIMABLE:
-        return [row.owner.is_(None), sa.or_(row.not_before.is_(None), row.not_before <= at)]
+        return [claimable(at)]
     if guard is Guard.OWNED:
         return [row.owner.is_not(None)]
     if guard is Guard.OWNERLESS:
@@ -292,39 +368,9 @@ def _conditions(
         raise ValueError("a start inserts a row, it moves none")
     if dead is None:
         raise ValueError("a transition of the reaper needs its proof that the owner is dead")
-    conditions = [row.owner.is_not(None), dead]
+    conditions = [row.owner.is_not(None), row.owner != TO_SETTLE, dead]
     if guard is Guard.DEAD_LOSSES_LEFT:
         conditions.append(row.losses < MAX_LOSSES)
     if guard is Guard.DEAD_LOSSES_SPENT:
         conditions.append(row.losses >= MAX_LOSSES)
     return conditions
-
-
-def document() -> str:
-    """Return docs/state_machine.md: the table for people, and the diagram."""
-    lines = [
-        "# State machine of a job execution",
-        "",
-        "Generated from `addon/engine/transitions.py` by `python -m addon.engine.transitions`; a test compares them.",
-        "",
-        "Every transition is one conditional UPDATE whose row count is the answer. It raises `seq` and writes the",
-        "audit event `job:execution:<event>` under that number in the same transaction. Accepted but not claimed is",
-        "*running* without an owner. Terminal rows never change; a trigger holds that on SQLite and PostgreSQL.",
-        "",
-        "| Transition | From | To | Who | Guard | Effect | Event |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in TABLE:
-        sources = ", ".join(row.sources) or "-"
-        cells = (row.name, sources, row.target or "same", row.who, row.guard.value, row.effect, row.event)
-        lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", "```mermaid", "stateDiagram-v2"]
-    for row in TABLE:
-        for source in row.sources or ("[*]",):
-            lines.append(f"    {source} --> {row.target or source}: {row.name}")
-    lines += [f"    {status} --> [*]" for status in TERMINAL]
-    return "\n".join([*lines, "```", ""])
-
-
-if __name__ == "__main__":
-    Path("docs/state_machine.md").write_text(document(), encoding="utf-8")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from addon.base import Database, ScheduleSpec, TenantId
 from addon.engine import (
@@ -27,7 +28,6 @@ from addon.engine import (
     ExecutionItem,
     ExecutionSpace,
     Fatal,
-    Item,
     JobExecution,
     Pause,
     RetryDue,
@@ -40,7 +40,7 @@ from addon.engine.models import ScheduleFire
 from addon.engine.runner import run_next
 from addon.engine.transitions import MAX_LOSSES, TABLE
 from tests.support.clock import VirtualClock
-from tests.support.fakejob import FakeJob, Trouble
+from tests.support.fakejob import SubmittingJob, Trouble
 
 POINTS = [f"{name}:{side}" for name in (*(row.name for row in TABLE), *failpoints.OTHER) for side in failpoints.SIDES]
 TERMINAL_TAGS = {f"job:execution:{row.event}" for row in TABLE if row.terminal}
@@ -57,17 +57,12 @@ class Gone(BaseException):
     """An earlier worker of a story ended; its lease stays behind."""
 
 
-class CountingJob(FakeJob):
-    """Leaves an item and ten checked contents in the transaction of each outcome, so that a second one would show."""
+class CountingJob(SubmittingJob):
+    """Leaves ten checked contents in the transaction of each item, so that a second one would show."""
 
-    def record(self, run: Run, space: RunSpace, outcome: Metrics | Exception) -> None:
-        if isinstance(outcome, Exception):
-            super().record(run, space, outcome)
-            return
-        with run.write() as session:
-            run.done(session, space, {"contentsStamped": 1})
-            run.items(session, [Item(space, f"content-of-{space.key}", "stamp", "done")])
-            run.add(session, {"contentsChecked": CHECKED})
+    def read_back(self, run: Run, session: Session, space: RunSpace, outcome: str, reason: str | None = None) -> None:
+        super().read_back(run, session, space, outcome, reason)
+        run.add(session, {"contentsChecked": CHECKED})
 
 
 @dataclass
@@ -154,10 +149,6 @@ def pausing(world: World) -> None:
 
 
 def handing_over(world: World) -> None:
-    def stop(run: Run) -> None:
-        run.stop.set()  # type: ignore[attr-defined]
-        run.check()
-
     world.job.call = at("B", stop)
     world.start()
     world.drive()
@@ -243,6 +234,83 @@ def lost_while_cancelling(world: World) -> None:
     world.engine().reaper_tick()
 
 
+def stop(run: Run) -> None:
+    run.stop.set()  # type: ignore[attr-defined]
+    run.check()
+
+
+def left_to_settle(world: World) -> None:
+    def cancel_and_stop(run: Run) -> None:
+        world.cancel(run.execution_id)
+        stop(run)
+
+    world.job.submits = {"B"}
+    world.job.call = at("B", cancel_and_stop)
+    world.start()
+    world.drive()
+    world.drive()
+
+
+def cancelled_unsettled_while_waiting(world: World) -> None:
+    world.job.submits = {"B"}
+    world.job.call = at("B", stop)
+    execution = world.start()
+    world.drive()
+    world.cancel(execution)
+    world.drive()
+
+
+def lost_while_cancelling_unsettled(world: World) -> None:
+    world.job.submits = {"B"}
+    lost_while_cancelling(world)
+    world.drive()
+
+
+def lost_for_good_unsettled(world: World) -> None:
+    world.job.submits = {"B"}
+    world.job.call = at("B", throw(Gone()))
+    world.start()
+    for _ in range(MAX_LOSSES + 1):
+        world.lose_a_worker()
+        world.engine().reaper_tick()
+        world.job.settling = throw(Gone())
+    world.job.settling = lambda run: None
+    world.drive()
+
+
+def hang(world: World, engine: Engine, run: Run) -> None:
+    """Pass no safe point for half an hour while the heart goes on beating."""
+    for _ in range(31):
+        world.clock.advance(59)
+        engine._heart.beat()
+    world.engine().reaper_tick()
+    engine._heart.beat()
+    run.check()
+
+
+def stuck(world: World) -> None:
+    engine = world.engine()
+    world.job.call = at("B", lambda run: hang(world, engine, run))
+    world.start()
+    world.drive(engine)
+    world.drive()
+
+
+def stuck_while_finalizing(world: World) -> None:
+    engine = world.engine()
+    left = [True]
+
+    def finalizing(run: Run) -> Metrics:
+        if left:
+            left.clear()
+            hang(world, engine, run)
+        return {}
+
+    world.job.finalizing = finalizing
+    world.start()
+    world.drive(engine)
+
+
 STORIES: dict[str, Callable[[World], None]] = {
     story.__name__: story
     for story in (
@@ -259,6 +327,12 @@ STORIES: dict[str, Callable[[World], None]] = {
         lost_and_booted,
         lost_for_good,
         lost_while_cancelling,
+        left_to_settle,
+        cancelled_unsettled_while_waiting,
+        lost_while_cancelling_unsettled,
+        lost_for_good_unsettled,
+        stuck,
+        stuck_while_finalizing,
     )
 }
 
@@ -368,10 +442,13 @@ def _assert_execution_whole(session: Any, row: JobExecution) -> None:
     assert ends[-1], "the terminal event is the last"
     spaces = session.scalars(sa.select(ExecutionSpace).where(ExecutionSpace.execution_id == row.id)).all()
     done = sorted(space.space_id for space in spaces if space.state == "done")
+    acted = sorted(space.space_id for space in spaces if space.metrics.get("contentsArchived"))
+    assert set(done) <= set(acted)
+    assert not [space for space in spaces if (space.checkpoint or {}).get("submitted")], "all was read back"
     assert not [space for space in spaces if space.state in ("pending", "running")]
     items = session.scalars(sa.select(ExecutionItem).where(ExecutionItem.execution_id == row.id)).all()
-    assert sorted(item.space_id for item in items) == done, "each outcome once"
+    assert sorted(item.space_id for item in items) == acted, "each outcome once"
     assert row.metrics is not None
-    counted = [row.metrics.get(name, 0) for name in ("spacesProcessed", "contentsStamped", "contentsChecked")]
-    assert counted == [len(done), len(done), CHECKED * len(done)]
+    counted = [row.metrics.get(name, 0) for name in ("spacesProcessed", "contentsArchived", "contentsChecked")]
+    assert counted == [len(done), len(acted), CHECKED * len(acted)]
     assert (row.status == "cancelled") == (row.cancel_requested_at is not None), "no cancel is lost"

@@ -321,10 +321,12 @@ def test_a_run_without_progress_for_half_an_hour_has_its_space_failed_as_stuck_a
     rig.drive(engine)
     assert rig.states(started.id) == {"A": "done", "B": "failed", "C": "pending"}
     assert rig.reasons(started.id) == {"B": "stuck: no progress for 30 minutes"}
+    assert rig.row(started.id).losses == 0, "no lease has expired"
     other.run_due()
     assert rig.states(started.id)["C"] == "done"
     assert rig.row(started.id).status == "failed"
-    assert rig.event(started.id, "lease_lost").detail["stuck"] is True
+    assert rig.event(started.id, "stuck").detail["stuck"] is True
+    assert "lease_lost" not in rig.events(started.id)
 
 
 @EVERYWHERE

@@ -15,15 +15,17 @@ from sqlalchemy.exc import DBAPIError
 from addon.base import Database, metadata
 from addon.engine import TERMINAL, TRIGGER_DDL, JobExecution, Pause, Run, RunSpace
 from addon.engine.models import ACTIVE
-from addon.engine.transitions import BY_NAME, MAX_LOSSES, TABLE, Actor, Guard, Lease, document, move
+from addon.engine.statedoc import document
+from addon.engine.transitions import BY_NAME, MAX_LOSSES, TABLE, TO_SETTLE, Actor, Guard, Lease, move
 from tests.engine.conftest import BOTH, Killed, Rig
+from tests.support.fakejob import SubmittingJob
 
 OWNED = {"owner": "w-1", "lease_until": "soon"}
 
 
 def test_the_document_is_the_table() -> None:
     stored = Path(__file__).parents[2] / "docs" / "state_machine.md"
-    assert stored.read_text(encoding="utf-8") == document(), "run: python -m addon.engine.transitions"
+    assert stored.read_text(encoding="utf-8") == document(), "run: python -m addon.engine.statedoc"
 
 
 def test_no_transition_leaves_a_terminal_status_and_names_are_unique() -> None:
@@ -79,6 +81,8 @@ def test_each_transition_happens_from_its_statuses_under_its_guard_only_and_leav
                 assert row.fence == 8, "whoever comes after is told apart from whoever was before"
             if allowed and transition.releases:
                 assert (row.owner, row.lease_until) == (None, None)
+            if allowed and transition.to_settle:
+                assert (row.owner, row.fence) == (TO_SETTLE, 8)
             with rig.db.write_all() as session:
                 session.execute(sa.delete(JobExecution))
 
@@ -141,6 +145,7 @@ def test_every_event_of_the_table_is_written_by_the_running_engine(  # noqa: C90
 ) -> None:
     """Walks each transition the way people, runners and the reaper make it, and looks at what is left."""
     caplog.set_level(logging.CRITICAL)
+    rig.job = SubmittingJob()
     engine = rig.engine()
     seen: set[str] = set()
 
@@ -197,4 +202,18 @@ def test_every_event_of_the_table_is_written_by_the_running_engine(  # noqa: C90
     rig.job.listing = deadly_listing
     run(good, kill=True, reap=1, times=MAX_LOSSES + 1)
     rig.job.listing = listing
+
+    def hanging(run: Run, space: RunSpace) -> dict[str, Any]:
+        for _ in range(31):
+            rig.clock.advance(59)
+            engine._heart.beat()
+        engine.reaper_tick()
+        return {}
+
+    def stopping(run: Run, space: RunSpace) -> dict[str, Any]:
+        return cancelling(run, space) | handing_over(run, space)
+
+    run(hanging)
+    rig.job.submits = {"A"}
+    run(stopping)
     assert seen == {row.event for row in TABLE}

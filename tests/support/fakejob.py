@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId
-from addon.engine.job import Metrics, Refused, Run, RunSpace
+from addon.engine.job import Item, Metrics, Refused, Run, RunSpace
+from addon.engine.models import ExecutionSpace
+from addon.engine.spaces import as_run_space
 
 
 def spaces(*keys: str) -> list[RunSpace]:
@@ -89,7 +92,11 @@ class FakeJob:
             if isinstance(outcome, Trouble):
                 run.failed(session, space, outcome.reason, transient=outcome.transient)
             else:
-                run.done(session, space, outcome)
+                self.ended(run, session, space, outcome)
+
+    def ended(self, run: Run, session: Session, space: RunSpace, metrics: Metrics) -> None:
+        """Record a space that is done."""
+        run.done(session, space, metrics)
 
     def finalize(self, run: Run) -> Metrics:
         return self.finalizing(run)
@@ -99,3 +106,61 @@ class FakeJob:
 
     def compile(self, totals: dict[str, Any]) -> dict[str, Any]:
         return {"contentsChecked": 0} | totals
+
+
+@dataclass
+class SubmittingJob(FakeJob):
+    """Submits something of the spaces in `submits` to the site, which goes on without it, and reads back the outcome.
+
+    The checkpoint of a space remembers it, `reading` stands for the HTTP of reading back, each outcome is an item.
+    """
+
+    submits: set[str] = field(default_factory=set)
+    reading: Callable[[Run, RunSpace], None] = lambda run, space: None
+
+    def work(self, run: Run, spaces: Sequence[RunSpace]) -> None:
+        open_ = {space.id for space in self.submitted(run)}
+        for space in spaces:
+            if space.id in open_:
+                self.reading(run, space)
+                self.record(run, space, {})
+        self.settle(run)
+        left = [space for space in spaces if space.id not in open_]
+        for space in left:
+            if space.key in self.submits:
+                with run.write() as session:
+                    run.save(session, space, {"submitted": True})
+        super().work(run, left)
+
+    def ended(self, run: Run, session: Session, space: RunSpace, metrics: Metrics) -> None:
+        super().ended(run, session, space, metrics)
+        self.read_back(run, session, space, "done")
+
+    def read_back(self, run: Run, session: Session, space: RunSpace, outcome: str, reason: str | None = None) -> None:
+        run.items(session, [Item(space, f"content-of-{space.key}", "archive", outcome, reason)])
+        run.save(session, space, {}, {"contentsArchived": int(outcome == "done")})
+
+    def submitted(self, run: Run) -> list[RunSpace]:
+        with run.read() as session:
+            return [as_run_space(row) for row in _submitted(session, run.execution_id)]
+
+    def settle(self, run: Run) -> None:
+        self.settling(run)
+        for space in self.submitted(run):
+            self.reading(run, space)
+            with run.write() as session:
+                self.read_back(run, session, space, "done")
+
+    def unsettled(self, session: Session, execution_id: str) -> bool:
+        return bool(_submitted(session, execution_id))
+
+    def give_up(self, run: Run, reason: str) -> None:
+        for space in self.submitted(run):
+            with run.write() as session:
+                self.read_back(run, session, space, "failed", reason)
+
+
+def _submitted(session: Session, execution_id: str) -> list[ExecutionSpace]:
+    of_this = sa.select(ExecutionSpace).where(ExecutionSpace.execution_id == execution_id)
+    rows = session.scalars(of_this.execution_options(populate_existing=True)).all()
+    return [row for row in rows if (row.checkpoint or {}).get("submitted")]

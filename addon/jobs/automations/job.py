@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 from addon.base import TenantId
 from addon.engine.job import Metrics, Run, RunSpace
 from addon.jobs import scope
+from addon.jobs.automations import submitted
 from addon.jobs.automations.executing import Executing
+from addon.jobs.automations.recording import give_up_submitted
 from addon.jobs.faults import translated
 from addon.jobs.parts import JobParts
 
@@ -45,6 +47,14 @@ class ExecuteAutomations:
         """Wait for what was submitted and record what became of it, so that nothing ends with an unknown outcome."""
         with translated():
             Executing(self._parts, run).finish_submitted()
+
+    def unsettled(self, session: Session, execution_id: str) -> bool:
+        """Return whether a batch was submitted whose outcomes nobody has read back."""
+        return submitted.any_open(session, execution_id)
+
+    def give_up(self, run: Run, reason: str) -> None:
+        """Record every content of a batch that nobody can read back as failed, because nobody knows better."""
+        give_up_submitted(run, self._parts.settings.execution_cap, reason)
 
     def compile(self, totals: dict[str, Any]) -> dict[str, Any]:
         """Fill in zeros."""

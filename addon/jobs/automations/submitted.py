@@ -80,6 +80,12 @@ def still_open(run: Run) -> list[Batch]:
         ]
 
 
+def any_open(session: Session, execution_id: str) -> bool:
+    """Return whether the execution has a batch that was not read back."""
+    open_ = sa.exists().where(ArchiveTask.execution_id == execution_id, ArchiveTask.ended_at.is_(None))
+    return bool(session.scalar(sa.select(open_)))
+
+
 def logged(run: Run, space_id: str) -> set[str]:
     """Return the contents of a space whose outcome this execution has recorded already."""
     query = sa.select(ExecutionItem.content_id).where(

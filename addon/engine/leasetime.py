@@ -1,0 +1,41 @@
+"""Which clock do leases go by? The database's on PostgreSQL, so that no host's clock can end or prolong one.
+
+SQLite is one process by contract, so its own clock serves, and so does a test's. Why: docs/adr/0011.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import Clock, Database, SystemClock, UtcDateTime
+
+
+class LeaseTime:
+    """The present as an SQL expression, judged and added to inside the statement that needs it."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        """Use the database's clock where `clock` is a machine's and several machines may share the database."""
+        self._clock = clock
+        self.of_database = not db.is_sqlite and isinstance(clock, SystemClock)
+
+    def now(self) -> sa.ColumnElement[datetime]:
+        """Return the present: on PostgreSQL when the transaction began, which is never too late for a lease."""
+        if self.of_database:
+            return sa.func.now(type_=UtcDateTime())
+        return sa.literal(self._clock.now(), UtcDateTime())
+
+    def after(self, seconds: float) -> sa.ColumnElement[datetime]:
+        """Return the moment `seconds` from now: where a lease ends."""
+        span = timedelta(seconds=seconds)
+        if self.of_database:
+            return sa.func.now(type_=UtcDateTime()) + sa.literal(span, sa.Interval())
+        return sa.literal(self._clock.now() + span, UtcDateTime())
+
+    def read(self, session: Session) -> datetime:
+        """Return the present as a value, for what every process has to see alike (due slots)."""
+        if not self.of_database:
+            return self._clock.now()
+        return session.execute(sa.select(self.now())).scalar_one()
