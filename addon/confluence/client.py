@@ -48,16 +48,18 @@ class SiteClient(Channel):
     ) -> list[Space]:
         """Return the current spaces that the app sees, in Confluence's order; all, or those with `keys` or `ids`.
 
-        `types` (confluence-api.md 2.1) and `labels` narrow further. Archived and unknown spaces are left out.
+        `types` and `labels` narrow further. Confluence takes one type a call (confluence-api.md 2.1), so that each
+        of `types` costs a call more. Archived and unknown spaces are left out.
         """
         found: dict[str, Space] = {}
         narrowing = [("status", "current"), *calls.numbered("labels", labels or ())]
-        for selection in _chunks("keys", keys) if keys is not None else _chunks("ids", ids):
-            params = [*selection, *narrowing]
-            most = len(selection) or None
-            for space in self.listing(calls.SPACES, params=params, read=answers.space, limit=V2_PAGE, most=most):
-                if space.status == "current" and (types is None or space.type in types):
-                    found.setdefault(space.id, space)
+        for kind in types if types is not None else (None,):
+            own = narrowing if kind is None else [*narrowing, ("type", kind)]
+            for selection in _chunks("keys", keys) if keys is not None else _chunks("ids", ids):
+                params, most = [*selection, *own], len(selection) or None
+                for space in self.listing(calls.SPACES, params=params, read=answers.space, limit=V2_PAGE, most=most):
+                    if space.status == "current" and kind in (None, space.type):
+                        found.setdefault(space.id, space)
         return list(found.values())
 
     def search(

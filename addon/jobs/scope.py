@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from addon.base import Space
 from addon.confluence import SiteClient
 from addon.engine.job import Run, RunSpace
+from addon.jobs.census import labelled, taking_part
 from addon.jobs.faults import reason_of
 from addon.policies import PolicyDocument
 
@@ -33,32 +34,29 @@ def list_spaces(run: Run, client: SiteClient, live: PolicyDocument) -> list[RunS
     Of a retry the engine keeps what its predecessor left undone; for it (and for a single space) excluded spaces are
     listed as skipped with the reason, so that nothing disappears without a word. Raises what the call raises.
     """
+    named = run.scope == "space" or run.trigger == "retry" or "spaces" in run.params
     if run.scope == "space":
         assert run.space_id is not None
         shown = client.spaces(ids=[run.space_id])
         if not shown:
             key = run.space_key or run.space_id
             return [RunSpace(run.space_id, key, key, state="skipped", reason=GONE)]
-    else:
+    elif named:
         shown = client.spaces()
-    named = run.scope == "space" or run.trigger == "retry" or "spaces" in run.params
-    listed = [_run_space(space, live.exclusion(space)) for space in shown]
+    else:
+        shown = taking_part(run, client, live)
+    listed = [_run_space(space, live.exclusion(space)) for space in labelled(client, live, shown)]
     return [space for space in listed if named or space.state != "skipped"]
 
 
 def members(client: SiteClient, live: PolicyDocument, spaces: Sequence[RunSpace]) -> list[Member]:
-    """Return each of `spaces` with its skip reason, if it has one: gone, or excluded meanwhile.
+    """Return each of `spaces` with its skip reason, if it has one: excluded meanwhile.
 
     Asks the site only when a policy needs what the run's list does not hold (labels).
     """
-    labelled = _needs_labels(live)
-    seen = {space.id: space for space in client.spaces(ids=[space.id for space in spaces])} if labelled else {}
-    found: list[Member] = []
-    for run_space in spaces:
-        space = seen.get(run_space.id) or Space(run_space.id, run_space.key, run_space.name, run_space.type)
-        skip = GONE if labelled and run_space.id not in seen else live.exclusion(space)
-        found.append(Member(run_space, space, skip))
-    return found
+    plain = [Space(space.id, space.key, space.name, space.type) for space in spaces]
+    seen = labelled(client, live, plain)
+    return [Member(own, space, live.exclusion(space)) for own, space in zip(spaces, seen, strict=True)]
 
 
 def skip(run: Run, found: Sequence[Member]) -> list[Member]:
@@ -83,8 +81,3 @@ def vanished(client: SiteClient, space: RunSpace) -> bool:
 def _run_space(space: Space, exclusion: str | None) -> RunSpace:
     state = "pending" if exclusion is None else "skipped"
     return RunSpace(id=space.id, key=space.key, name=space.name, type=space.type, state=state, reason=exclusion)
-
-
-def _needs_labels(document: PolicyDocument) -> bool:
-    selectors = [*document.excluded_spaces, *(assignment.space for assignment in document.assignments)]
-    return any(selector.label is not None for selector in selectors)

@@ -129,10 +129,17 @@ def test_spaces_are_listed_over_pages_and_archived_ones_left_out(
 
 def test_spaces_by_key_are_asked_with_repeated_parameters(client: SiteClient, web: responses.RequestsMock) -> None:
     web.get(f"{V2}/spaces", json=listing())
-    client.spaces(keys=["A", "~b"], types=["global"])
+    client.spaces(keys=["A", "~b"])
     assert query(web.calls[0]) == {"keys": ["A", "~b"], "status": ["current"], "limit": ["250"]}
     assert client.spaces(keys=[]) == []
     assert len(web.calls) == 1
+
+
+def test_each_type_of_space_is_a_listing_of_its_own(client: SiteClient, web: responses.RequestsMock) -> None:
+    web.get(f"{V2}/spaces", json=listing({"id": "1", "key": "A", "name": "A", "type": "global", "status": "current"}))
+    web.get(f"{V2}/spaces", json=listing())
+    assert [space.key for space in client.spaces(types=["global", "collaboration"])] == ["A"]
+    assert [query(call)["type"] for call in web.calls] == [["global"], ["collaboration"]]
 
 
 def test_many_ids_are_read_250_a_call_each_asked_once(client: SiteClient, web: responses.RequestsMock) -> None:

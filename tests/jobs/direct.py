@@ -39,11 +39,13 @@ class DirectClient:
         return sum(self.calls[name] for name in WRITES)
 
     def spaces(self, *, keys: Any = None, ids: Any = None, types: Any = None, labels: Any = None) -> list[Space]:
-        self._call("spaces", keys, ids)
+        for kind in types if types is not None else (None,):
+            self._call("spaces", keys, ids, kind)
         return [
             Space(space.id, space.key, space.name, space.type, space.status, space.homepage_id)
             for space in self.site.spaces()
             if space.status == "current"
+            and (types is None or space.type in types)
             and self.site.access.app_may("view", space.id)
             and (ids is None or space.id in ids)
             and (keys is None or space.key in keys)
