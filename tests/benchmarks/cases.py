@@ -121,12 +121,12 @@ class Cases:
         shipped = _entries(world)
 
         def inherit(document: dict[str, Any]) -> None:
-            document["statusSchemes"][0]["entries"][0]["ancestorCql"] = f'label = "{LABEL}"'
+            _scheme(document)["entries"][0]["ancestorCql"] = f'label = "{LABEL}"'
 
         self._settle(inherit, (("expired", either(older_than(730), below(LABEL))), FRESHNESS[1]))
         ran = world.refresh(case)
         _unchanged(case, ran)
-        self._settle(lambda document: document["statusSchemes"][0].update(entries=shipped), FRESHNESS)
+        self._settle(lambda document: _scheme(document).update(entries=shipped), FRESHNESS)
         calls = ran.calls - self._idle.calls
         unit = f"points above idle; {calls} calls above idle, of at most {math.ceil(found / 200)}"
         row = self._row(case, ran, ran.points - self._idle.points, unit, found + math.ceil(found / 200))
@@ -142,7 +142,7 @@ class Cases:
             like = document["statuses"][-1]
             document["statuses"] += [like | {"id": slug, "name": slug.replace("-", " ").title()} for slug in fresh]
             entries = [{"status": slug, "cql": own or cql[slug]} for slug, own in SCHEME_OF_FIVE]
-            document["statusSchemes"][0]["entries"] = [*entries, shipped[-1]]
+            _scheme(document)["entries"] = [*entries, shipped[-1]]
 
         self._settle(
             extend,
@@ -155,7 +155,7 @@ class Cases:
         ran = world.refresh("idle, 5 statuses")
         _unchanged("idle, 5 statuses", ran)
         row = self._statuses(5, ran)
-        self._settle(lambda document: document["statusSchemes"][0].update(entries=shipped), FRESHNESS)
+        self._settle(lambda document: _scheme(document).update(entries=shipped), FRESHNESS)
         return row
 
     def _read_only(self, closed: list[str]) -> Row:
@@ -212,9 +212,13 @@ def with_personal_spaces(profile: Profile) -> list[Row]:
 
 
 def _entries(world: World) -> list[dict[str, Any]]:
-    document = world.house.api("GET", "/api/policies").json()
-    entries: list[dict[str, Any]] = document["statusSchemes"][0]["entries"]
+    entries: list[dict[str, Any]] = _scheme(world.house.api("GET", "/api/policies").json())["entries"]
     return entries
+
+
+def _scheme(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the scheme that all spaces have."""
+    return next(scheme for scheme in document["statusSchemes"] if scheme["default"])
 
 
 def _unchanged(case: str, ran: Ran) -> None:

@@ -43,10 +43,10 @@ LONG = Profile(
     ticks=(1_000, 3_000, 10_000),
 )
 SHORT = Profile(
-    contents=2_000,
-    spaces=20,
-    usual=(200, 2),
-    crowd=(1_200, 8, 120),
+    contents=500,
+    spaces=10,
+    usual=(100, 1),
+    crowd=(600, 6, 60),
     wall=None,
     memory=None,
     ticks=(),
