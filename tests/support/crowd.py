@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +17,7 @@ from addon.engine.models import AuditEvent, ExecutionItem, ExecutionSpace, JobEx
 
 JOBS = ("refresh-statuses", "send-notifications", "execute-automations")
 CHUNK = 10_000
+COPIED = 2_000
 
 
 def installations(db: Database, clock: Clock, number: int) -> list[TenantId]:
@@ -115,4 +118,22 @@ def _event(number: int, tenant_id: TenantId, at: datetime) -> dict[str, Any]:
 
 
 def _insert(session: Session, model: Any, rows: Iterable[dict[str, Any]]) -> None:
-    session.execute(sa.insert(model.__table__), list(rows))
+    if session.get_bind().dialect.name == "postgresql":
+        _copy(session, model.__table__, iter(rows))
+    else:
+        session.execute(sa.insert(model.__table__), list(rows))
+
+
+def _copy(session: Session, table: sa.Table, rows: Iterator[dict[str, Any]]) -> None:
+    """COPY takes a tenth of the time that INSERT needs for millions of rows."""
+    while chunk := list(islice(rows, COPIED)):
+        columns = list(chunk[0])
+        names = ", ".join(f'"{name}"' for name in columns)
+        raw: Any = session.connection().connection.dbapi_connection
+        with raw.cursor() as cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
+            for row in chunk:
+                copy.write_row([_plain(row[name]) for name in columns])
+
+
+def _plain(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict | list) else value
