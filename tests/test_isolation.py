@@ -94,7 +94,13 @@ NOT_FOUND = [
 """Routes with an id: of another tenant's it is not found."""
 SHELLS = ["GET /executions/<execution_id>"]
 """Pages that look nothing up: the script on them asks the API."""
-NO_IDS = ["GET /static/<version>/<path:name>"]
+NO_IDS = ["GET /static/<version>/<path:name>", "GET /status-icons/<name>"]
+CONTENTS = [
+    "GET /api/content/<content_id>/status",
+    "POST /api/content/<content_id>/refresh",
+    "PUT /api/content/<content_id>/review",
+]
+"""Routes with an id of Confluence's: the same number is another content on every site."""
 
 
 def test_every_route_with_an_id_has_its_case_here(neighbours: Neighbours) -> None:
@@ -104,11 +110,11 @@ def test_every_route_with_an_id_has_its_case_here(neighbours: Neighbours) -> Non
         if route.arguments
         for method in (route.methods or set()) - {"HEAD", "OPTIONS"}
     }
-    assert with_ids == {*NOT_FOUND, *SHELLS, *NO_IDS}
+    assert with_ids == {*NOT_FOUND, *SHELLS, *NO_IDS, *CONTENTS}
     assert all(
         rule_of(neighbours.app, route.endpoint) in ("page", "api")
         for route in neighbours.app.url_map.iter_rules()
-        if "execution_id" in route.arguments
+        if {"execution_id", "content_id"} & route.arguments
     )
 
 
@@ -130,6 +136,32 @@ def test_another_tenants_ids_are_not_found(neighbours: Neighbours, route: str, q
         assert (seen.status_code, seen.json()["status"]) == (200, "running")
     finally:
         neighbours.call(neighbours.theirs, "POST", f"/api/executions/{theirs}/cancel")
+
+
+@pytest.mark.parametrize("route", CONTENTS)
+def test_another_tenants_content_is_not_found_and_not_touched(neighbours: Neighbours, route: str) -> None:
+    method, _, rule = route.partition(" ")
+    with neighbours.theirs.lock:
+        theirs = neighbours.theirs.add_page("DOCS", "Only there", body="secret")
+    for content_id in (theirs.id, "999999999"):
+        answer = neighbours.call(
+            neighbours.ours, method, rule.replace("<content_id>", content_id), json={"stillValid": True}
+        )
+        assert answer.status_code == 404, answer.text
+        assert "Only there" not in answer.text
+    assert neighbours.theirs.get(theirs.id).properties == {}
+
+
+def test_the_same_number_is_each_sites_own_content(neighbours: Neighbours) -> None:
+    """Both sites number their contents alike: what one site's people say never reaches the other's page."""
+    number = next(page for page in neighbours.ours.contents() if page.title == "Runbook").id
+    assert neighbours.theirs.get(number).title == "Runbook"
+    said = neighbours.call(neighbours.ours, "PUT", f"/api/content/{number}/review", json={"stillValid": True})
+    assert said.status_code == 200, said.text
+    assert "steward-review" in neighbours.ours.get(number).properties
+    assert neighbours.theirs.get(number).properties == {}
+    seen = neighbours.call(neighbours.theirs, "GET", f"/api/content/{number}/status").json()
+    assert seen["review"]["reviewedOn"] is None
 
 
 @pytest.mark.parametrize("route", SHELLS)

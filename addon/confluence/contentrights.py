@@ -15,46 +15,48 @@ from addon.confluence.answers import Json
 from addon.confluence.client import SiteClient
 from addon.confluence.content import Content, Operation
 
-_ROWS = 100
+_ROWS = 50
+"""Permission rows come in smaller pages, since the ones that decide often stand at the beginning."""
 _PAGE = 250
 
 Right = tuple[str, str]
 """What a permission row permits: operation key and target type."""
 
 
-def concluded(site: SiteClient, account_id: str, content: Content, operation: Operation) -> bool:
-    """Return whether `account_id` may do `operation` to `content`.
+def concluded(site: SiteClient, account_id: str, content: Content) -> dict[Operation, bool]:
+    """Return what `account_id` may do to `content`.
 
     Costs the restrictions of the content and its ancestors, the person's groups, and the space's permission rows up
     to the one that decides.
     """
     groups = site.groups_of(account_id)
     own = site.restrictions(content.id)
-    if operation == "update" and (update := own["update"]) is not None and not update.admits(account_id, groups):
-        return False
     above = site.ancestors(content.id) if content.kind == "page" and content.parent_id else []
     views = [own["read"], *(site.restrictions(page_id)["read"] for page_id in above)]
-    if not all(view is None or view.admits(account_id, groups) for view in views):
-        return False
-    needed: set[Right] = {("read", "space")}
-    if operation == "update":
-        needed.add(("create", content.kind))
-    return content.space_id is not None and _granted(site, account_id, groups, content.space_id, needed)
+    if content.space_id is None or not all(view is None or view.admits(account_id, groups) for view in views):
+        return {"read": False, "update": False}
+    view, add = ("read", "space"), ("create", content.kind)
+    held = _held(site, account_id, groups, content.space_id, {view, add})
+    update = own["update"]
+    edits = update is None or update.admits(account_id, groups)
+    return {"read": view in held, "update": held == {view, add} and edits}
 
 
-def _granted(site: SiteClient, account_id: str, groups: set[str], space_id: str, needed: set[Right]) -> bool:
-    missing, by_role = set(needed), dict[str, set[Right]]()
+def _held(site: SiteClient, account_id: str, groups: set[str], space_id: str, wanted: set[Right]) -> set[Right]:
+    held, by_role = set[Right](), dict[str, set[Right]]()
     for kind, principal, right in _rows(site, space_id):
+        if right not in wanted:
+            continue
         if (kind == "user" and principal == account_id) or (kind == "group" and principal in groups):
-            missing.discard(right)
-        elif kind == "role" and right in needed:
+            held.add(right)
+        elif kind == "role":
             by_role.setdefault(principal, set()).add(right)
-        if not missing:
-            return True
-    if any(missing & rights for rights in by_role.values()):
+        if held == wanted:
+            return held
+    if any(rights - held for rights in by_role.values()):
         for role in _roles(site, account_id, groups, space_id):
-            missing -= by_role.get(role, set())
-    return not missing
+            held |= by_role.get(role, set())
+    return held
 
 
 def _rows(site: SiteClient, space_id: str) -> Iterator[tuple[str, str, Right]]:

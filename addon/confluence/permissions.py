@@ -92,7 +92,7 @@ class Permissions:
         Confluence is asked for its own decision; where it does not tell the app, the same is concluded from space
         permissions and restrictions. Raises Problem 503 when the site cannot be asked now.
         """
-        key = (caller.tenant_id, caller.account_id, f"{operation}:{content.id}")
+        key = _content_key(caller, content, operation)
         return self._decided(key, max_age, lambda: self._ask_content(caller, content, operation))
 
     def forget(self, tenant_id: TenantId, account_id: str | None = None) -> None:
@@ -112,15 +112,19 @@ class Permissions:
         client = self._confluence.client(caller.tenant_id)
         now = self._clock.monotonic()
         refused_at = self._refused.get(caller.tenant_id)
+        forgotten = self._forgotten
         try:
             if refused_at is None or now - refused_at > _NOT_TOLD.total_seconds():
                 try:
                     return client.may(caller.account_id, content.id, operation)
                 except Forbidden:
                     self._refused[caller.tenant_id] = now
-            return contentrights.concluded(client, caller.account_id, content, operation)
+            rights = contentrights.concluded(client, caller.account_id, content)
         except NotFound:
             return False  # The content or the person went, or hides from the app.
+        for each, allowed in rights.items():
+            self._keep(_content_key(caller, content, each), now, allowed, forgotten)
+        return rights[operation]
 
     def _decided(self, key: _Key, max_age: timedelta, ask: Callable[[], bool]) -> bool:
         asked_at = self._clock.monotonic()
@@ -132,15 +136,18 @@ class Permissions:
             if asked_at - at <= (max_age if allowed else min(max_age, _REFUSAL_AGE)).total_seconds():
                 return allowed
         allowed = self._asked(ask)
+        self._keep(key, asked_at, allowed, forgotten)
+        return allowed
+
+    def _keep(self, key: _Key, asked_at: float, allowed: bool, forgotten: int) -> None:
         with self._lock:
             if forgotten != self._forgotten:
-                return allowed  # Rights changed while the site was asked: this answer may be the one from before.
+                return  # Rights changed while the site was asked: this answer may be the one from before.
             # The age counts from before the question: a right may be withdrawn while it is answered.
             self._decisions[key] = (asked_at, allowed)
             self._decisions.move_to_end(key)
             while len(self._decisions) > self._remembered:
                 self._decisions.popitem(last=False)
-        return allowed
 
     def _asked(self, ask: Callable[[], bool]) -> bool:
         try:
@@ -169,3 +176,7 @@ class Permissions:
                 f"Your permissions cannot be checked now, Confluence answered: {error.message}. Try again in a minute.",
                 retry_after=math.ceil(error.retry_after or 30),
             ) from error
+
+
+def _content_key(caller: Caller, content: Content, operation: Operation) -> _Key:
+    return caller.tenant_id, caller.account_id, f"{operation}:{content.id}"

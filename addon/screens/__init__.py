@@ -22,4 +22,5 @@ def register(app: Flask, parts: Parts) -> None:
     problems.register(app, parts.settings, parts.clock)
     app.register_blueprint(api.blueprint(parts, access, lookups))
     app.register_blueprint(pages.blueprint(parts, access))
+    app.register_blueprint(pages.pictures())
     app.register_blueprint(health.blueprint(parts))

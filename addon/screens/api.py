@@ -9,6 +9,7 @@ from flask import Blueprint, Response, jsonify
 
 from addon.connect import current_caller, rule
 from addon.screens.access import Access
+from addon.screens.byline import BylineApi
 from addon.screens.cql import CqlApi
 from addon.screens.executions import ExecutionsApi
 from addon.screens.first_run import FirstRunApi
@@ -20,7 +21,7 @@ from addon.screens.parts import Parts
 from addon.screens.policies import PoliciesApi
 from addon.screens.present import Presenter
 
-APIS = (JobsApi, ExecutionsApi, PoliciesApi, CqlApi, FirstRunApi)
+APIS = (JobsApi, ExecutionsApi, PoliciesApi, CqlApi, FirstRunApi, BylineApi)
 
 
 def blueprint(parts: Parts, access: Access, lookups: Lookups) -> Blueprint:

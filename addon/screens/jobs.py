@@ -80,7 +80,7 @@ class JobsApi:
             first_run=first_run,
             retries=list(retries.values()),
             waiting=[] if active is None else self._waiting(session, viewer),
-            time_zone=_time_zone(policies),
+            time_zone=site_zone(policies),
             statuses=statuses(policies),
         )
 
@@ -147,8 +147,8 @@ class JobsApi:
         return schemas.Hold(on=True, reason=lane.hold_reason, by=lane.hold_by, until=lane.hold_until)
 
 
-def _time_zone(policies: PolicyDocument) -> str:
-    """The site's zone is the one its administrators plan in: that of the rules, else of the refresh."""
+def site_zone(policies: PolicyDocument) -> str:
+    """Return the IANA zone of the site, the one its administrators plan in: that of the rules, else of the refresh."""
     planned = [rule.schedule for scheme in policies.notification_schemes for rule in scheme.rules]
     planned += [each.schedule for scheme in policies.automation_schemes for each in scheme.automations]
     return next(iter(planned), policies.schedules.refresh_statuses).time_zone

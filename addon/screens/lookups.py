@@ -45,6 +45,11 @@ class Remembered(Generic[V]):
             while len(self._values) > self._size:
                 self._values.popitem(last=False)
 
+    def forget(self, tenant_id: TenantId, key: str) -> None:
+        """Drop what is remembered under `key`."""
+        with self._lock:
+            self._values.pop((tenant_id, key), None)
+
 
 class Lookups:
     """Spaces by key, and display names by account id."""

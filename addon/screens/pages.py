@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from urllib.parse import quote, urlsplit
 
-from flask import Blueprint, Response, send_from_directory
+from flask import Blueprint, Response, abort, send_from_directory
+from pydantic import StringConstraints
 
 from addon.base.resources import render
 from addon.connect import current_caller, rule
+from addon.jobs.statuses import icons
+from addon.jobs.statuses.stamp import property_key
 from addon.screens import assets
 from addon.screens.access import Access
 from addon.screens.operations import read_query
 from addon.screens.parts import Parts
-from addon.screens.schemas import InSpace, SpaceKey
+from addon.screens.schemas import InSpace, Query, SpaceKey
 
 FOREVER = 365 * 24 * 3600
 
@@ -27,6 +31,33 @@ class RequiredSpacePage(SpacePage):
     """A page that is nothing without its space."""
 
     space_key: SpaceKey
+
+
+class BylinePage(Query):
+    """What the host's URL template puts into the address of a content's dialog."""
+
+    model_config = Query.model_config | {"extra": "ignore"}
+    content_id: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,19}$")]
+
+
+def pictures() -> Blueprint:
+    """Return the icons of statuses, for everybody: their address says all there is in them."""
+    routes = Blueprint("status_icons", __name__)
+
+    @routes.get("/status-icons/<name>", endpoint="static")
+    @rule("public")
+    def picture(name: str) -> Response:
+        drawn = icons.picture(name)
+        if drawn is None:
+            abort(404)
+        response = Response(drawn, mimetype="image/svg+xml")
+        response.cache_control.public = True
+        response.cache_control.max_age = FOREVER
+        response.cache_control.immutable = True
+        return response
+
+    del picture
+    return routes
 
 
 def blueprint(parts: Parts, access: Access) -> Blueprint:
@@ -71,6 +102,20 @@ def blueprint(parts: Parts, access: Access) -> Blueprint:
     def policies() -> Response:
         return shell("/policies", None)
 
+    @routes.get("/byline")
+    @rule("page")
+    def byline() -> Response:
+        """Open the dialog of a content's status; it says nothing before the API has been asked."""
+        html = render(
+            "screens/byline.html",
+            root=root,
+            assets=f"{root}/static/{assets.version()}",
+            ap_script_url=parts.settings.ap_script_url,
+            content_id=read_query(BylinePage).content_id,
+            property_key=property_key(parts.settings.namespace),
+        )
+        return Response(html, mimetype="text/html")
+
     @routes.get("/static/<version>/<path:name>", endpoint="static")
     @rule("public")
     def static(version: str, name: str) -> Response:
@@ -81,5 +126,5 @@ def blueprint(parts: Parts, access: Access) -> Blueprint:
             response.cache_control.immutable = True
         return response
 
-    del jobs, space_jobs, audit_log, execution, policies, static
+    del jobs, space_jobs, audit_log, execution, policies, byline, static
     return routes

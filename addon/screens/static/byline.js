@@ -1,0 +1,157 @@
+/* Why has this page its status, and what do its editors say of it? The dialog that the byline opens. */
+
+import { call, get, post } from "./api.js";
+import { reasons } from "./byline-why.js";
+import { review } from "./byline-review.js";
+import { announce, focusOn, h, morph } from "./dom.js";
+import { setTimeZone } from "./format.js";
+import { at, button, message, paragraph, problemMessage } from "./parts.js";
+
+const html = document.documentElement;
+const main = document.getElementById("main");
+const { contentId, property, root } = document.body.dataset;
+const screen = { seen: null, busy: null, problem: null, told: null };
+
+const picture = (status) => h("img", { src: root + status.icon, alt: "", width: "24", height: "24", class: "status-icon" });
+
+function within(milliseconds, promise) {
+  return Promise.race([promise, new Promise((resolve) => setTimeout(resolve, milliseconds))]);
+}
+
+async function theme() {
+  try {
+    if (window.AP && window.AP.theming) await within(600, window.AP.theming.initializeTheming());
+  } catch (error) {
+    console.warn("the theme could not be set:", error.message);
+  }
+  html.classList.remove("is-waiting");
+}
+
+async function ownTimeZone() {
+  if (!window.AP.user || !window.AP.user.getTimeZone) return null;
+  return within(1500, new Promise((resolve) => window.AP.user.getTimeZone(resolve)));
+}
+
+/* The page behind the dialog shows the new status without being loaded again. */
+function tellThePage() {
+  const confluence = window.AP.confluence;
+  if (confluence && confluence.syncPropertyFromServer) confluence.syncPropertyFromServer(property, () => {});
+}
+
+async function act(name, ask, done) {
+  screen.busy = name;
+  screen.problem = null;
+  screen.told = null;
+  show();
+  const before = screen.seen && screen.seen.status && screen.seen.status.id;
+  try {
+    screen.seen = await ask();
+    if (done) screen.told = done(screen.seen, before);
+    if (name !== "open") tellThePage();
+  } catch (problem) {
+    screen.problem = problem;
+  }
+  screen.busy = null;
+  show();
+  if (screen.told) announce(screen.told);
+  if (screen.problem) focusOn(main.querySelector(".message-error"));
+}
+
+const refreshed = (seen, before) =>
+  seen.status.id === before ? `Refreshed: it still is ${seen.status.name}.` : `Refreshed: it is ${seen.status.name} now.`;
+
+const path = (what) => `/content/${contentId}/${what}`;
+const open = () => act("open", () => get(path("status")));
+const refresh = () => act("refresh", () => post(path("refresh")), refreshed);
+
+function change(name, body, words) {
+  const ask = async () => (await call("PUT", path("review"), { body })).data;
+  return act(name, ask, (seen) => seen.problem || `${words} It is ${seen.status.name} now.`);
+}
+
+const close = () => window.AP.dialog.close();
+const closer = () =>
+  h("button", { type: "button", class: "close", "aria-label": "Close", onclick: close }, h("span", { "aria-hidden": "true" }, "✕"));
+
+function head(seen) {
+  const { status, previous } = seen;
+  const since = seen.changedOn && [" since ", at(seen.changedOn)];
+  return h(
+    "header",
+    { class: "status-head" },
+    picture(status),
+    h(
+      "div",
+      { class: "status-words" },
+      h("p", { class: "subtle status-of" }, seen.title),
+      h("h1", {}, status.name),
+      status.description && h("p", {}, status.description),
+      (since || previous) &&
+        h("p", { class: "subtle" }, since && ["It has this status", since], previous && [since ? ", before it was " : "Before it was ", previous.name], "."),
+    ),
+    closer(),
+  );
+}
+
+function renewal(seen) {
+  const busy = screen.busy === "refresh";
+  return h(
+    "div",
+    { class: "renewal" },
+    h("p", { class: "subtle" }, seen.refreshedAt ? ["Last refreshed ", at(seen.refreshedAt)] : "Not refreshed yet"),
+    button(busy ? "Refreshing…" : `Refresh this ${seen.kind === "page" ? "page" : "post"}`, refresh, {
+      class: `button button-default${busy ? " is-busy" : ""}`,
+      disabled: Boolean(screen.busy),
+    }),
+  );
+}
+
+function notices(seen) {
+  const applies = seen.tests.find((test) => test.applies);
+  return h(
+    "div",
+    { class: "messages" },
+    screen.problem && problemMessage(screen.problem),
+    !screen.problem && seen.problem && message("warning", "The status could not be refreshed", paragraph(seen.problem)),
+    screen.told && !seen.problem && message("success", null, paragraph(screen.told)),
+    seen.outdated && applies && message("info", null, paragraph("By its scheme it is ", h("strong", {}, applies.status.name), " now. Refresh it to say so on the page.")),
+  );
+}
+
+function excluded(seen) {
+  return [
+    h("header", { class: "status-head" }, h("div", { class: "status-words" }, h("p", { class: "subtle status-of" }, seen.title), h("h1", {}, "No content status")), closer()),
+    message("info", "This space is left out", paragraph(`The space ${seen.space.name} is ${seen.excluded}. Its contents have no status, and no job touches them.`)),
+  ];
+}
+
+function failed() {
+  return [
+    h("header", { class: "status-head" }, h("div", { class: "status-words" }, h("h1", {}, "Content status")), closer()),
+    problemMessage(screen.problem, open),
+  ];
+}
+
+function show() {
+  const { seen } = screen;
+  if (!seen && !screen.problem) return;
+  main.removeAttribute("aria-busy");
+  if (!seen) morph(main, failed());
+  else if (seen.excluded) morph(main, excluded(seen));
+  else morph(main, head(seen), notices(seen), renewal(seen), review(seen, screen.busy, change), reasons(seen, root));
+}
+
+async function begin() {
+  if (!window.AP || !window.AP.context) {
+    html.classList.remove("is-waiting");
+    main.removeAttribute("aria-busy");
+    morph(main, h("h1", {}, "Content status"), message("info", "Open this inside Confluence", paragraph("It belongs to the byline of a page.")));
+    return;
+  }
+  const [, zone] = await Promise.all([theme(), ownTimeZone()]);
+  if (zone) setTimeZone(zone);
+  await open();
+  focusOn(main.querySelector("h1"));
+}
+
+begin();
