@@ -134,9 +134,13 @@ class Access:
         """Whether any content of the site is restricted."""
         return bool(self._restrictions)
 
-    def passes_view(self, content: Content) -> bool:
-        """Tell whether no view restriction keeps the app's user out; the space's permission is not asked."""
-        return self._passes(BOT, content, "read")
+    def passes_view(self, content: Content, account_id: str = BOT) -> bool:
+        """Tell whether no view restriction keeps an account out; the space's permission is not asked."""
+        return self._passes(account_id, content, "read")
+
+    def enters(self, account_id: str, space_id: str) -> bool:
+        """Tell whether the app's user, or a person, may view a space."""
+        return self.app_may("view", space_id) if account_id == BOT else self.permits(account_id, space_id, "read")
 
     def app_edits(self, content: Content) -> bool:
         """Tell whether the app's user may change a content and its properties."""

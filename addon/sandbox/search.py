@@ -1,4 +1,4 @@
-"""Which contents does a CQL text find for the app? Parses, picks candidates from the index, filters, sorts, caches.
+"""Which contents does a CQL text find for the app, or for a person? Parses, picks candidates, filters, sorts, caches.
 
 The cache serves the pages of one walk. It holds as long as nothing changed in the spaces searched; after a change the
 next page is cut from a new result, so that rows move under a walking client as they do in Confluence.
@@ -43,7 +43,7 @@ class CqlRejected(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One search: the CQL text, the content statuses, which spaces, and the context of currentSpace()."""
+    """One search: the CQL text, the content statuses, which spaces, the context of currentSpace(), and for whom."""
 
     cql: str
     statuses: frozenset[str] = frozenset({"current"})
@@ -51,6 +51,8 @@ class Question:
     current_spaces: bool = True
     context_space: str | None = None
     context_content: str | None = None
+    viewer: str = BOT
+    """The account that sees the results: the app's own user, or a person."""
 
 
 def question(
@@ -92,7 +94,7 @@ class _Plan:
 
 @dataclass(slots=True)
 class Search:
-    """The search of one site, as the app's user sees it."""
+    """The search of one site. Nobody finds what they may not see (confluence-api.md 2.2)."""
 
     site: Site
     _cache: OrderedDict[Question, _Cached] = field(default_factory=OrderedDict)
@@ -131,7 +133,7 @@ class Search:
             raise CqlRejected(refusal) from None
         hits = [record for record in _candidates(plan, shelf, asked.statuses) if matches(record)]
         if self.site.access.any_restrictions:
-            hits = [record for record in hits if self.site.access.passes_view(record)]
+            hits = [record for record in hits if self.site.access.passes_view(record, asked.viewer)]
         hits.sort(key=lambda record: int(record.id))
         for key, descending in reversed(order):
             hits.sort(key=key, reverse=descending)
@@ -143,7 +145,15 @@ class Search:
         fields = extractions.declared(site.addons.values())
         exclusive = site.negation == "exclusive"
         return World(
-            shelf, now, site.time_zone, spaces, fields, exclusive, BOT, asked.context_space, asked.context_content
+            shelf,
+            now,
+            site.time_zone,
+            spaces,
+            fields,
+            exclusive,
+            asked.viewer,
+            asked.context_space,
+            asked.context_content,
         )
 
     def _plan(self, where: Expression | None, world: World, asked: Question) -> _Plan:
@@ -151,7 +161,7 @@ class Search:
         visible = [
             space.id
             for space in world.spaces.values()
-            if space.status in statuses and self.site.access.app_may("view", space.id)
+            if space.status in statuses and self.site.access.enters(asked.viewer, space.id)
         ]
         plan = _Plan(visible)
         for part in conjuncts(where) if where else ():

@@ -17,11 +17,13 @@ from addon.screens.jobs import JobsApi
 from addon.screens.lookups import Lookups
 from addon.screens.openapi import document
 from addon.screens.operations import Operation, operations, view
+from addon.screens.overview import OverviewApi
 from addon.screens.parts import Parts
 from addon.screens.policies import PoliciesApi
 from addon.screens.present import Presenter
+from addon.screens.usage import QuotaApi
 
-APIS = (JobsApi, ExecutionsApi, PoliciesApi, CqlApi, FirstRunApi, BylineApi)
+APIS = (JobsApi, ExecutionsApi, PoliciesApi, CqlApi, FirstRunApi, BylineApi, QuotaApi, OverviewApi)
 
 
 def blueprint(parts: Parts, access: Access, lookups: Lookups) -> Blueprint:

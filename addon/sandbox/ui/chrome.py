@@ -29,7 +29,7 @@ def show(site: Site, template: str, *, status: int = 200, **values: Any) -> Resp
     response = make_response(html, status)
     origins = " ".join(sorted({_origin(addon) for addon in site.addons.values()}))
     response.headers["Content-Security-Policy"] = (
-        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        f"default-src 'self'; img-src 'self' data: {origins}; object-src 'none'; base-uri 'none'; form-action 'self'; "
         f"frame-src 'self' {origins}; frame-ancestors 'none'"
     )
     response.headers["Cache-Control"] = "no-store"

@@ -12,7 +12,7 @@ from addon.sandbox.inbox import Mail
 from addon.sandbox.people import BOT
 from addon.sandbox.records import Space
 from addon.sandbox.site import Site, UnknownSpace
-from addon.sandbox.ui import frames, present
+from addon.sandbox.ui import asperson, bylines, frames, present
 from addon.sandbox.ui.chrome import WHO_COOKIE, missing, show, viewer
 
 STATIC = Path(__file__).parent / "static"
@@ -41,6 +41,8 @@ class Desk:
             ("/sandbox/activity", self.activity, ["GET"]),
             ("/sandbox/ui/token", self.token, ["POST"]),
             ("/sandbox/ui/module", self.module, ["POST"]),
+            ("/sandbox/ui/byline", self.byline, ["POST"]),
+            ("/sandbox/ui/request", self.request, ["POST"]),
         ):
             routes.add_url_rule(rule, view_func=view, endpoint=f"desk {rule}".replace(".", "-"), methods=methods)
 
@@ -133,7 +135,30 @@ class Desk:
 
     def module(self) -> Response:
         """Answer the host script's question for another page of the same add-on, to open it in a dialog."""
-        return self._for_frame(lambda found, space: frames.opened(self.site, found, viewer(self.site), space))
+        asked = request.get_json(silent=True) or {}
+        content_id = self._seen(str(asked.get("contentId") or ""))
+        return self._for_frame(
+            lambda found, space: frames.opened(self.site, found, viewer(self.site), space, content_id)
+        )
+
+    def byline(self) -> Response:
+        """Answer the host script's question for the items of a content as they are now."""
+        asked = request.get_json(silent=True) or {}
+        content_id = self._seen(str(asked.get("contentId") or ""))
+        with self.site.lock:
+            return jsonify({"items": bylines.items(self.site, self.site.get(content_id)) if content_id else []})
+
+    def _seen(self, content_id: str) -> str | None:
+        with self.site.lock:
+            content = self.site.live.get(content_id)
+            seen = content is not None and self.site.access.can_view(viewer(self.site), content)
+            return content_id if seen else None
+
+    def request(self) -> Response:
+        """Answer a page's question to the site's API, as the person of the cookie."""
+        asked = request.get_json(silent=True) or {}
+        path = str(asked.get("path", ""))
+        return self._for_frame(lambda found, _: asperson.ask(self.site, found.addon, viewer(self.site), path))
 
     def _token(self, found: frames.Module, space: Space | None) -> dict[str, str]:
         space_key = space.key if space else None

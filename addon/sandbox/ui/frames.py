@@ -14,7 +14,7 @@ from urllib.parse import quote
 from addon.sandbox.records import AddonInstallation, Space
 from addon.sandbox.site import Site
 
-PAGE_TYPES = ("adminPages", "spaceToolsTabs", "generalPages", "configurePage", "postInstallPage")
+PAGE_TYPES = ("adminPages", "spaceToolsTabs", "generalPages", "configurePage", "postInstallPage", "contentBylineItems")
 
 
 class UnknownModule(LookupError):
@@ -60,15 +60,22 @@ def module(site: Site, addon_key: str | None, module_key: str) -> Module:
     raise UnknownModule(f"{addon_key}/{module_key}")
 
 
-def opened(site: Site, module: Module, account_id: str, space: Space | None) -> dict[str, Any]:
+def opened(
+    site: Site, module: Module, account_id: str, space: Space | None, content_id: str | None = None
+) -> dict[str, Any]:
     """Return what the host's script needs to open the page for a person: its signed address and its context.
 
-    Each opening has a channel of its own, by which frame and host tell their messages from others.
+    `content_id` is the content whose byline it stands in. Each opening has a channel of its own, by which frame and host tell their messages from others.
     """
     channel = f"{module.addon.key}__{module.key}__{secrets.token_hex(6)}"
     space_key = space.key if space else None
     src = site.host.page_url(
-        account_id, module.key, space_key=space_key, extra={"xdm_c": channel}, addon_key=module.addon.key
+        account_id,
+        module.key,
+        space_key=space_key,
+        content_id=content_id,
+        extra={"xdm_c": channel},
+        addon_key=module.addon.key,
     )
     return {
         "src": src,
@@ -76,6 +83,7 @@ def opened(site: Site, module: Module, account_id: str, space: Space | None) -> 
         "addonKey": module.addon.key,
         "moduleKey": module.key,
         "spaceKey": space_key,
+        "contentId": content_id,
         "title": module.name,
         "context": {
             "confluence": {"space": {"id": space.id, "key": space.key}} if space else {},

@@ -11,7 +11,7 @@ from addon.sandbox import extractions
 from addon.sandbox.records import Content, Space
 from addon.sandbox.search import CqlRejected, Question
 from addon.sandbox.site import Site, UnknownContent, UnknownSpace
-from addon.sandbox.ui import frames, present
+from addon.sandbox.ui import bylines, frames, present
 from addon.sandbox.ui.chrome import denied, missing, show, viewer
 
 SHOWN = 100
@@ -139,7 +139,8 @@ class Wiki:
             raise UnknownContent(content_id)
         space = self.site.space_by_id(content.space_id)
         side = self._side(space, content.id, above=content)
-        return self._show("content.html", side=side, page=present.article(self.site, content))
+        page = present.article(self.site, content)
+        return self._show("content.html", side=side, page=page, items=bylines.items(self.site, content))
 
     def post(self, key: str, path: str) -> Response:
         """Show a blog post: Confluence puts its date before the id and its title behind."""
@@ -170,7 +171,7 @@ class Wiki:
         if cql:
             statuses = frozenset({"current", "archived"} if archived else {"current"})
             try:
-                hits = [hit for hit in self.site.search.hits(Question(cql, statuses)) if self._sees(hit)]
+                hits = self.site.search.hits(Question(cql, statuses, viewer=viewer(self.site)))
                 rows, total = [present.row(self.site, hit) for hit in hits[:SHOWN]], len(hits)
             except CqlRejected as error:
                 refusal = str(error)

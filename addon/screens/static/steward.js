@@ -6,6 +6,7 @@ import { focusOn, h, morph } from "./dom.js";
 import { executionScreen } from "./execution.js";
 import { setTimeZone } from "./format.js";
 import { jobsScreen } from "./jobs.js";
+import { overviewScreen } from "./overview.js";
 import { message, paragraph } from "./parts.js";
 import { policiesScreen } from "./policies.js";
 
@@ -41,6 +42,7 @@ function route() {
   const execution = path.match(/^\/executions\/([^/]+)$/);
   if (execution) return executionScreen(app, execution[1]);
   if (path === "/audit-log") return auditScreen(app, new URLSearchParams(query));
+  if (path === "/overview") return overviewScreen(app);
   if (path.startsWith("/policies") && !app.spaceKey) return policiesScreen(app, path);
   return jobsScreen(app);
 }

@@ -120,12 +120,26 @@
     getLocale: askable("user.getLocale"),
     getCurrentUser: askable("user.getCurrentUser"),
   };
+  /* Asks the site's API as the person who looks, below /wiki; what comes back is text, as from Connect's own. */
+  AP.request = async (url, options) => {
+    const wanted = typeof url === "string" ? { ...options, url } : { ...url };
+    const { success, error, ...asked } = wanted;
+    const answer = await ask("request", { url: asked.url, type: asked.type });
+    const xhr = { status: answer.status, responseText: answer.body };
+    if (answer.status >= 200 && answer.status < 300) {
+      if (success) success(answer.body, "success", xhr);
+      return { body: answer.body, xhr };
+    }
+    if (error) error(xhr, "error", answer.body);
+    throw { xhr, err: answer.body };
+  };
   AP.getLocation = askable("navigator.getLocation");
   AP.navigator = {
     go: tell("navigator.go"),
     reload: tell("navigator.reload"),
     getLocation: askable("navigator.getLocation"),
   };
+  AP.confluence = { syncPropertyFromServer: askable("confluence.syncPropertyFromServer") };
   AP.hideFooter = tell("hideFooter");
   AP.sizeToParent = (hideFooter) => {
     stopFollowing();

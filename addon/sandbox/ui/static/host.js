@@ -101,6 +101,10 @@
       frame.holder.classList.remove("is-silent");
       return { surface: frame.surface };
     },
+    async request(frame, options) {
+      if ((options.type || "GET").toUpperCase() !== "GET") throw new Error("the sandbox lets pages only read as the person");
+      return fromSite("/sandbox/ui/request", { ...place(frame), path: options.url });
+    },
     async "context.getToken"(frame) {
       return (await fromSite("/sandbox/ui/token", place(frame))).token;
     },
@@ -145,6 +149,7 @@
       if (!button) throw new Error(`the dialog has no button ${name}`);
       Object.assign(button, change);
     },
+    "confluence.syncPropertyFromServer": (frame, key) => syncByline(key),
     "navigator.getLocation": () => location.href,
     "navigator.reload": () => location.reload(),
     "navigator.go"(frame, target, context) {
@@ -218,7 +223,10 @@
   }
 
   async function showDialog(opener, wanted) {
-    const module = await fromSite("/sandbox/ui/module", { ...place(opener), moduleKey: wanted.key });
+    mountDialog(opener, await fromSite("/sandbox/ui/module", { ...place(opener), moduleKey: wanted.key }), wanted);
+  }
+
+  function mountDialog(opener, module, wanted) {
     const [width, height] = SIZES[wanted.size] || [wanted.width || 600, wanted.height || 420];
     const body = element("div", { class: "dialog-body ac-frame" });
     const box = element("dialog", { class: "dialog", "aria-label": wanted.header || module.title });
@@ -266,9 +274,32 @@
     frames.delete(dialog.frame);
     dialog.box.close();
     dialog.box.remove();
-    send(dialog.opener, { event: "dialog.close", args: [data, dialog.id] });
-    dialog.opener.iframe.focus();
+    if (dialog.opener.iframe) send(dialog.opener, { event: "dialog.close", args: [data, dialog.id] });
+    (dialog.opener.iframe || dialog.opener).focus();
   }
+
+  const bylines = [...document.querySelectorAll("[data-ac-byline]")];
+  const itemOf = (button) => JSON.parse(button.dataset.acByline);
+
+  async function openByline(button) {
+    const { addonKey, moduleKey, spaceKey, contentId, options } = itemOf(button);
+    mountDialog(button, await fromSite("/sandbox/ui/module", { addonKey, moduleKey, spaceKey, contentId }), options);
+  }
+
+  async function syncByline(key) {
+    for (const button of bylines.filter((each) => itemOf(each).propertyKey === key)) {
+      const old = itemOf(button);
+      const { items } = await fromSite("/sandbox/ui/byline", { contentId: old.contentId });
+      const fresh = items.find((item) => item.addonKey === old.addonKey && item.moduleKey === old.moduleKey);
+      if (!fresh) continue;
+      button.title = fresh.tooltip;
+      button.dataset.status = fresh.status;
+      button.querySelector("img").src = fresh.icon;
+      button.querySelector("span").textContent = fresh.name;
+    }
+  }
+
+  for (const button of bylines) button.addEventListener("click", () => openByline(button));
 
   new MutationObserver(() => {
     for (const frame of frames) send(frame, { event: "theming.changed", args: [{ colorMode: root.dataset.colorMode }] });
