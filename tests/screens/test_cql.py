@@ -110,3 +110,11 @@ def test_what_ships_can_be_read_and_put_back(house: House) -> None:
     assert current.json["statusSchemes"] == factory["policies"]["statusSchemes"]
     put = house.call("PUT", "/policies", json=factory["policies"], headers={"If-Match": current.headers["ETag"]})
     assert put.status_code == 200, put.json
+
+
+def test_without_quota_left_the_author_is_told_when_to_try_again(house: House) -> None:
+    assert house.get("/policies").status_code == 200
+    house.site.meter.used = house.site.meter.quota
+    answer = check(house, "label = a")
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
