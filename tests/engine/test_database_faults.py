@@ -1,0 +1,135 @@
+"""The database dies, hangs, locks or fills up under a running engine: nothing is lost, twice, or stuck for good."""
+
+# ruff: noqa: F811  (imported fixtures)
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from addon.base import Database, TenantId
+from addon.engine import Run, RunSpace
+from addon.engine.transitions import MAX_LOSSES
+from tests.support.fakejob import spaces
+from tests.support.process import CLOCK, SETTINGS, TTL, Process, run_processes, tenant  # noqa: F401  (fixtures)
+from tests.support.proxy import Proxy, proxy_before
+from tests.support.servers import eventually
+
+
+@pytest.fixture
+def proxy(database: Database) -> Iterator[Proxy]:
+    assert database.url.port is not None
+    with proxy_before(database.url.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def behind_proxy(database: Database, proxy: Proxy) -> Iterator[Database]:
+    """The same database, reached through the proxy by a process that waits two seconds for an answer."""
+    url = database.url.set(port=proxy.port).render_as_string(hide_password=False)
+    db = Database(url, pool_size=8, patience=TTL)
+    yield db
+    db.dispose()
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_a_worker_that_hears_nothing_of_the_database_stops_by_itself_and_another_takes_over(
+    database: Database,
+    behind_proxy: Database,
+    proxy: Proxy,
+    tenant: TenantId,
+    run_processes: Callable[..., Process],
+) -> None:
+    cut_off = run_processes(behind_proxy, calls_of_a_space=400)
+    started = cut_off.start(tenant)
+    eventually(lambda: len(cut_off.job.calls) > 5)
+    assert proxy.swallow(new=True) > 0
+    swallowed = CLOCK.monotonic()
+    other = run_processes(database)
+    eventually(lambda: other.ended(started))
+    # The last good beat began before: from then on the trust lasts a lease less its margin, and a write needs a part.
+    assert max(cut_off.job.calls) <= swallowed + TTL - SETTINGS.margin - SETTINGS.write_trust + 0.1
+    assert other.events(started) == ["started", "claimed", "lease_lost", "claimed", "finalizing", "successful"]
+    assert other.row(started).spaces_done == 3
+    proxy.heal()
+    # It hung no longer than its patience, and is a worker like any other again.
+    eventually(lambda: cut_off.engine.active_runs() == 0)
+    other.stop()
+    cut_off.job.calls_of_a_space = 1
+    again = cut_off.start(tenant)
+    eventually(lambda: cut_off.ended(again))
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_half_open_connections_are_given_up_and_the_run_goes_on_over_new_ones(
+    behind_proxy: Database, proxy: Proxy, tenant: TenantId, run_processes: Callable[..., Process]
+) -> None:
+    worker = run_processes(behind_proxy, calls_of_a_space=10)
+    started = worker.start(tenant)
+    eventually(lambda: len(worker.job.calls) > 5)
+    assert proxy.swallow() > 0
+    eventually(lambda: worker.ended(started))
+    assert worker.row(started).spaces_done == 3
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_a_run_that_loses_its_connection_is_given_back_at_once_and_no_space_is_to_blame(
+    behind_proxy: Database, proxy: Proxy, tenant: TenantId, run_processes: Callable[..., Process]
+) -> None:
+    worker = run_processes(behind_proxy)
+    cuts: list[str] = []
+
+    def cut_in_the_middle(run: Run, space: RunSpace) -> dict[str, Any]:
+        with run.read() as session:
+            session.execute(sa.select(1))
+            if len(cuts) < 3:
+                cuts.append(space.key)
+                proxy.cut()
+            session.execute(sa.select(1))
+        return {"contentsChecked": 1}
+
+    worker.job.call = cut_in_the_middle
+    started = worker.start(tenant)
+    eventually(lambda: worker.ended(started))
+    assert cuts == ["A", "A", "A"]
+    assert worker.events(started) == ["started", *["claimed", "handed_over"] * 3, "claimed", "finalizing", "successful"]
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_a_run_that_loses_its_connection_again_and_again_without_finishing_a_space_is_left_to_its_lease(
+    behind_proxy: Database, proxy: Proxy, tenant: TenantId, run_processes: Callable[..., Process]
+) -> None:
+    worker = run_processes(behind_proxy)
+
+    def always_cut(run: Run, space: RunSpace) -> dict[str, Any]:
+        with run.read() as session:
+            session.execute(sa.select(1))
+            proxy.cut()
+            session.execute(sa.select(1))
+        return {}
+
+    worker.job.call = always_cut
+    started = worker.start(tenant)
+    eventually(lambda: worker.ended(started, "failed"))
+    assert worker.events(started).count("handed_over") == MAX_LOSSES
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_connections_that_are_cut_at_any_moment_cost_time_and_nothing_else(
+    behind_proxy: Database, proxy: Proxy, tenant: TenantId, run_processes: Callable[..., Process]
+) -> None:
+    chance, waiting = random.Random(4), threading.Event()
+    worker = run_processes(behind_proxy, calls_of_a_space=2, pace=0.005)
+    worker.job.listing = lambda run: spaces(*(f"S{number}" for number in range(40)))
+    started = worker.start(tenant)
+    for _ in range(30):
+        waiting.wait(chance.uniform(0.02, 0.1))
+        proxy.cut()
+    eventually(lambda: worker.ended(started))
+    row = worker.row(started)
+    assert (row.spaces_done, row.spaces_failed, row.metrics["contentsChecked"]) == (40, 0, 40)
