@@ -121,6 +121,42 @@ class SpaceToolsTab(_Strict):
     params: dict[str, str] = {}
 
 
+class Icon(_Strict):
+    """A picture; its address is below the base URL."""
+
+    url: RelativeUrl
+    width: Annotated[StrictInt, Field(ge=1, le=256)] = 16
+    height: Annotated[StrictInt, Field(ge=1, le=256)] = 16
+
+
+class DialogOptions(_Strict):
+    """How large a dialog is, and whether the host draws its head and buttons."""
+
+    width: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,3}(px|%)$")]
+    height: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,3}(px|%)$")]
+    chrome: StrictBool = False
+
+
+class DialogTarget(_Strict):
+    """What opens when an item is pressed. Others exist; this is the one we use."""
+
+    type: Literal["dialog"]
+    options: DialogOptions
+
+
+class BylineItem(_Strict):
+    """An item below a content's title; what the content property holds takes the place of the declared fields."""
+
+    key: ModuleKey
+    name: Text
+    tooltip: Text
+    icon: Icon
+    url: RelativeUrl
+    target: DialogTarget
+    content_property_key: Annotated[str, Field(min_length=1, max_length=255)] = Field(alias="contentPropertyKey")
+    conditions: Annotated[list[Condition], Field(min_length=1)]
+
+
 class UiSupport(_Strict):
     """How an alias looks in the host's search."""
 
@@ -173,13 +209,14 @@ class Modules(_Strict):
     space_tools_tabs: list[SpaceToolsTab] = Field([], alias="spaceToolsTabs")
     configure_page: Page | None = Field(None, alias="configurePage")
     post_install_page: Page | None = Field(None, alias="postInstallPage")
+    byline_items: list[BylineItem] = Field([], alias="contentBylineItems")
     content_properties: list[ContentProperties] = Field([], alias="confluenceContentProperties")
     webhooks: list[Webhook] = []
 
     def keys(self) -> Iterator[str]:
         """Yield the key of every module that has one."""
-        modules: list[Page | SpaceToolsTab | ContentProperties] = [*self.admin_pages, *self.general_pages]
-        modules += [*self.space_tools_tabs, *self.content_properties]
+        modules: list[Page | SpaceToolsTab | BylineItem | ContentProperties] = [*self.admin_pages, *self.general_pages]
+        modules += [*self.space_tools_tabs, *self.byline_items, *self.content_properties]
         yield from (module.key for module in modules)
         yield from (page.key for page in (self.configure_page, self.post_install_page) if page is not None)
 
