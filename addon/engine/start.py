@@ -22,7 +22,11 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What is to be started. `policy_version` None: the newest one."""
+    """What is to be started. `policy_version` None: the newest one.
+
+    `lane_held`: the caller has locked the tenant's lane and seen that it is open for this start. `ends_chain`: a retry
+    of the same job waits that this start makes needless; every manual start looks for one.
+    """
 
     tenant_id: TenantId
     job_type: str
@@ -35,13 +39,16 @@ class Start:
     policy_version: int | None = None
     retry_of: str | None = None
     attempt: int = 1
+    lane_held: bool = False
+    ends_chain: bool = False
 
 
 def start(core: Core, session: Session, wanted: Start) -> JobExecution:
     """Start an execution in the caller's transaction and return it, accepted but not claimed.
 
-    A manual start of a job ends the retry chain of the same job. Raises UnknownJob, Held, Refused (from the job's
-    admit), Busy with the execution that holds the lane; ValueError when scope and space do not fit together.
+    A start of a job by hand or by its own slot ends the retry chain of the same job. Raises UnknownJob, Held, Refused
+    (from the job's admit), Busy with the execution that holds the lane; ValueError when scope and space do not fit
+    together.
     """
     job = core.jobs.get(wanted.job_type)
     if job is None:
@@ -49,11 +56,12 @@ def start(core: Core, session: Session, wanted: Start) -> JobExecution:
     if wanted.scope not in ("site", "space") or (wanted.scope == "space") != (wanted.space is not None):
         raise ValueError("scope 'space' needs a space, scope 'site' has none")
     now = core.clock.now()
-    require_open(session, wanted.tenant_id, now, scheduled=wanted.trigger != "manual")
+    if not wanted.lane_held:
+        require_open(session, wanted.tenant_id, now, scheduled=wanted.trigger != "manual")
     job.admit(session, wanted.tenant_id)
     execution = _insert(core, session, wanted)
     detail: dict[str, Any] = {"job": wanted.job_type, "trigger": wanted.trigger, "scope": wanted.scope}
-    if wanted.trigger == "manual":
+    if wanted.trigger == "manual" or wanted.ends_chain:
         ended = end_chains(session, wanted.tenant_id, wanted.job_type)
         if ended:
             detail["endedRetryOf"] = ended
@@ -79,7 +87,7 @@ def _insert(core: Core, session: Session, wanted: Start) -> JobExecution:
         "started_by": wanted.started_by,
         "params": wanted.params,
         "policy_version": version,
-        "generation": _generation(session, wanted.tenant_id),
+        "generation": _generation(wanted.tenant_id),
         "dry_run": wanted.dry_run,
         "status": "running",
         "started_at": core.clock.now(),
@@ -106,7 +114,7 @@ def _insert(core: Core, session: Session, wanted: Start) -> JobExecution:
     raise RuntimeError("the lane was taken and freed again and again while starting")
 
 
-def _generation(session: Session, tenant_id: TenantId) -> int:
+def _generation(tenant_id: TenantId) -> sa.ColumnElement[int]:
     tenant = metadata.tables["tenant"]
-    generation = session.scalar(sa.select(tenant.c.generation).where(tenant.c.id == tenant_id))
-    return int(generation or 1)
+    known = sa.select(tenant.c.generation).where(tenant.c.id == tenant_id).scalar_subquery()
+    return sa.func.coalesce(known, 1)

@@ -17,7 +17,7 @@ from addon.engine.core import Core
 from addon.engine.cron import fires_until, next_fire
 from addon.engine.errors import DATABASE_AWAY, Busy, Held
 from addon.engine.job import Refused
-from addon.engine.lane import active, end_chains, held
+from addon.engine.lane import end_chains, held
 from addon.engine.models import ExecutionSpace, JobExecution, JobSchedule, Lane, RetryDue, ScheduleFire, is_active
 from addon.engine.start import Start, start
 
@@ -49,7 +49,9 @@ def schedule_tick(core: Core) -> int:
     """
     started = 0
     deadline = core.clock.monotonic() + ROUND_SECONDS
-    tenants = _tenants_with_due(core)
+    with core.db.read_all() as session:
+        now = core.time.read(session)
+        tenants = _tenants_with_due(core, session, now)
     if core.passed_over.issuperset(tenants):
         core.passed_over.clear()
     for tenant_id in sorted(tenants, key=core.passed_over.__contains__):
@@ -58,7 +60,7 @@ def schedule_tick(core: Core) -> int:
         core.passed_over.add(tenant_id)
         try:
             with core.db.write(tenant_id) as session:
-                if next_start(core, session, tenant_id) is None:
+                if next_start(core, session, tenant_id, now) is None:
                     continue
             core.passed_over.discard(tenant_id)
             started += 1
@@ -72,35 +74,45 @@ def schedule_tick(core: Core) -> int:
     return started
 
 
-def next_start(core: Core, session: Session, tenant_id: TenantId) -> JobExecution | None:
+def next_start(core: Core, session: Session, tenant_id: TenantId, now: datetime) -> JobExecution | None:
     """Start the tenant's next due execution in this transaction, or return None.
 
     Nothing is written while the lane is busy, closed, held or in its first run. Raises Busy when another transaction
     took the lane meanwhile; roll back then.
     """
-    now = core.clock.now()
-    lane = session.scalars(
-        sa.select(Lane)
-        .where(Lane.tenant_id == tenant_id, Lane.open, ~Lane.first_run)
-        .with_for_update(key_share=True, skip_locked=True)
+    busy = sa.exists().where(JobExecution.tenant_id == tenant_id, is_active())
+    waits = sa.exists().where(RetryDue.tenant_id == tenant_id)
+    found = session.execute(
+        sa.select(Lane, waits.label("waits"))
+        .where(Lane.tenant_id == tenant_id, Lane.open, ~Lane.first_run, ~busy)
+        .with_for_update(of=Lane, key_share=True, skip_locked=True)
     ).one_or_none()
-    if lane is None or held(lane, now) or active(session, tenant_id) is not None:
+    if found is None or held(found.Lane, now):
         return None
     due = _due_by_job(core, session, tenant_id, now)
-    for retry in _retries(session, tenant_id):
-        if retry.job_type in due:
-            end_chains(session, tenant_id, retry.job_type)
-        elif precedes(core, retry):
+    retries = _retries(session, tenant_id) if found.waits else []
+    own = {job_type for job_type, slots in due.items() if any(not slot.too_late for slot in slots)}
+    for retry in retries:
+        # A slot of the job itself takes the retry's place, if it starts: what is only skipped as late does not.
+        if retry.job_type not in own and precedes(core, retry):
             return _start_retry(core, session, retry) if retry.due_at <= now else None
-        elif due:
-            end_chains(session, tenant_id, retry.job_type)
-        elif retry.due_at <= now:
-            return _start_retry(core, session, retry)
     for job_type, slots in due.items():
-        execution = _start_slots(core, session, tenant_id, job_type, slots, now)
+        ends_chain = any(retry.job_type == job_type for retry in retries)
+        execution = _start_slots(core, session, tenant_id, job_type, slots, now, ends_chain=ends_chain)
         if execution is not None:
+            _end_late_chains(core, session, retries)
             return execution
+    for retry in retries:
+        if retry.job_type not in own and retry.due_at <= now:
+            return _start_retry(core, session, retry)
     return None
+
+
+def _end_late_chains(core: Core, session: Session, retries: list[RetryDue]) -> None:
+    """A chain whose attempts with precedence are used up ends when another type has started before it."""
+    for retry in retries:
+        if not precedes(core, retry):
+            end_chains(session, retry.tenant_id, retry.job_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +152,7 @@ def precedes(core: Core, retry: RetryDue) -> bool:
     return retry.attempt - 1 <= core.settings.precedence_attempts
 
 
-def _tenants_with_due(core: Core) -> list[TenantId]:
-    now = core.clock.now()
+def _tenants_with_due(core: Core, session: Session, now: datetime) -> list[TenantId]:
     schedules = sa.select(JobSchedule.tenant_id, JobSchedule.next_fire_at.label("due")).where(
         JobSchedule.enabled, JobSchedule.next_fire_at <= now, JobSchedule.job_type.in_(tuple(core.jobs))
     )
@@ -156,8 +167,7 @@ def _tenants_with_due(core: Core) -> list[TenantId]:
         .group_by(Lane.tenant_id)
         .order_by(sa.func.min(due.c.due))
     )
-    with core.db.read_all() as session:
-        return list(session.scalars(statement))
+    return list(session.scalars(statement))
 
 
 def _due_by_job(core: Core, session: Session, tenant_id: TenantId, now: datetime) -> dict[str, list[Due]]:
@@ -193,7 +203,14 @@ def _missed(schedule: JobSchedule, now: datetime) -> Due:
 
 
 def _start_slots(
-    core: Core, session: Session, tenant_id: TenantId, job_type: str, due: list[Due], now: datetime
+    core: Core,
+    session: Session,
+    tenant_id: TenantId,
+    job_type: str,
+    due: list[Due],
+    now: datetime,
+    *,
+    ends_chain: bool,
 ) -> JobExecution | None:
     """Start one execution for all due schedules of a job type; None when all of them are too late, or it is refused."""
     in_time = [slot for slot in due if not slot.too_late and not _fired(session, slot)]
@@ -202,7 +219,10 @@ def _start_slots(
         rules = [slot.schedule.rule_id for slot in in_time if slot.schedule.rule_id]
         params = {"rules": rules} if rules else {}
         try:
-            execution = start(core, session, Start(tenant_id, job_type, "site", "scheduled", params=params))
+            wanted = Start(
+                tenant_id, job_type, "site", "scheduled", params=params, lane_held=True, ends_chain=ends_chain
+            )
+            execution = start(core, session, wanted)
         except Refused as refusal:
             log.info("slot of %s for tenant %s stays pending: %s", job_type, tenant_id, refusal.reason)
             return None
@@ -263,6 +283,7 @@ def _start_retry(core: Core, session: Session, retry: RetryDue) -> JobExecution 
         policy_version=failed.policy_version,
         retry_of=failed.id,
         attempt=retry.attempt,
+        lane_held=True,
     )
     session.delete(retry)
     session.flush()

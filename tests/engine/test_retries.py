@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -154,6 +155,65 @@ def test_during_the_wait_other_types_slots_wait_and_the_jobs_own_slot_ends_the_c
     assert engine.schedule_tick() == 1
     assert (rig.rows()[-1].trigger, rig.rows()[-1].params) == ("scheduled", {})
     assert rig.retries() == []
+    assert rig.event(rig.rows()[-1].id, "started").detail["endedRetryOf"] == [rig.rows()[-2].id]
+
+
+def own_slot_at(rig: Rig, engine: Engine, cron: str, **options: Any) -> None:
+    with rig.db.write(rig.tenant) as session:
+        engine.replace_schedules(
+            session, rig.tenant, [ScheduleSpec(rig.job.type, "", "Refresh", cron, "UTC", **options)]
+        )
+
+
+@EVERYWHERE
+def test_an_own_slot_that_is_skipped_as_late_ends_no_chain(rig: Rig) -> None:
+    engine = rig.engine()
+    rig.job.call = failing("B", times=1)
+    fail_scheduled(rig, engine)
+    own_slot_at(rig, engine, "2 12 * * *", max_lateness=timedelta(minutes=30))
+    with rig.db.write(rig.tenant) as session:
+        engine.set_hold(session, rig.tenant, on=True, reason="", by="u-1")
+    rig.clock.advance(timedelta(hours=1))
+    with rig.db.write(rig.tenant) as session:
+        engine.set_hold(session, rig.tenant, on=False)
+    assert engine.schedule_tick() == 1
+    engine.run_due()
+    assert (rig.rows()[-1].trigger, rig.rows()[-1].status) == ("retry", "successful")
+    assert engine.schedule_tick() == 0
+    (fire,) = rig.fires()
+    assert fire.outcome == "skipped_late"
+
+
+@EVERYWHERE
+def test_an_own_slot_that_is_refused_ends_no_chain_and_neither_is_lost(rig: Rig) -> None:
+    engine = rig.engine()
+    rig.job.call = failing("B")
+    fail_scheduled(rig, engine)
+    own_slot_at(rig, engine, "5 12 * * *")
+    rig.job.refusal = "no mail transport"
+    rig.clock.advance(FIVE_MINUTES)
+    assert engine.schedule_tick() == 0
+    assert len(rig.retries()) == 1
+    rig.job.refusal = None
+    assert engine.schedule_tick() == 1, "the slot was pending"
+    assert rig.rows()[-1].trigger == "scheduled"
+    assert rig.retries() == []
+
+
+@EVERYWHERE
+def test_an_own_slot_whose_start_is_rolled_back_ends_no_chain(rig: Rig) -> None:
+    engine, broken = rig.engine(), rig.engine(policy_version=lambda session, tenant: 1 // 0)
+    rig.job.call = failing("B")
+    fail_scheduled(rig, engine)
+    own_slot_at(rig, engine, "5 12 * * *")
+    rig.clock.advance(FIVE_MINUTES)
+    logging.disable(logging.ERROR)
+    try:
+        assert broken.schedule_tick() == 0
+    finally:
+        logging.disable(logging.NOTSET)
+    assert len(rig.retries()) == 1
+    assert engine.schedule_tick() == 1
 
 
 def test_late_in_a_longer_chain_other_types_go_first_and_end_it(rig: Rig) -> None:
@@ -173,6 +233,10 @@ def test_late_in_a_longer_chain_other_types_go_first_and_end_it(rig: Rig) -> Non
     assert waiting.attempt == 5
     assert not precedes(engine._core, waiting)
     rig.clock.advance(timedelta(minutes=3))
+    rig.mails.refusal = "no mail transport"
+    assert engine.schedule_tick() == 0
+    assert len(rig.retries()) == 1, "a slot that does not start ends nothing"
+    rig.mails.refusal = None
     assert engine.schedule_tick() == 1
     assert rig.rows()[-1].job_type == rig.mails.type
     assert rig.retries() == []
