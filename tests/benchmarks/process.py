@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ def wall_clock(profile: Profile) -> list[Row]:
         stack.site.latency_ms = LATENCY_MS
         metrics, seconds = _refreshed(stack, case)
     ideal = metrics["calls"] * LATENCY_MS / 1000 / CALL_THREADS
-    unit = f"x {ideal:.1f} s = calls x latency / {CALL_THREADS}"
+    unit = f"x {ideal:.1f} s = calls x latency / {CALL_THREADS}; load {os.getloadavg()[0]:.1f}"
     return [_row(case, contents, metrics, round(seconds / ideal, 2), unit, 1.3, seconds)]
 
 
