@@ -152,6 +152,46 @@ def test_workers_are_killed_again_and_again(arena: Arena, kills: int, capsys: py
     assert drained <= 2 * arena.ttl + 1
 
 
+@SQLITE
+@pytest.mark.parametrize(
+    ("arena", "kills"), [(1.0, 4), pytest.param(1.0, 40, marks=pytest.mark.long)], indirect=["arena"]
+)
+@pytest.mark.timeout(300)
+def test_the_one_process_on_sqlite_is_killed_again_and_again(
+    arena: Arena, kills: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance, waiting = random.Random(kills), threading.Event()
+    longest = 0.0
+    for _ in range(kills):
+        worker = arena.send("work", 0.03)
+        began, before = CLOCK.monotonic(), arena.count("soak_effect")
+        for tenant in arena.tenants:
+            arena.start(tenant)
+        # Its start proves all owners dead: nobody waits for a lease.
+        eventually(lambda before=before: arena.count("soak_effect") > before)  # type: ignore[misc]
+        longest = max(longest, CLOCK.monotonic() - began)
+        waiting.wait(chance.uniform(0, 0.4))
+        os.kill(worker, signal.SIGKILL)
+    arena.send("work", 0.03)
+    began = CLOCK.monotonic()
+    eventually(lambda: not arena.active(), seconds=60)
+    drained = CLOCK.monotonic() - began
+    effects = arena.check_effects()
+    statuses = arena.statuses()
+    figures = {
+        "kills": kills,
+        "lease": arena.ttl,
+        "longest until work went on": round(longest, 2),
+        "drained": round(drained, 2),
+        "effects": effects,
+        **statuses,
+    }
+    tell(capsys, "kill -9, the one process, SQLite", figures)
+    assert set(statuses) <= set(TERMINAL)
+    assert statuses.get("successful", 0) > 0
+    assert drained <= 2 * arena.ttl + 1
+
+
 @POSTGRESQL
 @pytest.mark.parametrize(
     ("arena", "rounds"), [(1.0, 1), pytest.param(1.0, 10, marks=pytest.mark.long)], indirect=["arena"]
