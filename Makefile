@@ -34,7 +34,8 @@ fuzz: setup ## Send many thousands of generated requests to every route
 	STEWARD_FUZZ=$(or $(TIMES),10) $(BIN)/pytest tests/test_fuzz.py tests/connect/test_qsh_peer.py
 
 soak-model: setup ## Long random histories of the engine, and a real death at each of its commits
-	$(BIN)/pytest -m long tests/engine/test_model.py tests/engine/test_failpoints.py
+	HYPOTHESIS_PROFILE=soak STEWARD_SOAK=$(or $(TIMES),1) $(BIN)/pytest tests/engine/test_model.py
+	$(BIN)/pytest -m long tests/engine/test_failpoints.py
 
 soak: soak-model ## Race, kill and stop processes for some minutes, and print what was counted
 	$(BIN)/pytest -m long tests/soak --numprocesses 0

@@ -1,51 +1,46 @@
-"""Random histories of people, workers, deaths and time leave the engine's promises whole, on both databases."""
+"""Random histories of people, workers, deaths and time leave the engine's promises whole, on both databases.
+
+HYPOTHESIS_PROFILE=soak explores more than the short profile, at random instead of the same each time, and STEWARD_SOAK
+multiplies it; a failure prints the blob that repeats it. `make soak-model` does so.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from addon.base import Database
 from tests.engine.dying import SQL
-from tests.engine.model import EngineModel
+from tests.engine.model import explore
 
-SHORT = {"sqlite": (20, 40), "postgresql": (6, 30)}
-"""By database: examples, and steps of each."""
-LONG = {"sqlite": (400, 80), "postgresql": (120, 80)}
-
-
-def explore(db: Database, examples: int, steps: int) -> None:
-    machine = type("Model", (EngineModel,), {"db": db})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            print_blob=True,
-        ),
-    )
+PROFILES = {
+    "ci": {"sqlite": (25, 40), "postgresql": (10, 40)},
+    "soak": {"sqlite": (600, 80), "postgresql": (200, 80)},
+}
+"""By profile and database: examples, and the most steps of each."""
+PROFILE = "soak" if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else "ci"
+TIMES = int(os.environ.get("STEWARD_SOAK", "1"))
 
 
 @pytest.fixture(autouse=True)
-def _quiet(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.CRITICAL)
+def _quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300 if PROFILE == "ci" else 0)
 @SQL
-def test_no_history_breaks_a_promise_of_the_engine(backend: str, database: Database) -> None:
-    explore(database, *SHORT[backend])
-
-
-@pytest.mark.long
-@pytest.mark.timeout(3600)
-@SQL
-def test_no_long_history_breaks_a_promise_of_the_engine(backend: str, database: Database) -> None:
-    examples, steps = LONG[backend]
-    explore(database, examples * int(os.environ.get("STEWARD_SOAK", "1")), steps)
+def test_no_history_breaks_a_promise_of_the_engine(
+    backend: str, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soak = PROFILE == "soak"
+    examples, steps = PROFILES[PROFILE][backend]
+    effort = explore(database, examples * (TIMES if soak else 1), steps, random=soak)
+    assert effort.examples >= examples
+    assert effort.steps > 10 * examples, "histories are long enough to get anywhere"
+    with capsys.disabled():
+        os.write(1, f"\nmodel on {backend}: {effort.examples} histories, {effort.steps} steps\n".encode())

@@ -1,0 +1,169 @@
+"""What can somebody who holds, or held, an execution do to it? The engine's own steps, one transaction at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from addon.engine import CancelRequested, Fenced, Interrupted, JobExecution, Pause
+from addon.engine import lease as leases
+from addon.engine.ending import end
+from addon.engine.run import ActiveRun
+from addon.engine.runner import _Drive
+from addon.engine.spaces import fix_list, listed
+from addon.engine.transitions import Actor, move
+from tests.engine.model.world import TTL, Hand, World
+from tests.support.fakejob import spaces as some_spaces
+
+OWNER_MAY = {
+    "pause": {"running": "running"},
+    "hand_over": {"running": "running", "finalizing": "finalizing"},
+    "finalize": {"running": "finalizing"},
+    "succeed": {"finalizing": "successful"},
+    "fail": {"finalizing": "failed"},
+    "cancelled": {"cancelling": "cancelled"},
+}
+"""By transition of the owner: from which status to which. Everything else is refused."""
+EVENTS = {
+    "pause": "paused",
+    "hand_over": "handed_over",
+    "finalize": "finalizing",
+    "succeed": "successful",
+    "fail": "failed",
+    "cancelled": "cancelled",
+}
+OUTCOMES = ("begin", "save", "half", "done", "failed", "transient", "skipped")
+
+
+class Hands(World):
+    """Workers take executions and act for them, as the runner thread does."""
+
+    def take_one(self, engine: Any) -> Hand | None:
+        """Claim as a runner does, and compare what it got with what was free."""
+        before = self.look()
+        free = [row for row in before.all_active() if self.claimable(row)]
+        hand = self.claim(engine)
+        if hand is None:
+            assert not free, "what is free is taken"
+            return None
+        key = hand.run.execution_id
+        assert key == min(row.id for row in free), "the oldest first"
+        was, now = before.executions[key], self.row(key)
+        assert (now.owner, now.fence, now.status) == (engine.worker_id, was.fence + 1, was.status)
+        assert (now.not_before, now.lease_until) == (None, self.clock.now() + timedelta(seconds=TTL))
+        return hand
+
+    def claim(self, engine: Any) -> Hand | None:
+        began = self.clock.monotonic()
+        lease = leases.claim(engine._core)
+        if lease is None:
+            return None
+        with self.db.read_all() as session:
+            row = session.get_one(JobExecution, lease.execution_id)
+        run = ActiveRun(engine._core, lease, row, began)
+        engine._heart.register(run)
+        self.hands.append(Hand(engine, run, _Drive(engine._core, run, row)))
+        return self.hands[-1]
+
+    def act(self, hand: Hand, action: Callable[[Hand], object]) -> None:
+        """Let the owner do something; when it holds the execution no more, it has no hand in it."""
+        before = self.look()
+        owned = hand.owns(before)
+        self.stop_as_a_runner(hand, action, owned=owned)
+        after = self.look()
+        assert owned or after == before, "a zombie writes nothing"
+        if owned and not hand.owns(after):
+            self.drop(hand)
+
+    def stop_as_a_runner(self, hand: Hand, action: Callable[[Hand], object], *, owned: bool) -> None:
+        """Translate how an action stops, as the runner does. A zombie tries again however often it is told."""
+        try:
+            try:
+                action(hand)
+            except CancelRequested:
+                hand.drive._cancel()
+        except Fenced:
+            assert not owned, "who holds the lease is not fenced"
+        except Interrupted:
+            hand.drive._give_back()
+        if not owned:
+            hand.run.lost.clear()
+            hand.run.stop.clear()
+
+    def drop(self, hand: Hand) -> None:
+        hand.engine._heart.unregister(hand.run)
+        hand.run.calls.close()
+        self.hands.remove(hand)
+
+    def list_spaces(self, hand: Hand) -> None:
+        if self.spaces(hand):
+            return
+        if hand.owns_row(self.row(hand.run.execution_id)):
+            hand.drive._list()
+            return
+        with hand.run.write() as session:
+            fix_list(session, hand.run.lease, some_spaces("A", "B"), None, self.clock.now())
+
+    def spaces(self, hand: Hand) -> list[Any]:
+        with hand.run.read() as session:
+            return [space for space, _ in listed(session, hand.run.execution_id)]
+
+    def record(self, hand: Hand, outcome: str) -> None:
+        """Write what a job writes at a safe point, and pass it."""
+        run, spaces = hand.run, self.spaces(hand)
+        with run.write() as session:
+            run.used(points=1, calls=1)
+            if outcome == "begin":
+                run.begin(session, spaces)
+            for space in spaces[-1:]:
+                if outcome == "save":
+                    run.save(session, space, {"fence": run.lease.fence})
+                elif outcome in ("failed", "transient"):
+                    run.failed(session, space, "no", transient=outcome == "transient")
+                elif outcome == "skipped":
+                    run.skipped(session, space, "gone")
+            for space in spaces if outcome == "done" else spaces[:1] if outcome == "half" else []:
+                run.done(session, space, {"contentsChecked": 1})
+        run.safe_point()
+
+    def to_finalizing(self, hand: Hand) -> bool:
+        """Bring what is left to an end and let the result be compiled."""
+        self.list_spaces(hand)
+        with hand.run.write() as session:
+            for space in self.spaces(hand):
+                hand.run.done(session, space, {"contentsChecked": 1})
+        return hand.drive._to_finalizing()
+
+    def finish(self, hand: Hand) -> None:
+        if self.row(hand.run.execution_id).status == "finalizing" or self.to_finalizing(hand):
+            hand.drive._finalize()
+
+    def pause(self, hand: Hand, seconds: int) -> None:
+        hand.drive._pause(Pause(self.clock.now() + timedelta(seconds=seconds), "quota"))
+
+    def attempt(self, hand: Hand, name: str) -> bool:
+        """Try one transition of the owner, whatever the status is; return whether it was made."""
+        core, lease, counters = hand.engine._core, hand.run.lease, hand.run.counters()
+        at = self.clock.now()
+        if name == "pause":
+            return leases.pause(core, lease, at + timedelta(hours=1), "quota", counters)
+        if name == "hand_over":
+            return leases.hand_over(core, lease, counters)
+        actor = Actor("runner", core.worker_id)
+        try:
+            with self.db.write(lease.tenant_id) as session:
+                row = leases.fenced(session, lease)
+                if name == "finalize":
+                    return move(session, name, row.id, at=at, actor=actor, lease=lease, values=counters) is not None
+                end(core, session, name, row, actor=actor, lease=lease)
+        except RuntimeError:
+            return False
+        return True
+
+    def crash(self, engine: Any) -> None:
+        """The whole process is gone, with all that it held; another takes its place."""
+        for hand in [each for each in self.hands if each.engine is engine]:
+            self.drop(hand)
+        engine._heart._disconnect(broken=True)
+        self.workers[self.workers.index(engine)] = self.new_worker()

@@ -1,0 +1,128 @@
+"""What may time and the ticks do? Hours pass with everybody at work or nobody, and each tick does what is due."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from tests.engine.model.pictures import Picture
+from tests.engine.model.world import World, pick, tenants
+
+PRECEDING = 1
+"""While so many attempts have failed, other jobs' slots wait for a chain's retry."""
+MAX_LOSSES = 5
+
+
+class Hours(World):
+    """Ticks of any process, compared with what is due by the rules."""
+
+    @precondition(lambda self: self.young)
+    @rule(seconds=st.sampled_from((1, 14, 59, 61, 301, 1801, 3600, 5 * 3600, 25 * 3600)))
+    def advance(self, seconds: int) -> None:
+        self.clock.advance(seconds)
+
+    @precondition(lambda self: self.young)
+    @rule(hours=st.sampled_from((1, 7, 13, 26, 50)), worker=pick)
+    def sleep_long(self, hours: int, worker: int) -> None:
+        """No process runs for long; then both ticks find all that is late."""
+        self.clock.advance(hours * 3600)
+        self.reap(worker)
+        self.tick(worker)
+
+    @precondition(lambda self: self.young)
+    @rule(tenant=tenants, worker=pick)
+    def wait_for_a_slot(self, tenant: int, worker: int) -> None:
+        due = [each.next_fire_at for each in self.seen.schedules_of(self.tenants[tenant]) if each.enabled]
+        if due:
+            self.clock.advance(max(timedelta(0), min(due) - self.clock.now()))
+            self.tick(worker)
+
+    @precondition(lambda self: self.seen.retries)
+    @rule(early=st.booleans(), worker=pick)
+    def wait_for_a_retry(self, early: bool, worker: int) -> None:
+        until = self.seen.retries[0].due_at - timedelta(seconds=early)
+        self.clock.advance(max(timedelta(0), until - self.clock.now()))
+        self.tick(worker)
+
+    @rule(worker=pick)
+    def reap(self, worker: int) -> None:
+        before = self.look()
+        self.worker(worker).reaper_tick()
+        after = self.look()
+        for row in before.all_active():
+            late = row.lease_until is not None and row.lease_until < self.clock.now()
+            stuck = row.owner is not None and row.progress_at < self.clock.now() - timedelta(minutes=30)
+            if late or stuck:
+                self.taken(before, after, row, late=late)
+            else:
+                assert after.executions[row.id] == row, "the reaper leaves the living alone"
+
+    def taken(self, before: Picture, after: Picture, row: Any, *, late: bool) -> None:
+        """Compare what the reaper made of an execution with the rules."""
+        now = after.executions[row.id]
+        assert (now.owner, now.lease_until) == (None, None), "no dead owner is left"
+        if row.status == "cancelling":
+            assert now.status == "cancelled"
+            return
+        if late and row.losses >= MAX_LOSSES:
+            assert (now.status, now.error_transient) == ("failed", False)
+            return
+        if not late and row.status == "finalizing" and now.status == "failed":
+            return
+        assert (now.status, now.fence) == (row.status, row.fence + 1)
+        assert not late or now.losses == row.losses + 1, "each lost lease counts"
+        found = {space.space_id: space for space in after.spaces.get(row.id, [])}
+        for space in before.spaces.get(row.id, []):
+            if space.state == "running":
+                again = late and space.losses == 0
+                assert found[space.space_id].state == ("pending" if again else "failed")
+                assert not late or found[space.space_id].losses == space.losses + 1
+
+    @rule(worker=pick)
+    def tick(self, worker: int) -> None:
+        before = self.look()
+        self.worker(worker).schedule_tick()
+        after = self.look()
+        for tenant_id in self.tenants:
+            expected = self.expected_start(before, tenant_id)
+            row = after.active(tenant_id)
+            if before.active(tenant_id) is not None or not expected:
+                assert row == before.active(tenant_id), "nothing starts"
+                continue
+            assert row is not None, "what is due starts on a free lane"
+            assert (row.trigger, row.job_type, row.retry_of) in expected
+            pending = [each for each in self.due(after, tenant_id) if each.job_type == row.job_type]
+            assert row.trigger == "retry" or not pending, "all due schedules of a job start together"
+
+    def due(self, picture: Picture, tenant_id: str) -> list[Any]:
+        now = self.clock.now()
+        return [each for each in picture.schedules_of(tenant_id) if each.enabled and each.next_fire_at <= now]
+
+    def expected_start(self, before: Picture, tenant_id: str) -> list[tuple[str, str, str | None]]:
+        """Return what the tick has to start, as (trigger, job type, retried execution); several when they tie."""
+        lane = before.lanes[tenant_id]
+        if before.active(tenant_id) is not None or not lane.open or self.held(lane):
+            return []
+        due = self.due(before, tenant_id)
+        own = {each.job_type for each in due}
+        for retry in before.retries_of(tenant_id):
+            if retry.job_type in own:
+                continue
+            ripe = retry.due_at <= self.clock.now()
+            if retry.attempt - 1 <= PRECEDING or (ripe and not due):
+                return [("retry", retry.job_type, retry.failed_execution_id)] if ripe else []
+        in_time = [each for each in due if not self.too_late(each)]
+        oldest: dict[str, Any] = {}
+        for each in due:
+            oldest[each.job_type] = min(each.next_fire_at, oldest.get(each.job_type, each.next_fire_at))
+        types = {each.job_type for each in in_time}
+        first = min((oldest[each] for each in types), default=None)
+        return [("scheduled", each, None) for each in types if oldest[each] == first]
+
+    def too_late(self, schedule: Any) -> bool:
+        """Only where a day has 25 hours a daily slot can be later than a day."""
+        newest = max(slot for slot in self.slots(schedule) if slot <= self.clock.now())
+        return self.clock.now() - newest > timedelta(hours=24)

@@ -1,0 +1,122 @@
+"""What may people do? Start, retry by hand, cancel, hold, edit schedules, disable and uninstall, at any moment."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from addon.engine import Busy, Held, NotCancellable, NotRetryable
+from tests.engine.model.world import OWN, World, pick, tenants
+
+
+class People(World):
+    """Each action is one transaction of some process, not always that of the owner."""
+
+    @rule(tenant=tenants, job=tenants, worker=pick)
+    def start(self, tenant: int, job: int, worker: int) -> None:
+        tenant_id = self.tenants[tenant]
+        before = self.look()
+        active, lane = before.active(tenant_id), before.lanes[tenant_id]
+        try:
+            with self.db.write(tenant_id) as session:
+                self.worker(worker).start(
+                    session, tenant_id=tenant_id, job_type=self.jobs[job].type, scope="site", started_by="u-ann"
+                )
+        except Busy as busy:
+            told: str | None = busy.active.id
+        except Held as held:
+            told = held.kind
+        else:
+            told = None
+        expected = "closed" if not lane.open else active.id if active is not None else None
+        assert told == expected, "a manual start works on a free lane, even while schedules are held"
+
+    @precondition(lambda self: any(row.status == "failed" for row in self.seen.executions.values()))
+    @rule(number=pick, worker=pick)
+    def retry_by_hand(self, number: int, worker: int) -> None:
+        failed = [row for row in self.seen.executions.values() if row.status == "failed"]
+        row = failed[-1 - number % len(failed)]
+        left = [space.space_id for space in self.seen.spaces.get(row.id, []) if space.state == "failed"]
+        try:
+            with self.db.write(row.tenant_id) as session:
+                started = self.worker(worker).retry_failed(
+                    session, tenant_id=row.tenant_id, execution_id=row.id, started_by="u-ann"
+                )
+        except Busy:
+            assert self.seen.active(row.tenant_id) is not None
+        except Held:
+            assert not self.seen.lanes[row.tenant_id].open
+        except NotRetryable as refused:
+            told = refused.kind
+            others = [each for each in self.seen.executions.values() if each.retry_of == row.id]
+            assert told == ("retried" if left else "no-failed-space")
+            assert not left or others
+        else:
+            assert started.params["spaces"] == left
+
+    @precondition(lambda self: self.seen.all_active())
+    @rule(number=pick, worker=pick)
+    def cancel(self, number: int, worker: int) -> None:
+        active = self.seen.all_active()
+        self.cancel_execution(active[number % len(active)].id, worker)
+
+    def cancel_execution(self, execution: str, worker: int) -> None:
+        row = self.row(execution)
+        try:
+            with self.db.write(row.tenant_id) as session:
+                told = self.worker(worker).cancel(
+                    session, tenant_id=row.tenant_id, execution_id=row.id, actor_id="u-boss"
+                )
+        except NotCancellable:
+            assert row.status not in ("running", "cancelling"), "it is too late"
+        else:
+            assert row.status in ("running", "cancelling")
+            after = self.row(execution)
+            assert after.status == told.status == ("cancelled" if row.owner is None else "cancelling"), "acknowledged"
+            assert (row.status == "running") <= (after.cancel_requested_by == "u-boss")
+            self.memory.cancels.add(row.id)
+
+    @rule(tenant=tenants, hours=st.sampled_from((None, 1, 7, 30)))
+    def hold(self, tenant: int, hours: int | None) -> None:
+        tenant_id = self.tenants[tenant]
+        on = not self.held(self.seen.lanes[tenant_id])
+        until = None if hours is None else self.clock.now() + timedelta(hours=hours)
+        with self.db.write(tenant_id) as session:
+            self.worker(0).set_hold(session, tenant_id, on=on, reason="audit", by="u-boss", until=until)
+
+    @rule(tenant=tenants, schedule=pick)
+    def switch_a_schedule(self, tenant: int, schedule: int) -> None:
+        number = OWN[tenant][schedule % len(OWN[tenant])]
+        self.off ^= {(tenant, number)}
+        tenant_id = self.tenants[tenant]
+        with self.db.write(tenant_id) as session:
+            self.worker(0).replace_schedules(session, tenant_id, self.specs(tenant))
+        changed = [
+            each.id
+            for each, spec in zip(self.seen.schedules_of(tenant_id), self.specs(tenant), strict=True)
+            if each.enabled != spec.enabled
+        ]
+        self.count_slots_from_now(*changed)
+
+    @rule(tenant=tenants, gone=st.booleans())
+    def disable_or_enable(self, tenant: int, gone: bool) -> None:
+        """`gone`: uninstalled, or installed again; else switched off for a while, which forgets nothing."""
+        tenant_id = self.tenants[tenant]
+        engine, lane, row = self.worker(0), self.seen.lanes[tenant_id], self.seen.active(tenant_id)
+        with self.db.write(tenant_id) as session:
+            if lane.open:
+                engine.close_lane(session, tenant_id)
+            else:
+                engine.open_lane(session, tenant_id, first_run=True)
+            if lane.open and gone:
+                engine.cancel_active(session, tenant_id, actor_type="uninstall")
+            elif gone:
+                engine.restart_schedules(session, tenant_id)
+        if lane.open and gone and row is not None and row.status != "finalizing":
+            self.memory.cancels.add(row.id)
+        if gone and not lane.open:
+            self.count_slots_from_now(*(each.id for each in self.seen.schedules_of(tenant_id)))
+        if gone:
+            assert not self.look().retries_of(tenant_id), "a chain ends with the installation"

@@ -1,0 +1,176 @@
+"""What has the engine promised? Compared after each step: the last look, this look, and what must not be forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from addon.engine import ACTIVE, TERMINAL
+from tests.engine.model.pictures import Picture
+from tests.engine.model.slots import plain_slots
+
+ENDS = {f"job:execution:{event}" for event in ("successful", "failed", "cancelled", "interrupted")}
+ENDED = ("done", "failed", "skipped", "cancelled")
+RETRY_AFTER = timedelta(minutes=5)
+MAX_ATTEMPTS = 3
+LATEST = timedelta(hours=24)
+PERIODS = {"refresh-statuses": timedelta(hours=6), "send-notifications": timedelta(hours=24)}
+
+
+@dataclass
+class Memory:
+    """What was promised in earlier steps."""
+
+    born: datetime
+    cancels: set[str] = field(default_factory=set)
+    """Executions whose cancel was acknowledged."""
+    since: dict[str, datetime] = field(default_factory=dict)
+    """By schedule: from when on its slots count."""
+
+
+def check(memory: Memory, before: Picture, now: Picture) -> None:
+    """Raise AssertionError when a promise was broken between two looks."""
+    active = [row.tenant_id for row in now.all_active()]
+    assert len(active) == len(set(active)), "one active execution per tenant"
+    assert set(before.executions) <= set(now.executions), "no execution disappears"
+    for row in now.executions.values():
+        was = before.executions.get(row.id)
+        if was is not None:
+            _rows(was, row)
+            if row.losses < was.losses:
+                assert _ended(now, row.id) > _ended(before, row.id), "losses count until a space has ended"
+        else:
+            _new(now, row)
+        _spaces(before, now, row)
+        _events(before.events.get(row.id, []), now.events[row.id], row)
+        if row.status == "failed" and (was is None or was.status in ACTIVE):
+            _retry_is_noted(now, row)
+    for execution in memory.cancels:
+        assert now.executions[execution].status in ("cancelling", "cancelled"), "no cancel is lost"
+    _retries(now)
+    if (before.fires, before.schedules) != (now.fires, now.schedules):
+        _fires(memory, now)
+
+
+def _rows(was: Any, row: Any) -> None:
+    if was.status in TERMINAL:
+        assert row == was, "what has ended never changes"
+    assert row.fence >= was.fence, "the fence never falls"
+    if row.owner != was.owner and row.status in ACTIVE:
+        assert row.fence > was.fence, "whoever takes or lets go raises the fence"
+    assert row.seq >= was.seq
+    assert row.percent >= was.percent
+    if row.status in ("cancelling", "finalizing"):
+        allowed = {"cancelling": ("running", "cancelling"), "finalizing": ("running", "finalizing")}
+        assert was.status in allowed[row.status], "there is no way back"
+
+
+def _new(now: Picture, row: Any) -> None:
+    assert now.lanes[row.tenant_id].open, "nothing starts on a closed lane"
+    if row.trigger == "scheduled":
+        fires = [fire for each in now.fires.values() for fire in each if fire.execution_id == row.id]
+        started = {now.schedules[fire.schedule_id] for fire in fires if fire.outcome == "started"}
+        assert started, "every scheduled execution is that of a slot"
+        assert {each.job_type for each in started} == {row.job_type}
+        assert sorted(row.params.get("rules", [])) == sorted(each.rule_id for each in started if each.rule_id)
+    if row.trigger == "retry":
+        failed = now.executions[row.retry_of]
+        assert (failed.status, failed.attempt + 1) == ("failed", row.attempt)
+        assert row.started_at >= failed.ended_at + RETRY_AFTER
+        if failed.listed:
+            left = [space.space_id for space in now.spaces.get(failed.id, []) if space.state != "done"]
+            assert row.params["spaces"] == left, "a retry is over exactly what was not done"
+        again = [each for each in now.executions.values() if each.trigger == "retry" and each.retry_of == failed.id]
+        assert len(again) == 1, "each failure is retried once"
+
+
+def _ended(picture: Picture, execution: str) -> int:
+    return len(picture.spaces.get(execution, [])) - len(picture.open_spaces(execution))
+
+
+def _spaces(before: Picture, now: Picture, row: Any) -> None:
+    spaces = now.spaces.get(row.id, [])
+    earlier = {space.space_id: space for space in before.spaces.get(row.id, [])}
+    if earlier:
+        assert [space.space_id for space in spaces] == list(earlier), "the list is fixed"
+    for space in spaces:
+        was = earlier.get(space.space_id)
+        if was is not None and was.state in ENDED:
+            assert _end_of(space) == _end_of(was), "a finished space is never redone"
+        if row.owner is None:
+            assert space.state != "running", "nobody is at work"
+    assert row.listed == bool(spaces)
+    if row.status in TERMINAL:
+        states = [space.state for space in spaces]
+        assert set(states) <= set(ENDED), "nothing is left open"
+        assert (row.spaces_done, row.spaces_failed) == (states.count("done"), states.count("failed"))
+        assert row.metrics["spacesTotal"] == len(spaces)
+        assert (row.status == "successful") <= ("failed" not in states)
+
+
+def _end_of(space: Any) -> tuple[Any, ...]:
+    return space.state, space.reason, space.transient, space.ended_at, space.losses
+
+
+def _events(earlier: list[Any], events: list[Any], row: Any) -> None:
+    assert events[: len(earlier)] == earlier, "history is append-only"
+    assert [event.seq for event in events] == list(range(1, row.seq + 1)), "without a gap"
+    ends = [event for event in events if event.tag in ENDS]
+    assert len(ends) == (row.status in TERMINAL), "exactly one terminal event"
+    assert not ends or events[-1] == ends[0]
+
+
+def _retry_is_noted(now: Picture, row: Any) -> None:
+    """A scheduled run that failed for reasons that pass is retried, and nothing else is."""
+    failed = [space for space in now.spaces.get(row.id, []) if space.state == "failed"]
+    for_good = (row.error is not None and not row.error_transient) or any(not space.transient for space in failed)
+    expected = row.trigger != "manual" and row.attempt < MAX_ATTEMPTS and not for_good
+    waiting = [retry for retry in now.retries if retry.failed_execution_id == row.id]
+    begun = [each for each in now.executions.values() if each.retry_of == row.id]
+    assert bool(waiting or begun) == (expected and now.lanes[row.tenant_id].open)
+
+
+def _retries(now: Picture) -> None:
+    chains = [(retry.tenant_id, retry.job_type) for retry in now.retries]
+    assert len(chains) == len(set(chains)), "one retry waits per job"
+    for retry in now.retries:
+        failed = now.executions[retry.failed_execution_id]
+        assert (failed.tenant_id, failed.job_type, failed.status) == (retry.tenant_id, retry.job_type, "failed")
+        assert failed.trigger != "manual"
+        assert retry.attempt == failed.attempt + 1 <= MAX_ATTEMPTS
+        assert retry.due_at == failed.ended_at + RETRY_AFTER
+        for other in now.executions.values():
+            if (other.tenant_id, other.job_type) == (retry.tenant_id, retry.job_type):
+                assert other.id <= failed.id, "a later run of the job has ended the chain"
+
+
+def _fires(memory: Memory, now: Picture) -> None:
+    for schedule in now.schedules.values():
+        fires, since = now.fires.get(schedule.id, []), memory.since[schedule.id]
+        slots = plain_slots(schedule.cron, schedule.time_zone, memory.born)
+        assert {fire.scheduled_for for fire in fires} <= set(slots)
+        for fire in fires:
+            _outcome(now, schedule, fire)
+        if not schedule.enabled:
+            assert schedule.next_fire_at is None
+            continue
+        due = [slot for slot in slots if slot > since]
+        assert schedule.next_fire_at in due
+        passed = [slot for slot in due if slot < schedule.next_fire_at]
+        recorded = [fire.scheduled_for for fire in fires if fire.scheduled_for > since]
+        assert recorded == passed, "each slot that is over has one record, and no other has one"
+
+
+def _outcome(now: Picture, schedule: Any, fire: Any) -> None:
+    late = fire.at - fire.scheduled_for
+    assert late >= timedelta(0)
+    assert (fire.execution_id is None) == (fire.outcome == "skipped_late")
+    if fire.outcome == "skipped_late":
+        assert late > LATEST, "only what is too late is skipped"
+        return
+    assert late <= LATEST
+    started = now.executions[fire.execution_id]
+    assert (started.trigger, started.started_at) == ("scheduled", fire.at)
+    newest = max(each.scheduled_for for each in now.fires[schedule.id] if each.at == fire.at)
+    assert (fire.outcome == "started") == (fire.scheduled_for == newest), "the newest starts, older ones join it"

@@ -1,0 +1,173 @@
+"""What do all rules of the model stand on? Two tenants, two workers, a clock, and what has been seen of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine
+
+from addon.base import Database, ScheduleSpec, TenantId, new_id
+from addon.connect.models import Tenant
+from addon.engine import Engine, EngineSettings
+from addon.engine.run import ActiveRun
+from addon.engine.runner import _Drive, run_next
+from tests.engine.conftest import empty
+from tests.engine.model.pictures import Picture, look, one_row
+from tests.engine.model.promises import Memory, check
+from tests.engine.model.slots import DAYS, plain_slots
+from tests.support.clock import VirtualClock
+from tests.support.fakejob import FakeJob
+
+TTL = 60
+SETTINGS = EngineSettings(ttl=TTL, call_threads=1, runners=0, max_attempts=3, precedence_attempts=1)
+"""Chains are short, so that the retry before which slots wait and the one that waits for slots both come up."""
+SCHEDULES = (
+    ("refresh-statuses", "", "30 */6 * * *", "America/New_York"),
+    ("send-notifications", "one", "30 2 * * *", "America/New_York"),
+    ("send-notifications", "two", "30 1 * * *", "America/New_York"),
+    ("refresh-statuses", "", "15 2,8,14,20 * * *", "Europe/Berlin"),
+)
+OWN = ((0, 1, 2), (3, 1))
+"""By tenant: which schedules it has."""
+
+pick = st.integers(0, 30)
+tenants = st.integers(0, 1)
+
+
+@dataclass
+class Effort:
+    """What an exploration has done so far."""
+
+    examples: int = 0
+    steps: int = 0
+    rules: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class Hand:
+    """An execution in the hands of a worker, which may be a zombie without knowing it."""
+
+    engine: Engine
+    run: ActiveRun
+    drive: _Drive
+
+    def owns(self, picture: Picture) -> bool:
+        """Return whether the row still names this worker and this fence."""
+        return self.owns_row(picture.executions[self.run.execution_id])
+
+    def owns_row(self, row: Any) -> bool:
+        return (row.owner, row.fence) == (self.run.lease.owner, self.run.lease.fence)
+
+
+class World(RuleBasedStateMachine):
+    """Subclassed with a database and an effort."""
+
+    db: ClassVar[Database]
+    effort: ClassVar[Effort]
+
+    def set_up(self, start: datetime) -> None:
+        self.effort.examples += 1
+        self.clock, self.born = VirtualClock(start), start
+        self.jobs = [FakeJob(), FakeJob("send-notifications", "Send notifications")]
+        self.workers = [self.new_worker() for _ in range(2)]
+        self.hands: list[Hand] = []
+        self.memory = Memory(start)
+        self.off: set[tuple[int, int]] = set()
+        self.tenants = [self.new_tenant(number) for number in range(2)]
+        self.seen = look(self.db)
+        self.count_slots_from_now()
+
+    def new_worker(self) -> Engine:
+        return Engine(self.db, self.clock, SETTINGS, {job.type: job for job in self.jobs})
+
+    def new_tenant(self, number: int) -> TenantId:
+        tenant, now = TenantId(new_id()), self.clock.now()
+        with self.db.write_all() as session:
+            session.add(
+                Tenant(
+                    id=tenant,
+                    client_key=f"client-{tenant}",
+                    base_url="https://one.atlassian.net/wiki",
+                    state="installed",
+                    secret=b"sealed",
+                    installed_at=now,
+                    updated_at=now,
+                )
+            )
+        with self.db.write(tenant) as session:
+            self.workers[0].open_lane(session, tenant, first_run=False)
+            self.workers[0].replace_schedules(session, tenant, self.specs(number))
+        return tenant
+
+    def specs(self, tenant: int) -> list[ScheduleSpec]:
+        return [
+            ScheduleSpec(SCHEDULES[n][0], SCHEDULES[n][1], "a", *SCHEDULES[n][2:], enabled=(tenant, n) not in self.off)
+            for n in OWN[tenant]
+        ]
+
+    def count_slots_from_now(self, *schedules: str) -> None:
+        """The next times of these schedules, or of all, were computed anew."""
+        for schedule in schedules or self.seen.schedules:
+            self.memory.since[schedule] = self.clock.now()
+
+    def look(self) -> Picture:
+        """Look at everything, and compare it with the last look and with all that was promised since the beginning."""
+        now = look(self.db)
+        check(self.memory, self.seen, now)
+        self.seen = now
+        return now
+
+    def teardown(self) -> None:
+        if hasattr(self, "seen"):
+            try:
+                self.come_to_an_end()
+            finally:
+                empty(self.db)
+
+    def come_to_an_end(self) -> None:
+        """Whatever has happened: honest workers bring everything to an end."""
+        self.calm_jobs()
+        engine = self.new_worker()
+        for _ in range(8):
+            self.clock.advance(2 * 3600)
+            engine.reaper_tick()
+            while run_next(engine._core, engine._heart):
+                pass
+        for each in (*self.workers, engine):
+            each._heart._disconnect(broken=False)
+        assert not self.look().all_active(), "no execution is left without an end"
+        for execution in self.memory.cancels:
+            assert self.seen.executions[execution].status == "cancelled"
+
+    def calm_jobs(self) -> None:
+        for job in self.jobs:
+            job.call = lambda run, space: {"contentsChecked": 1}
+            job.finalizing = lambda run: {}
+
+    # Looking
+
+    def row(self, execution: str) -> Any:
+        """Return one execution as it is now, without looking at anything else."""
+        return one_row(self.db, execution)
+
+    def slots(self, schedule: Any) -> tuple[datetime, ...]:
+        return plain_slots(schedule.cron, schedule.time_zone, self.born)
+
+    def worker(self, number: int) -> Engine:
+        return self.workers[number % len(self.workers)]
+
+    def claimable(self, row: Any) -> bool:
+        due = row.not_before is None or row.not_before <= self.clock.now()
+        return bool(row.status in ("running", "finalizing") and row.owner is None and due)
+
+    def held(self, lane: Any) -> bool:
+        return bool(lane.hold and (lane.hold_until is None or lane.hold_until > self.clock.now()))
+
+    @property
+    def young(self) -> bool:
+        """Return whether the history may still take a long time more."""
+        return self.clock.now() < self.born + timedelta(days=DAYS - 4)
