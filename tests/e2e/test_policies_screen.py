@@ -108,7 +108,7 @@ def test_a_status_and_a_scheme_are_made_and_given_to_a_space(
 
     frame.get_by_role("button", name="How many contents match CQL of Expired now?").click()
     expect(frame.locator(".cql-right")).to_have_count(2)
-    frame.get_by_role("heading", name="Statuses, first match wins").evaluate("e => e.scrollIntoView()")
+    frame.get_by_role("heading", name="Contracts").evaluate("e => e.scrollIntoView()")
     screenshot(browser_page, "policies-scheme")
 
     tab(frame, "Spaces")
@@ -137,6 +137,10 @@ def test_what_is_used_is_not_deleted_and_what_shipped_comes_back(stack: Stack, f
     expect(frame.get_by_role("dialog")).to_contain_text("It is used in Freshness, Freshness by last update")
     agree(frame, "Close")
     expect(frame.get_by_role("button", name="Delete Expired")).to_be_focused()
+    frame.get_by_role("button", name="Delete Expired").click()
+    frame.get_by_role("dialog").get_by_role("link", name="Expiration date").click()
+    expect(frame.get_by_role("dialog")).to_have_count(0)
+    expect(frame.get_by_role("heading", name="Expiration date")).to_be_visible()
 
     tab(frame, "Status schemes")
     frame.get_by_role("button", name="Delete: Freshness", exact=True).click()

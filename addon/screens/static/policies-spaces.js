@@ -57,7 +57,7 @@ function assignments(screen, doc) {
 
 function assignment(screen, doc, each) {
   const error = screen.draft.error(each, "");
-  const choices = (schemes) => [["", "Not decided here"], ...schemes.map((scheme) => [scheme.id, scheme.name])];
+  const choices = (schemes) => [["", "Not set here"], ...schemes.map((scheme) => [scheme.id, scheme.name])];
   const scheme = (name, label, schemes) => choiceField(screen, each, name, { label, choices: choices(schemes) });
   return h(
     "li",

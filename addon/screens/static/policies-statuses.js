@@ -135,8 +135,9 @@ async function remove(screen, status) {
   const only = doc.statuses.length === 1;
   const rules = rulesNaming(doc, status.id, factory.namespace);
   if (schemes.length || only) {
-    const where = schemes.length ? ["It is used in ", schemes.map((scheme) => scheme.name).join(", "), ". Take it out of there first."] : ["It is the only status."];
-    await ask({ title: `${status.name} cannot be deleted`, content: paragraph(...where), label: "Close", keep: null, act: () => true });
+    const where = schemes.length ? ["It is used in ", schemes.map(schemeLink), ". Take it out of there first."] : ["It is the only status."];
+    const follow = (event) => event.target.closest("a") && event.target.closest("dialog").close();
+    await ask({ title: `${status.name} cannot be deleted`, content: h("p", { onclick: follow }, where), label: "Close", keep: null, act: () => true });
     return;
   }
   const gone = await ask({
