@@ -90,6 +90,7 @@ class Bench:
     def refresh(self, **options: Any) -> tuple[FakeRun, dict[str, Any]]:
         run = self.run(**options)
         self.client.calls.clear()
+        self.client.points = 0
         return run, run.go(self.refresh_job)
 
     @property

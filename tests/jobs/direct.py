@@ -31,6 +31,8 @@ class DirectClient:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.calls: Counter[str] = Counter()
+        self.points = 0
+        """What Atlassian would have counted: one for each call, and one for each content or space returned."""
         self.faults: list[Fault] = []
         self.guard: Any = None
 
@@ -41,7 +43,7 @@ class DirectClient:
     def spaces(self, *, keys: Any = None, ids: Any = None, types: Any = None, labels: Any = None) -> list[Space]:
         for kind in types if types is not None else (None,):
             self._call("spaces", keys, ids, kind)
-        return [
+        found = [
             Space(space.id, space.key, space.name, space.type, space.status, space.homepage_id)
             for space in self.site.spaces()
             if space.status == "current"
@@ -51,12 +53,15 @@ class DirectClient:
             and (keys is None or space.key in keys)
             and (labels is None or set(labels) & set(space.labels))
         ]
+        self.points += len(found)
+        return found
 
     def search(
         self, cql: str, *, expand: Sequence[str] = (), statuses: Sequence[str] = ("current",), limit: int | None = None
     ) -> Iterator[Content]:
         self._call("search", cql)
         for record in self._hits(cql, statuses)[:limit]:
+            self.points += 1
             # What is expanded comes from the database, not from the index.
             yield self._content(self.site.live.get(record.id) or record)
 
@@ -162,6 +167,7 @@ class DirectClient:
             self.guard.call_seconds(write=method in WRITES)
             self.guard.used(points=1, calls=1)
         self.calls[method] += 1
+        self.points += 1
         self.site.tasks.settle()
         for fault in list(self.faults):
             fault(method, arguments)

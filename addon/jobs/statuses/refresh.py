@@ -24,6 +24,7 @@ from addon.jobs.statuses.clauses import QueryTooLong
 from addon.jobs.statuses.deciding import Decided, Known, decide
 from addon.jobs.statuses.drift import Drift
 from addon.jobs.statuses.excluded import clear_excluded
+from addon.jobs.statuses.inherited import with_ancestors
 from addon.jobs.statuses.listing import ListingRefused
 from addon.jobs.statuses.missing import Found, find_missing, kind_of
 from addon.jobs.statuses.planning import Planner
@@ -65,7 +66,7 @@ class Refresh:
         self._wake(spaces)
         negation = self._negation() if self._policy.status_stamps and taking_part else "unknown"
         planner = Planner(self._run, self._policy, self._parts.settings.namespace, self._slugs, negation)
-        plans = planner.plans(taking_part)
+        plans = with_ancestors(self._run, self._client, planner.plans(taking_part))
         while plans:
             smaller: list[Plan] = []
             for plan, reading in self._run.map(self._read, plans):
@@ -132,9 +133,10 @@ class Refresh:
         changes = sorted([*decided.changes, *self._left(plan, left)], key=lambda change: order[change.space_id])
         board = Board(self._run, plan, reading.total, changes, stamps=self._policy.status_stamps)
         dropped = [*found.gone, *(row.content_id for row in found.here), *left.gone]
-        if self._policy.status_stamps:
-            dropped += [row.content_id for row in left.here if row.property_id is None]
-        board.begin([*decided.rows, *found.moved, *left.moved], dropped)
+        # What refuses the stamp and matches nothing is like all contents that never had one, also in another space.
+        bare = [row for row in (*left.here, *left.moved) if row.property_id is None and self._policy.status_stamps]
+        dropped += [row.content_id for row in bare]
+        board.begin([*decided.rows, *found.moved, *(row for row in left.moved if row not in bare)], dropped)
         stamper = Stamper(
             self._client,
             self._run.clock,

@@ -94,7 +94,7 @@ class Stamper:
         """Change the ledger alone. What stands in Confluence from before is not known to be right any more."""
         row = change.row
         if change.slug == _slug(row, self.default):
-            return Outcome("kept", row)
+            return Outcome("kept", row and replace(row, space_id=change.space_id))
         return Outcome("kept", self._next_row(change, row, self.clock.now()), changed=True)
 
     def _looked(self, change: Change, *, raced: bool, refused: SiteError | None = None) -> Outcome:
