@@ -80,6 +80,7 @@ class Demo:
     def switch_on(self, *, schedules: bool) -> None:
         """Enable the shipped notification rule and automation; without `schedules` nothing starts by itself.
 
+        With them the byline of every page shows its status, which a real site has to ask for.
         Raises DemoFailed when the add-on refuses.
         """
         policies = _json(self.call("GET", "/api/policies"))
@@ -89,6 +90,7 @@ class Demo:
         for scheme in policies["automationSchemes"]:
             for automation in scheme["automations"]:
                 automation["enabled"] = True
+        policies["indicator"] = {"on": schedules, "spaces": []}
         if not schedules:
             policies["schedules"]["hold"] |= {"on": True, "reason": "One job is run by hand."}
         _json(self.call("PUT", "/api/policies", json=policies, headers={"If-Match": f'"{policies["version"]}"'}))

@@ -1,4 +1,4 @@
-"""What is tidied up now and then? Ticks of every hour; each finds out by itself whether something is due."""
+"""What is tidied up now and then? Ticks that find out by themselves whether something is due."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from datetime import timedelta
 from addon.confluence import forget_hints
 from addon.engine import Tick
 from addon.erasure import Erasure
+from addon.jobs.indicator import Indicator
 from addon.reporting import Reporting
 from addon.retention import Retention
 from addon.screens import Parts
 
 HOUR = 3600.0
+INDICATOR_SECONDS = 10.0
+"""So soon the byline follows what an administrator switched."""
 HINTS_LAST = timedelta(days=14)
 
 
 def housekeeping(parts: Parts) -> list[Tick]:
-    """Return the ticks: erasing uninstalled sites, deleting what is old, and the personal data report when it is on."""
+    """Return the ticks: erasing uninstalled sites, deleting what is old, switching bylines, reporting personal data."""
 
     def drop_hints() -> None:
         with parts.db.write_all() as session:
@@ -30,4 +33,18 @@ def housekeeping(parts: Parts) -> list[Tick]:
     reporting = Reporting(parts.db, parts.clock, parts.tenants)
     # Switched off, it keeps no list of who was reported when.
     reports = reporting.tick if parts.settings.personal_data_reporting == "on" else reporting.forget
+    indicator = Indicator(
+        parts.db,
+        parts.clock,
+        parts.confluence,
+        parts.policies,
+        namespace=parts.settings.namespace,
+        addon_key=parts.settings.addon_key,
+    )
+
+    def switch_bylines() -> None:
+        sites = [each for each in parts.tenants.installed() if each.enabled and not each.needs_reinstall]
+        indicator.tick((each.id, each.generation) for each in sites)
+
+    ticks.append(Tick("indicator", INDICATOR_SECONDS, switch_bylines, INDICATOR_SECONDS / 10))
     return [*ticks, Tick("personal-data", HOUR, reports, HOUR / 10)]

@@ -89,3 +89,22 @@ class ArchiveTask(TenantScoped, Base):
     task_id: Mapped[str | None] = mapped_column(sa.String(64))
     submitted_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+
+
+class IndicatorSwitch(TenantScoped, Base):
+    """What was last written to a site about where the byline shows statuses, and what went wrong since."""
+
+    __tablename__ = "indicator_switch"
+
+    tenant_id: Mapped[TenantId] = mapped_column(sa.String(36), sa.ForeignKey("tenant.id"), primary_key=True)
+    policy_version: Mapped[int]
+    """The version of the policies that the written value follows; 0 while nothing was written."""
+    generation: Mapped[int]
+    """The installation it was written to: a new one begins without properties."""
+    digest: Mapped[str] = mapped_column(sa.String(64))
+    spaces: Mapped[int]
+    """How many spaces it names; 0 also when it is on, or off, everywhere."""
+    written_at: Mapped[datetime | None]
+    due_at: Mapped[datetime]
+    """When it is looked at again although the policies have not changed."""
+    problem: Mapped[str | None] = mapped_column(sa.Text)

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from addon.base import Caller, Problem
 from addon.confluence import READ_AGE, WRITE_AGE, Conflict, Content, Forbidden, NotFound
+from addon.jobs.models import IndicatorSwitch
 from addon.jobs.statuses import icons
 from addon.jobs.statuses.review import Review
 from addon.jobs.statuses.single import Gone, Look, Single, Tested, Undecided
@@ -38,6 +39,7 @@ class BylineApi:
 
     def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
         self._parts = parts
+        self._access = access
         self._single = Single(
             parts.confluence,
             parts.policies,
@@ -121,6 +123,24 @@ class BylineApi:
             shown = self._shown(caller, self._look(caller, content))
             shown.problem = str(error)
             return shown
+
+    @operation(
+        "GET", "/indicator", answers={200: schemas.IndicatorState}, problems=(401, 403, 503), name="indicator_state"
+    )
+    def indicator(self, caller: Caller) -> schemas.IndicatorState:
+        """Return whether the byline shows statuses where the policies want it, for Confluence administrators."""
+        self._access.site(caller)
+        with self._parts.db.read(caller.tenant_id) as session:
+            version, policy = self._parts.policies.current(session, caller.tenant_id)
+            row = session.get(IndicatorSwitch, caller.tenant_id)
+            return schemas.IndicatorState(
+                on=policy.indicator.on,
+                selectors=len(policy.indicator.spaces),
+                spaces=row.spaces if row is not None else 0,
+                pending=row is None or row.policy_version != version,
+                written_at=row.written_at if row is not None else None,
+                problem=row.problem if row is not None else None,
+            )
 
     def _visible(self, caller: Caller, content_id: str, max_age: timedelta) -> Content:
         """Return the content if it exists, the app sees it and the caller may view it; else they all look the same."""

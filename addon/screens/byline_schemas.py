@@ -112,3 +112,14 @@ class ContentStatus(Model):
     may_edit: bool = False
     time_zone: str = "UTC"
     problem: str | None = Field(None, description="Why the status could not be refreshed after the review changed")
+
+
+class IndicatorState(Model):
+    """What Confluence has been told about where the byline shows statuses."""
+
+    on: bool = Field(description="Whether the policies want it on the whole site")
+    selectors: int = Field(description="How many selectors of spaces the policies have for it")
+    spaces: int = Field(description="How many spaces the site was told to show it in; 0 when on or off everywhere")
+    pending: bool = Field(description="Whether the site has yet to be told of the policies as they are")
+    written_at: datetime | None = None
+    problem: str | None = None

@@ -89,6 +89,19 @@ def upgrade() -> None:
     )
     op.create_index("ix_content_stamp_space", "content_stamp", ["tenant_id", "space_id", "slug"], unique=False)
     op.create_table(
+        "indicator_switch",
+        sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.Column("policy_version", sa.Integer(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("spaces", sa.Integer(), nullable=False),
+        sa.Column("written_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("problem", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_indicator_switch_tenant_id")),
+        sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_indicator_switch")),
+    )
+    op.create_table(
         "job_execution",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("job_type", sa.String(length=64), nullable=False),
@@ -505,6 +518,7 @@ def downgrade() -> None:
         sqlite_where=sa.text("status IN ('running', 'finalizing', 'cancelling')"),
     )
     op.drop_table("job_execution")
+    op.drop_table("indicator_switch")
     op.drop_index("ix_content_stamp_space", table_name="content_stamp")
     op.drop_table("content_stamp")
     op.drop_table("worker")
