@@ -41,6 +41,8 @@ class Plan:
     way: Way = "stamped"
     held: Mapping[str, str] = field(default_factory=dict)
     may_list: bool = False
+    ancestors: Mapping[int, Sequence[str]] | None = None
+    """Entry index -> topmost pages whose descendants inherit, where several groups were asked at once; else None."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -123,7 +125,8 @@ def questions(client: SiteClient, clock: Clock, plan: Plan) -> Questions:
     reading = Reading(started=clock.now())
     if plan.uncounted:
         reading.total = client.count(group.everything(plan.uncounted))
-    return Questions(client, clock, plan, replace(group, ancestors=_topmost_by_entry(client, group)), reading)
+    ancestors = _topmost_by_entry(client, group) if plan.ancestors is None else plan.ancestors
+    return Questions(client, clock, plan, replace(group, ancestors=ancestors), reading)
 
 
 def topmost(pages: Sequence[Content]) -> list[str]:
