@@ -38,7 +38,7 @@ def main() -> int:
     profile = PROFILES[name]
     console = Console(width=180)
     began = time.monotonic()
-    rows, wrong = measured(profile)
+    rows, wrong = measured(profile, console)
     with tempfile.TemporaryDirectory() as folder:
         ticks = list(measured_ticks(Path(folder), profile.ticks))
     seconds = round(time.monotonic() - began)
@@ -50,17 +50,20 @@ def main() -> int:
     return verdict(rows, ticks, wrong, seconds, console)
 
 
-def measured(profile: Profile) -> tuple[list[Row], list[str]]:
+def measured(profile: Profile, console: Console) -> tuple[list[Row], list[str]]:
     """Return all rows, and what was wrong; a site on which something is wrong is left, the others are measured.
 
     The second core measures the script and the memory meanwhile. What the clock measures runs alone at the end.
     """
+    began = time.monotonic()
     rows: list[Row] = []
     wrong: list[str] = []
 
     def take(measure: Callable[[], Iterable[Row]]) -> None:
         try:
-            rows.extend(measure())
+            for row in measure():
+                rows.append(row)
+                console.print(f"{time.monotonic() - began:5.0f} s  {row.case}", highlight=False)
         except Wrong as difference:
             wrong.append(difference.message)
 
