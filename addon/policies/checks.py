@@ -21,6 +21,7 @@ CheckCql = Callable[[str, bool], tuple[str, Sequence[str]]]
 CheckTemplate = Callable[[str, str, str], Sequence[tuple[str, str]]]
 """(subject, text, html) -> (which of the three, what is wrong with it) for each mistake."""
 
+NO_STATUSES = "asks for statuses, which Confluence cannot search while statusStamps is false"
 REFERENCE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -63,10 +64,30 @@ def check_texts(
         if said:
             notices += [Notice(pointer(*path), each) for each in said]
             _replace(data, path, corrected)
+    for path, enabled in _unsearchable(document, check_cql):
+        if enabled:
+            errors.append(FieldError(pointer(*path), f"{NO_STATUSES}; switch it off or ask for something else"))
+        else:
+            notices.append(Notice(pointer(*path), f"{NO_STATUSES}; it cannot be switched on as it is"))
     for position, template in enumerate(document.templates):
         for part, reason in check_template(template.subject, template.text, template.html):
             errors.append(FieldError(pointer("templates", position, part), reason))
     return errors, notices
+
+
+def _unsearchable(document: PolicyDocument, check_cql: CheckCql) -> Iterator[tuple[tuple[str | int, ...], bool]]:
+    """Yield the rules and automations that ask for statuses on a site that keeps no stamps, and whether each is on."""
+    for path, part in _scheduled(document) if not document.status_stamps else ():
+        if _accepts(check_cql, part.cql, True) and not _accepts(check_cql, part.cql, False):
+            yield (*path, "cql"), part.enabled
+
+
+def _accepts(check_cql: CheckCql, text: str, aliases: bool) -> bool:
+    try:
+        check_cql(text, aliases)
+    except ValueError:
+        return False
+    return True
 
 
 def _cqls(document: PolicyDocument) -> Iterator[tuple[tuple[str | int, ...], str, bool]]:
