@@ -83,7 +83,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
 
 
 def stop(app: Flask) -> bool:
-    """Stop ticking and working: runs stop at their next check point and are handed over, within 25 seconds.
+    """Stop ticking and working: runs stop at their next check point and are handed over, within `stop_seconds`.
 
     Return whether all have stopped; the leases of the others will expire.
     """
@@ -95,7 +95,7 @@ def stop(app: Flask) -> bool:
         parts.engine.drain()
         app.extensions[STOPPING].set()
         metronome.stop()
-        stopped = parts.engine.shutdown()
+        stopped = parts.engine.shutdown(parts.settings.stop_seconds)
     wakes = app.extensions.pop(WAKES, None)
     if wakes is not None:
         stopped = wakes.stop(WAKES_SECONDS) and stopped

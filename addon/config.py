@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     )
     mail_from: str = Field("Content Steward <steward@localhost>", description="The From header of mails")
     lease_seconds: float = Field(60.0, ge=0.3, le=3600, description="ttl of a lease; other times follow")
+    stop_seconds: float = Field(25.0, ge=0, le=300, description="How long a stop waits for runs; then it leaves")
     first_run: Literal["hold", "start"] = Field("hold", description="start: new installations run at once")
     addon_key: str = Field("content-steward", pattern=r"^[a-zA-Z0-9._-]{1,64}$")
     namespace: str = Field(
