@@ -135,8 +135,7 @@ class OverviewApi:
         self, session: Session, tenant_id: TenantId, spaces: Collection[Space]
     ) -> tuple[dict[str, datetime], datetime | None]:
         """Return when each space (by id) was last refreshed, and when a refresh of the site last ended."""
-        rows, _ = queries.history(session, tenant_id, job=JOB, limit=RUNS)
-        runs = [row for row in rows if not row.dry_run]
+        runs, _ = queries.history(session, tenant_id, job=JOB, limit=RUNS)
         ended = [row.ended_at for row in runs if row.scope == "site" and row.ended_at and row.status != "cancelled"]
         done = session.execute(
             sa.select(ExecutionSpace.space_id, sa.func.max(ExecutionSpace.ended_at))

@@ -10,7 +10,7 @@ const PAGE = 20;
 const TYPES = { global: "Team spaces", collaboration: "Team spaces", knowledge_base: "Knowledge bases", personal: "Personal spaces" };
 
 export function overviewScreen(app) {
-  const state = { about: null, rows: null, trouble: null, loading: false, first: 0, more: false };
+  const state = { about: null, rows: null, trouble: null, loading: false, counting: false, first: 0, more: false };
   const filters = { type: "", name: "" };
   const counts = new Map();
   let spaces = spacesAsViewer();
@@ -50,8 +50,9 @@ export function overviewScreen(app) {
       state.trouble = problem;
     }
     state.loading = false;
+    state.counting = Boolean(!state.trouble && showing());
     draw();
-    if (state.rows && showing()) await countAll(mine);
+    if (state.counting) await countAll(mine);
   }
 
   const showing = () => state.about.stamps && state.about.refreshedAt && mayAsk();
@@ -66,7 +67,10 @@ export function overviewScreen(app) {
       ...row.cells.filter((cell) => !cell.default).map((cell) => () => ask(row, cell.status, cell.cql, mine)),
     ]);
     await fewAtOnce(tasks, () => mine === turn);
-    if (mine === turn && rows.length) announce(`Contents of ${count(rows.length, "space")} counted`);
+    if (mine !== turn) return;
+    state.counting = false;
+    draw();
+    if (rows.length) announce(`Contents of ${count(rows.length, "space")} counted`);
   }
 
   async function ask(row, slug, cql, mine) {
@@ -138,7 +142,8 @@ export function overviewScreen(app) {
     if (!mayAsk()) return message("warning", "This host cannot be asked", paragraph("The counts are asked of Confluence in your name, and this host offers no way to do that."));
     if (app.spaceKey && rows.length && rows[0].note) return message("info", "This space is not counted", paragraph(`${sentence(rows[0].note)}.`));
     if (!about.refreshedAt) return unrefreshed();
-    return [!app.spaceKey && filterForm(), rows.length ? grid() : nothing(), !app.spaceKey && pager()];
+    const foot = h("p", { class: "subtle overview-foot" }, "Contents that Content Steward never had to stamp count as the last status of their scheme.");
+    return [!app.spaceKey && filterForm(), rows.length ? [grid(), foot] : nothing(), !app.spaceKey && pager()];
   }
 
   const noStamps = () =>
@@ -156,6 +161,7 @@ export function overviewScreen(app) {
   const nothing = () =>
     state.loading ? skeleton(6) : empty("No space matches these filters", "Only current spaces that you can see in Confluence are listed.");
 
+  /* No field is called "type": a form would answer with it when asked for its own type, and be taken for another. */
   function filterForm() {
     const names = [...new Set(Object.values(TYPES))];
     return h(
@@ -165,9 +171,9 @@ export function overviewScreen(app) {
         "div",
         { class: "field" },
         h("label", { for: "choose-name" }, "Space"),
-        h("input", { type: "search", id: "choose-name", name: "name", placeholder: "Name or key", autocomplete: "off", oninput: typed }),
+        h("input", { type: "search", id: "choose-name", name: "wanted", placeholder: "Name or key", autocomplete: "off", oninput: typed }),
       ),
-      select("Type", "type", filters.type, [["", "All types"], ...names.map((name) => [name, name])], (given) => choose("type", given)),
+      select("Type", "kind", filters.type, [["", "All types"], ...names.map((name) => [name, name])], (given) => choose("type", given)),
     );
   }
 
@@ -183,7 +189,7 @@ export function overviewScreen(app) {
     const heads = about.statuses.map((status) => h("th", { scope: "col", class: "number" }, dot(status.colour), status.name));
     return h(
       "div",
-      { class: "table-region overview", role: "region", "aria-label": "Contents by space and status", tabindex: "0" },
+      { class: "table-region overview", role: "region", "aria-label": "Contents by space and status", "aria-busy": String(state.loading || state.counting), tabindex: "0" },
       h(
         "table",
         {},
