@@ -203,7 +203,9 @@ def test_mistakes_are_shown_at_their_fields_and_nobodys_work_is_lost(
     assert now["excludedSpaces"][-1] == {"key": "OLD"}
 
 
-def test_the_document_is_edited_as_text_and_mistakes_are_shown_at_their_line(stack: Stack, frame: FrameLocator) -> None:
+def test_the_document_is_edited_as_text_and_mistakes_are_shown_at_their_line(
+    stack: Stack, frame: FrameLocator, browser_page: Page
+) -> None:
     tab(frame, "Import / export")
     editor = frame.get_by_label("Policies document")
     expect(editor).to_have_value(re.compile(r"^version: "))
@@ -219,5 +221,13 @@ def test_the_document_is_edited_as_text_and_mistakes_are_shown_at_their_line(sta
     editor.fill(text.replace("cron: 0 8 * * 1", "cron: 0 9 * * 1"))
     assert saved(frame) == before + 1
     expect(frame.locator(".versions li").first).to_contain_text("current")
+
+    editor.fill("half typed")
+    browser_page.once("dialog", lambda asked: asked.dismiss())
+    tab(frame, "Rules and automations")
+    expect(editor).to_have_value("half typed")
+    browser_page.once("dialog", lambda asked: asked.accept())
     tab(frame, "Rules and automations")
     expect(frame.get_by_role("main")).to_contain_text("When: 0 9 * * 1")
+    frame.get_by_role("link", name="Jobs", exact=True).click()
+    expect(frame.get_by_role("heading", name="Policies")).to_have_count(0)

@@ -76,9 +76,13 @@ export function documentView(screen) {
     }
   }
 
-  function discard() {
+  function forget() {
     editor.value = state.saved;
     wasDirty = false;
+  }
+
+  function discard() {
+    forget();
     screen.draw();
     editor.focus();
   }
@@ -154,5 +158,5 @@ export function documentView(screen) {
     );
   }
 
-  return { load, save, draw, drawn, dirty, discard, jump, download };
+  return { load, save, draw, drawn, dirty, forget, discard, jump, download };
 }

@@ -225,6 +225,7 @@ export function policiesScreen(app, path) {
         history.replaceState(null, "", `#${view}`);
         return true;
       }
+      if (text.dirty()) text.forget();
       [view, trouble, said] = [to, draft.errors.length ? trouble : null, null];
       if (asText()) text.load();
       window.scrollTo(0, 0);
