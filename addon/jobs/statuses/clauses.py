@@ -93,11 +93,11 @@ class Group:
 
     def direct(self, index: int) -> str:
         """What the entry's own CQL matches."""
-        return base(self.keys, self.terms.entries[index].cql)
+        return _fitting(base(self.keys, self.terms.entries[index].cql))
 
     def above(self, index: int) -> str:
         """The pages whose descendants inherit the entry's status."""
-        return all_of(base(self.keys, "type in (page)"), self.terms.entries[index].ancestor_cql)
+        return _fitting(all_of(base(self.keys, "type in (page)"), self.terms.entries[index].ancestor_cql))
 
     def enter(self, index: int) -> str | None:
         """What matches the entry and no earlier one and is not stamped so; None when nothing can match."""
@@ -150,10 +150,7 @@ class Group:
 
     def _asked(self, *parts: str) -> str:
         held = f"id not in ({','.join(self.held)})" if self.held else ""
-        cql = base(self.keys, all_of(*parts, held))
-        if encoded_length(cql) > URL_BYTES:
-            raise QueryTooLong(f"a query of {encoded_length(cql)} bytes fits into no URL")
-        return cql
+        return _fitting(base(self.keys, all_of(*parts, held)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +201,7 @@ def longest_query(terms: Terms, *, stamps: bool) -> int:
     probe = Group(terms, ("",))
     last = len(terms.entries) - 1
     try:
-        asked: list[str | None] = []
+        asked: list[str | None] = [probe.above(index) for index in range(last + 1) if terms.entries[index].ancestor_cql]
         if last >= 0:
             asked.append(probe.up_to(last, probe.stamped(terms.all_slugs) if stamps else ""))
             asked += [probe.matching(index, probe.stamped(terms.after(index))) for index in range(last + 1)]
@@ -241,6 +238,12 @@ def groups(
         taken += size
     if group:
         yield group, True
+
+
+def _fitting(cql: str) -> str:
+    if encoded_length(cql) > URL_BYTES:
+        raise QueryTooLong(f"a query of {encoded_length(cql)} bytes fits into no URL")
+    return cql
 
 
 def without_held(group: Group) -> Group:
