@@ -35,7 +35,7 @@ fuzz: setup ## Send many thousands of generated requests to every route
 
 soak-model: setup ## Long random histories of the engine, and a real death at each of its commits
 	HYPOTHESIS_PROFILE=soak STEWARD_SOAK=$(or $(TIMES),1) $(BIN)/pytest tests/engine/test_model.py
-	$(BIN)/pytest -m long tests/engine/test_failpoints.py
+	$(BIN)/pytest -m long tests/engine/test_model_finds_bugs.py tests/engine/test_failpoints.py
 
 soak: soak-model ## Race, kill and stop processes for some minutes, and print what was counted
 	$(BIN)/pytest -m long tests/soak --numprocesses 0

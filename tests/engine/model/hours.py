@@ -43,7 +43,10 @@ class Hours(World):
     @precondition(lambda self: self.seen.retries)
     @rule(early=st.booleans(), worker=pick)
     def wait_for_a_retry(self, early: bool, worker: int) -> None:
-        until = self.seen.retries[0].due_at - timedelta(seconds=early)
+        retries = self.look().retries
+        if not retries:
+            return
+        until = retries[0].due_at - timedelta(seconds=early)
         self.clock.advance(max(timedelta(0), until - self.clock.now()))
         self.tick(worker)
 

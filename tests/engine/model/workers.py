@@ -4,34 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from addon.engine import Abandon, Fatal, NotCancellable, Pause, failpoints
-from addon.engine.runner import run_next
-from tests.engine.model.hands import EVENTS, OUTCOMES, OWNER_MAY, Hands
-from tests.engine.model.hours import Hours
-from tests.engine.model.people import People
+from addon.engine import Abandon
+from tests.engine.model.hands import EVENTS, OUTCOMES, OWNER_MAY
+from tests.engine.model.runs import ENDS, Runs
 from tests.engine.model.world import TTL, Hand, pick, tenants
-from tests.support.fakejob import Trouble
 
-ENDS = {
-    "nothing": None,
-    "transient": "failed",
-    "permanent": "failed",
-    "fatal": "failed",
-    "fatal for now": "failed",
-    "abandon": "cancelled",
-    "cancel": "cancelled",
-    "pause": "running",
-    "stop": "running",
-    "finalize fails": "failed",
-    "cancel too late": None,
-    "overtaken": None,
-}
-"""What may happen during a run, and how the execution is left then, where that is certain."""
 STAGES = ("held", "working", "half done", "cancelling", "finalizing", "expired")
 DEEDS = (
     *("list", "finalize", "finish", "pause", "fail", "fail for now", "give back", "abandon"),
@@ -44,11 +25,7 @@ NEVER = (("succeed", True), ("fail", False))
 """What no runner does, by whether something failed."""
 
 
-class Died(BaseException):
-    """The process ended at a commit."""
-
-
-class Workers(Hands, People, Hours):
+class Workers(Runs):
     """Hands that are owned, or were when they were looked at last."""
 
     def owned(self) -> list[Hand]:
@@ -184,21 +161,21 @@ class Workers(Hands, People, Hours):
         tenant=tenants,
         worker=pick,
         times=st.sampled_from((1, 1, 2)),
-        then=st.sampled_from(("start", "start another", "early", "due", "own slot", "disable", "by hand")),
+        then=st.sampled_from(("start", "start another", "wait", "own slot", "disable", "by hand")),
     )
     def fail_a_scheduled_run(self, tenant: int, worker: int, times: int, then: str) -> None:
         """A slot's run fails for a reason that passes, perhaps its retry too; then something comes between."""
         self.wait_for_a_slot(tenant, worker)
-        for _ in range(times):
+        for number in range(times):
             row = self.look().active(self.tenants[tenant])
             if row is None or not self.claimable(row):
                 return
             for _ in range(2):
                 if self.claimable(self.row(row.id)):
                     self.run_one(worker, "transient", None)
-            if times > 1 and self.look().retries:
+            if number + 1 < times and self.look().retries:
                 self.wait_for_a_retry(early=False, worker=worker)
-        mine = [retry for retry in self.seen.retries if retry.tenant_id == self.tenants[tenant]]
+        mine = self.look().retries_of(self.tenants[tenant])
         for retry in mine:
             own = 0 if retry.job_type == self.jobs[0].type else 1
             if then.startswith("start"):
@@ -211,65 +188,8 @@ class Workers(Hands, People, Hours):
                 self.clock.advance(26 * 3600)
                 self.tick(worker)
             else:
-                self.wait_for_a_retry(early=then == "early", worker=worker)
-
-    def run_one(self, worker: int, event: str, dies: int | None) -> None:
-        self.calm_jobs()
-        engine = self.worker(worker)
-        execution = min(row.id for row in self.look().all_active() if self.claimable(row))
-        happened: list[Any] = []
-        for job in self.jobs:
-            if event in ("finalize fails", "cancel too late"):
-                job.finalizing = lambda run: self.happen(run, event, worker, happened)
-            elif event != "nothing":
-                job.call = lambda run, space: self.happen(run, event, worker, happened)
-        left = [dies or 10**6]
-
-        def pass_point(point: str) -> None:
-            left[0] -= 1
-            if left[0] <= 0:
-                raise Died
-
-        try:
-            with failpoints.armed(pass_point):
-                assert run_next(engine._core, engine._heart)
-        except Died:
-            self.crash(engine)
-        else:
-            row = self.row(execution)
-            assert not happened or ENDS[event] in (None, row.status)
-            assert row.status != "running" or row.owner is None
-            assert (event == "pause" and bool(happened)) == (row.not_before is not None and row.owner is None)
-        finally:
-            self.calm_jobs()
-
-    def happen(self, run: Any, event: str, worker: int, happened: list[Any]) -> dict[str, Any]:
-        """Do what happens in the middle of a run, once."""
-        if happened:
-            return {}
-        happened.append(event)
-        other = self.worker(worker + 1)
-        if event in ("transient", "permanent"):
-            raise Trouble("no", transient=event == "transient")
-        if event in ("fatal", "fatal for now", "finalize fails"):
-            raise Fatal("read-only", transient=event == "fatal for now")
-        if event == "abandon":
-            raise Abandon("uninstalled")
-        if event == "pause":
-            raise Pause(self.clock.now() + timedelta(hours=1), "quota")
-        if event == "stop":
-            run.stop.set()
-            run.check()
-        if event == "cancel":
-            self.cancel_execution(run.execution_id, worker + 1)
-        if event == "cancel too late":
-            self.cancel_execution(run.execution_id, worker + 1)
-            assert run.execution_id not in self.memory.cancels, NotCancellable.__doc__
-        if event == "overtaken":
-            self.clock.advance(TTL + 1)
-            other.reaper_tick()
-            run_next(other._core, other._heart)
-        return {"contentsChecked": 1}
+                self.wait_for_a_retry(early=True, worker=worker)
+                self.wait_for_a_retry(early=False, worker=worker)
 
     @precondition(lambda self: any(map(self.claimable, self.seen.all_active())) and self.young)
     @rule(worker=pick, times=st.sampled_from((0, 1, 5)), busy=st.booleans())

@@ -1,0 +1,96 @@
+"""What may happen during a whole run in the engine's own loop? Each way it can stop, and a death at each commit."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from addon.engine import Abandon, Fatal, NotCancellable, Pause, failpoints
+from addon.engine.runner import run_next
+from tests.engine.model.hands import Hands
+from tests.engine.model.hours import Hours
+from tests.engine.model.people import People
+from tests.engine.model.world import TTL
+from tests.support.fakejob import Trouble
+
+ENDS = {
+    "nothing": None,
+    "transient": "failed",
+    "permanent": "failed",
+    "fatal": "failed",
+    "fatal for now": "failed",
+    "abandon": "cancelled",
+    "cancel": "cancelled",
+    "pause": "running",
+    "stop": "running",
+    "finalize fails": "failed",
+    "cancel too late": None,
+    "overtaken": None,
+}
+"""What may happen during a run, and how the execution is left then, where that is certain."""
+
+
+class Died(BaseException):
+    """The process ended at a commit."""
+
+
+class Runs(Hands, People, Hours):
+    """Runs driven by the engine, not step by step."""
+
+    def run_one(self, worker: int, event: str, dies: int | None) -> None:
+        self.calm_jobs()
+        engine = self.worker(worker)
+        execution = min(row.id for row in self.look().all_active() if self.claimable(row))
+        happened: list[Any] = []
+        for job in self.jobs:
+            if event in ("finalize fails", "cancel too late"):
+                job.finalizing = lambda run: self.happen(run, event, worker, happened)
+            elif event != "nothing":
+                job.call = lambda run, space: self.happen(run, event, worker, happened)
+        left = [dies or 10**6]
+
+        def pass_point(point: str) -> None:
+            left[0] -= 1
+            if left[0] <= 0:
+                raise Died
+
+        try:
+            with failpoints.armed(pass_point):
+                assert run_next(engine._core, engine._heart)
+        except Died:
+            self.crash(engine)
+        else:
+            row = self.row(execution)
+            assert not happened or ENDS[event] in (None, row.status)
+            assert row.status != "running" or row.owner is None
+            assert (event == "pause" and bool(happened)) == (row.not_before is not None and row.owner is None)
+        finally:
+            self.calm_jobs()
+
+    def happen(self, run: Any, event: str, worker: int, happened: list[Any]) -> dict[str, Any]:
+        """Do what happens in the middle of a run, once."""
+        if happened:
+            return {}
+        happened.append(event)
+        other = self.worker(worker + 1)
+        if event in ("transient", "permanent"):
+            raise Trouble("no", transient=event == "transient")
+        if event in ("fatal", "fatal for now", "finalize fails"):
+            raise Fatal("read-only", transient=event == "fatal for now")
+        if event == "abandon":
+            raise Abandon("uninstalled")
+        if event == "pause":
+            raise Pause(self.clock.now() + timedelta(hours=1), "quota")
+        if event == "stop":
+            run.stop.set()
+            run.check()
+        if event == "cancel":
+            self.cancel_execution(run.execution_id, worker + 1)
+        if event == "cancel too late":
+            self.cancel_execution(run.execution_id, worker + 1)
+            assert run.execution_id not in self.memory.cancels, NotCancellable.__doc__
+        if event == "overtaken":
+            self.clock.advance(TTL + 1)
+            other.reaper_tick()
+            run_next(other._core, other._heart)
+        return {"contentsChecked": 1}
