@@ -26,7 +26,9 @@ from addon.jobs.faults import SITE_FAULTS, reason_of
 from addon.jobs.statuses import ledger
 from addon.jobs.statuses.clauses import URL_BYTES, chunked, ids_in
 from addon.jobs.statuses.ledger import Row
-from addon.jobs.statuses.missing import find_missing
+from addon.jobs.statuses.missing import find_missing, kind_of
+from addon.jobs.statuses.stamp import Stamp, own_stamp
+from addon.jobs.statuses.stamping import adopt
 
 DAY = timedelta(hours=23)
 """Four runs a day: the first that is so long after the last sweep sweeps."""
@@ -41,6 +43,7 @@ class Drift:
     run: Run
     client: SiteClient
     alias: str
+    key: str
 
     def sweep(self) -> None:
         """Look for the stamps of some spaces, if it is time, and let the ledger forget or follow what is not found.
@@ -78,11 +81,25 @@ class Drift:
         except SITE_FAULTS as error:
             reason_of(error)
             return
-        # What is still in its place has lost its stamp: whether it needs one, every refresh finds out by itself.
         found = find_missing(self.run, self.client, [row for row in rows if row.content_id not in shown])
+        rights: list[Row] = []
+        lost: list[str] = []
+        for row, seen in self.run.map(self._stamp_of, found.here):
+            if isinstance(seen, Exception):
+                reason_of(seen)
+                continue
+            # The refresh before has found its status right: so is what stands there, and nothing is right for none.
+            if seen is None:
+                lost.append(row.content_id)
+            else:
+                place = (row.content_id, row.kind, row.space_id)
+                rights.append(adopt(seen, place, row, self.run.clock.now(), trusting=False))
         with self.run.write() as session:
-            ledger.save(session, self.run.tenant_id, found.moved)
-            ledger.drop(session, found.gone)
+            ledger.save(session, self.run.tenant_id, [*found.moved, *rights])
+            ledger.drop(session, [*found.gone, *lost])
+
+    def _stamp_of(self, row: Row) -> Stamp | None:
+        return own_stamp(self.client.property(kind_of(row), row.content_id, self.key), row.content_id)
 
 
 def _turn(sizes: Mapping[str, int], after: str | None) -> list[str]:

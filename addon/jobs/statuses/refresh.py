@@ -84,7 +84,7 @@ class Refresh:
         """Do what concerns the site beyond the run's spaces."""
         clear_excluded(self._parts, self._run, self._client, self._key, stamps=self._policy.status_stamps)
         if self._policy.status_stamps:
-            Drift(self._run, self._client, self._alias).sweep()
+            Drift(self._run, self._client, self._alias, self._key).sweep()
 
     def _wake(self, spaces: Sequence[RunSpace]) -> None:
         """Let what refused its stamp be asked again where a webhook said that permissions changed."""

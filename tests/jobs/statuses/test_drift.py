@@ -57,6 +57,21 @@ def test_a_page_that_moved_within_its_group_is_counted_where_it_is(bench: Bench)
     assert run.metrics_of("S2")["statusCounts"] == {"expired": 2}
 
 
+def test_a_stamp_that_somebody_else_put_right_is_learned(bench: Bench) -> None:
+    bench.site.add_space("DOCS", homepage=False)
+    page = bench.page("DOCS", "Old", months=30)
+    bench.refresh()
+    bench.site.edit(page)
+    bench.refresh()
+    bench.put(lambda data: data["statusSchemes"][0].update(entries=[{"status": "expired"}]))
+    bench.site.set_property(page, "steward-status", {"id": "expired", "content": page}, by="u-admin")
+    for _ in range(8):
+        bench.clock.advance(timedelta(days=1))
+        bench.refresh()
+    with bench.db.read(bench.tenant_id) as session:
+        assert ledger.slugs_of(session, [page]) == {page: "expired"}
+
+
 def test_a_sweep_of_what_is_right_costs_a_call_a_day(bench: Bench) -> None:
     bench.site.add_space("DOCS", homepage=False)
     for number in range(5):
