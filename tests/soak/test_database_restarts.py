@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -12,12 +13,13 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import Database, ScheduleSpec, SystemClock, TenantId
-from addon.engine import TERMINAL, Engine, EngineSettings, JobExecution, JobSchedule
+from addon.engine import TERMINAL, Engine, EngineSettings, ExecutionSpace, JobExecution, JobSchedule
 from addon.engine.errors import DATABASE_AWAY
 from addon.engine.models import Worker
 from addon.engine.procrastinate import ProcrastinateDispatcher, apply_schema
+from addon.engine.transitions import MAX_LOSSES
 from tests.soak.conftest import TENANTS, Arena
-from tests.soak.test_soak import tell
+from tests.soak.test_soak import slowness, tell
 from tests.support.postgres import PostgresServer, own_server
 from tests.support.servers import eventually
 
@@ -85,6 +87,13 @@ def make_due(arena: Arena, tenant: TenantId) -> None:
         session.execute(sa.update(JobSchedule).values(next_fire_at=CLOCK.now()))
 
 
+def reasons(arena: Arena) -> dict[str | None, int]:
+    """Return why spaces failed, and how many for each reason."""
+    with arena.db.read_all() as session:
+        found = session.scalars(sa.select(ExecutionSpace.reason).where(ExecutionSpace.state == "failed"))
+        return dict(Counter(found))
+
+
 def scheduled(arena: Arena) -> str | None:
     with arena.db.read_all() as session:
         return session.scalar(sa.select(JobExecution.status).where(JobExecution.trigger == "scheduled"))
@@ -125,9 +134,13 @@ def test_workers_outlive_a_database_that_is_stopped_again_and_again(
         "effects": effects,
         "workers alive": len(arena.alive()),
         **statuses,
+        "reasons": reasons(arena),
     }
     tell(capsys, "PostgreSQL stopped and started, 3 workers", figures)
     assert twice == 0
     assert arena.alive() == workers
-    assert set(statuses) == {"successful"}
-    assert drained <= 2 * TTL + 2
+    assert set(statuses) <= set(TERMINAL)
+    assert statuses["successful"] > 0
+    assert drained <= (2 * TTL + 2) * slowness()
+    if stops <= MAX_LOSSES:
+        assert set(statuses) == {"successful"}

@@ -38,6 +38,11 @@ def tell(capsys: pytest.CaptureFixture[str], title: str, figures: Mapping[str, o
         os.write(1, f"\n{title}: {json.dumps(figures, default=str)}\n".encode())
 
 
+def slowness() -> float:
+    """Return by how much longer things take here than on a machine with nothing else to do."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def sample(arena: Arena, ended: Callable[[], bool]) -> tuple[int, int]:
     """Look until `ended`; return how many moments were looked at, and how many showed a site with two active."""
     looks = doubles = 0
@@ -189,7 +194,7 @@ def test_the_one_process_on_sqlite_is_killed_again_and_again(
     tell(capsys, "kill -9, the one process, SQLite", figures)
     assert set(statuses) <= set(TERMINAL)
     assert statuses.get("successful", 0) > 0
-    assert drained <= 2 * arena.ttl + 1
+    assert drained <= (2 * arena.ttl + 1) * slowness()
 
 
 @POSTGRESQL
