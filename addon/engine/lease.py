@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,9 +11,15 @@ from sqlalchemy.orm import Session
 
 from addon.engine.core import Core
 from addon.engine.errors import Fenced
-from addon.engine.models import ExecutionSpace, JobExecution, is_active
+from addon.engine.models import AuditEvent, ExecutionSpace, JobExecution, is_active
 from addon.engine.settling import DETAIL, Later
-from addon.engine.transitions import MAX_LOSSES, Actor, Lease, claimable, move
+from addon.engine.transitions import Actor, Lease, claimable, move
+
+OUTAGES_AT_ONCE = 5
+"""How many outages of the database within OUTAGES_COUNT_FOR an execution may go on from without waiting."""
+OUTAGES_COUNT_FOR = timedelta(hours=1)
+OUTAGE = "databaseLost"
+OUTAGE_REASON = "the database could not be used several times; the run goes on by itself"
 
 
 def fenced(session: Session, lease: Lease) -> JobExecution:
@@ -71,27 +77,57 @@ def claim(core: Core, stopping: threading.Event | None = None) -> Lease | None:
         return Lease(candidate.id, moved.tenant_id, core.worker_id, moved.fence)
 
 
-def hand_over(core: Core, lease: Lease, counters: dict[str, Any], *, database_lost: bool = False) -> bool:
+def hand_over(core: Core, lease: Lease, counters: dict[str, Any]) -> bool:
     """Give a running or finalizing execution back, to be claimed at once. False when it is being cancelled.
 
-    Only to be called when all threads of the run have stopped. `database_lost` counts against the execution, never
-    against its spaces; one that has lost too often is left to its lease. Raises Fenced when it was not ours.
+    Only to be called when all threads of the run have stopped. Raises Fenced when it was not ours.
+    """
+    with core.db.write(lease.tenant_id) as session:
+        fenced(session, lease)
+        return _handed_over(core, session, lease, counters, {})
+
+
+def hand_over_after_outage(core: Core, lease: Lease, counters: dict[str, Any]) -> bool:
+    """Give a running or finalizing execution back whose owner lost the database and has it again. As `hand_over`.
+
+    No lease expired, so nothing counts as lost. Whoever meets outages again and again waits longer each time: a
+    running execution is put aside, a finalizing one is left to its lease.
     """
     now = core.clock.now()
     with core.db.write(lease.tenant_id) as session:
         row = fenced(session, lease)
-        values = dict(counters)
-        if database_lost:
-            if row.losses >= MAX_LOSSES:
-                return True
-            values["losses"] = row.losses + 1
-        _reopen_spaces(session, lease.execution_id)
-        actor = Actor("runner", core.worker_id)
-        moved = move(session, "hand_over", lease.execution_id, at=now, actor=actor, lease=lease, values=values)
-        if moved is None:
-            return False
-        core.dispatcher.wake(session, lease.tenant_id)
-        return True
+        more = _outages(session, lease.execution_id, now - OUTAGES_COUNT_FOR) - OUTAGES_AT_ONCE
+        if more < 0 or row.status == "cancelling":
+            return _handed_over(core, session, lease, counters, {OUTAGE: True})
+        if row.status == "finalizing":
+            return True
+        until = now + timedelta(seconds=min(core.settings.ttl / 2 * 2**more, core.settings.ttl * 10))
+        return _put_aside(core, session, lease, until, OUTAGE_REASON, counters, {OUTAGE: True})
+
+
+def _handed_over(core: Core, session: Session, lease: Lease, counters: dict[str, Any], detail: dict[str, Any]) -> bool:
+    _reopen_spaces(session, lease.execution_id)
+    moved = move(
+        session,
+        "hand_over",
+        lease.execution_id,
+        at=core.clock.now(),
+        actor=Actor("runner", core.worker_id),
+        lease=lease,
+        values=counters,
+        detail=detail,
+    )
+    if moved is None:
+        return False
+    core.dispatcher.wake(session, lease.tenant_id)
+    return True
+
+
+def _outages(session: Session, execution_id: str, since: datetime) -> int:
+    details = session.scalars(
+        sa.select(AuditEvent.detail).where(AuditEvent.execution_id == execution_id, AuditEvent.at > since)
+    )
+    return sum(bool(detail.get(OUTAGE)) for detail in details)
 
 
 def pause(
@@ -103,18 +139,30 @@ def pause(
     """
     with core.db.write(lease.tenant_id) as session:
         fenced(session, lease)
-        _reopen_spaces(session, lease.execution_id)
-        moved = move(
-            session,
-            "pause",
-            lease.execution_id,
-            at=core.clock.now(),
-            actor=Actor("runner", core.worker_id),
-            lease=lease,
-            values={"not_before": until, "pause_reason": reason, **counters},
-            detail={"until": until.isoformat(), "reason": reason} | ({DETAIL: True} if to_settle else {}),
-        )
-        return moved is not None
+        return _put_aside(core, session, lease, until, reason, counters, {DETAIL: True} if to_settle else {})
+
+
+def _put_aside(
+    core: Core,
+    session: Session,
+    lease: Lease,
+    until: datetime,
+    reason: str,
+    counters: dict[str, Any],
+    detail: dict[str, Any],
+) -> bool:
+    _reopen_spaces(session, lease.execution_id)
+    moved = move(
+        session,
+        "pause",
+        lease.execution_id,
+        at=core.clock.now(),
+        actor=Actor("runner", core.worker_id),
+        lease=lease,
+        values={"not_before": until, "pause_reason": reason, **counters},
+        detail={"until": until.isoformat(), "reason": reason} | detail,
+    )
+    return moved is not None
 
 
 def leave_to_settle(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from addon.engine.ending import close_open_spaces, end
 from addon.engine.errors import DATABASE_AWAY, Fenced, log_failure
 from addon.engine.heart import Heart
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Job, Metrics, Pause, RunSpace
-from addon.engine.lease import claim, fenced, hand_over, leave_to_settle, pause
+from addon.engine.lease import claim, fenced, hand_over, hand_over_after_outage, leave_to_settle, pause
 from addon.engine.models import JobExecution
 from addon.engine.run import ActiveRun
 from addon.engine.settling import MAX_TRIES, Later, settler, tries, unsettled, wait_after
@@ -278,14 +279,13 @@ class _Drive:
     def give_back_later(self, error: Exception, stopping: threading.Event) -> None:
         """Hand over once the database can be used again: no space is to blame, and nobody has to wait for the lease.
 
-        After an error of another kind, at the stop of the process, and when no space was finished through several such
-        losses, the lease ends by itself.
+        After an error of another kind, and at the stop of the process, the lease ends by itself.
         """
         self._stop_threads()
         again = self.core.settings.again
         while is_away(error) and not self.run.lost.is_set() and not self.core.clock.wait(stopping, again):
             try:
-                self._hand_over(database_lost=True)
+                self._hand_over(hand_over_after_outage)
             except DATABASE_AWAY as still:
                 error = still
             else:
@@ -295,15 +295,15 @@ class _Drive:
         """Stopped at a check point: when all threads have stopped, let another runner go on at once."""
         self._stop_threads()
         if not self.run.lost.is_set():
-            self._hand_over()
+            self._hand_over(hand_over)
 
     def _stop_threads(self) -> None:
         self.run.stop.set()
         self.run.calls.close()
 
-    def _hand_over(self, *, database_lost: bool = False) -> None:
+    def _hand_over(self, how: Callable[[Core, Lease, dict[str, Any]], bool]) -> None:
         try:
-            if not hand_over(self.core, self.lease, self.run.counters(), database_lost=database_lost):
+            if not how(self.core, self.lease, self.run.counters()):
                 with self.core.db.write(self.lease.tenant_id) as session:
                     row = fenced(session, self.lease)
                     if not unsettled(self.core, session, row):

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from addon.base import Database, TenantId
 from addon.engine import Run, RunSpace
-from addon.engine.transitions import MAX_LOSSES
+from addon.engine.lease import OUTAGE_REASON, OUTAGES_AT_ONCE
 from tests.support.fakejob import spaces
 from tests.support.process import CLOCK, SETTINGS, TTL, Process, run_processes, tenant  # noqa: F401  (fixtures)
 from tests.support.proxy import Proxy, proxy_before
@@ -101,22 +101,29 @@ def test_a_run_that_loses_its_connection_is_given_back_at_once_and_no_space_is_t
 
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
-def test_a_run_that_loses_its_connection_again_and_again_without_finishing_a_space_is_left_to_its_lease(
+def test_a_run_that_loses_its_connection_again_and_again_waits_longer_and_goes_on_by_itself(
     behind_proxy: Database, proxy: Proxy, tenant: TenantId, run_processes: Callable[..., Process]
 ) -> None:
     worker = run_processes(behind_proxy)
+    cuts = 0
 
-    def always_cut(run: Run, space: RunSpace) -> dict[str, Any]:
+    def cut_seven_times(run: Run, space: RunSpace) -> dict[str, Any]:
+        nonlocal cuts
         with run.read() as session:
             session.execute(sa.select(1))
-            proxy.cut()
+            if cuts < OUTAGES_AT_ONCE + 2:
+                cuts += 1
+                proxy.cut()
             session.execute(sa.select(1))
         return {}
 
-    worker.job.call = always_cut
+    worker.job.call = cut_seven_times
     started = worker.start(tenant)
-    eventually(lambda: worker.ended(started, "failed"))
-    assert worker.events(started).count("handed_over") == MAX_LOSSES
+    eventually(lambda: worker.row(started).pause_reason == OUTAGE_REASON)
+    eventually(lambda: worker.ended(started))
+    events = worker.events(started)
+    assert (events.count("handed_over"), events.count("paused")) == (OUTAGES_AT_ONCE, 2)
+    assert (worker.row(started).losses, worker.row(started).spaces_done) == (0, 3)
 
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)

@@ -46,7 +46,7 @@ export function morph(target, ...wanted) {
 
 function same(old, node) {
   if (old.nodeType !== node.nodeType || old.nodeName !== node.nodeName) return false;
-  return old.nodeType !== Node.ELEMENT_NODE || (old.dataset.key === node.dataset.key && old.type === node.type);
+  return old.nodeType !== Node.ELEMENT_NODE || (old.dataset.key === node.dataset.key && old.getAttribute("type") === node.getAttribute("type"));
 }
 
 function update(old, node) {
