@@ -107,20 +107,19 @@ def hand_over_after_outage(core: Core, lease: Lease, counters: dict[str, Any]) -
 
 def _handed_over(core: Core, session: Session, lease: Lease, counters: dict[str, Any], detail: dict[str, Any]) -> bool:
     _reopen_spaces(session, lease.execution_id)
-    moved = move(
-        session,
-        "hand_over",
-        lease.execution_id,
-        at=core.clock.now(),
-        actor=Actor("runner", core.worker_id),
-        lease=lease,
-        values=counters,
-        detail=detail,
-    )
-    if moved is None:
-        return False
-    core.dispatcher.wake(session, lease.tenant_id)
-    return True
+    moved = _left(core, session, "hand_over", lease, counters, detail)
+    if moved:
+        core.dispatcher.wake(session, lease.tenant_id)
+    return moved
+
+
+def _left(
+    core: Core, session: Session, name: str, lease: Lease, values: dict[str, Any], detail: dict[str, Any]
+) -> bool:
+    """Make a transition by which the owner gives its lease away; False when the row's status does not allow it."""
+    at, actor = core.clock.now(), Actor("runner", core.worker_id)
+    moved = move(session, name, lease.execution_id, at=at, actor=actor, lease=lease, values=values, detail=detail)
+    return moved is not None
 
 
 def _outages(session: Session, execution_id: str, since: datetime) -> int:
@@ -152,17 +151,8 @@ def _put_aside(
     detail: dict[str, Any],
 ) -> bool:
     _reopen_spaces(session, lease.execution_id)
-    moved = move(
-        session,
-        "pause",
-        lease.execution_id,
-        at=core.clock.now(),
-        actor=Actor("runner", core.worker_id),
-        lease=lease,
-        values={"not_before": until, "pause_reason": reason, **counters},
-        detail={"until": until.isoformat(), "reason": reason} | detail,
-    )
-    return moved is not None
+    values = {"not_before": until, "pause_reason": reason, **counters}
+    return _left(core, session, "pause", lease, values, {"until": until.isoformat(), "reason": reason} | detail)
 
 
 def leave_to_settle(
@@ -176,20 +166,10 @@ def leave_to_settle(
     if later is not None:
         values |= {"not_before": later.until, "pause_reason": later.reason}
         detail = {DETAIL: True, "until": later.until.isoformat(), "reason": later.reason}
-    moved = move(
-        session,
-        "leave_to_settle",
-        lease.execution_id,
-        at=core.clock.now(),
-        actor=Actor("runner", core.worker_id),
-        lease=lease,
-        values=values,
-        detail=detail,
-    )
-    if moved is None:
-        return False
-    core.dispatcher.wake(session, lease.tenant_id)
-    return True
+    moved = _left(core, session, "leave_to_settle", lease, values, detail)
+    if moved:
+        core.dispatcher.wake(session, lease.tenant_id)
+    return moved
 
 
 def _reopen_spaces(session: Session, execution_id: str) -> None:
