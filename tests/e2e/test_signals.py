@@ -57,12 +57,14 @@ def test_int_is_the_same_as_term(fleet: Fleet, at_work: str) -> None:
 
 
 def test_a_second_term_ends_the_process_at_once_and_the_lease_does_the_rest(fleet: Fleet, at_work: str) -> None:
-    fleet.stack.site.latency_ms = 6_000
+    hanging = fleet.stack.site.faults.add("hang", seconds=6)
+    assert hanging.reached.wait(10)
     owner = fleet.owner_of(at_work)
     owner.send_signal(signal.SIGTERM)
     eventually(lambda: fleet.draining(owner.pid))
     assert owner.poll() is None
     assert fleet.end(owner, signal.SIGTERM, seconds=5) == -signal.SIGTERM
+    fleet.stack.site.faults.clear()
     fleet.stack.site.latency_ms = 0
     assert fleet.row(at_work).status == "running"
     eventually(lambda: fleet.row(at_work).status == "successful", seconds=40)
