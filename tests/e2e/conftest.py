@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
@@ -20,6 +20,8 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# What a busy machine takes three seconds for must not fail a test; what never comes fails it all the same.
+expect.set_options(timeout=20_000)
 PICTURES = Path(__file__).parents[2] / "docs" / "screenshots"
 
 

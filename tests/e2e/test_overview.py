@@ -99,7 +99,7 @@ def test_the_numbers_are_those_of_the_search_and_each_leads_there(
     expect(row(frame, "~u-jonas")).to_contain_text("Excluded by rule: personal spaces")
     expect(row(frame, "~u-jonas").locator("a")).to_have_count(0)
     expect(frame.locator("tfoot td").first).to_have_text(
-        f"{sum(figures(frame, key)[0] for key in keys(frame)):,}", timeout=5_000
+        f"{sum(figures(frame, key)[0] for key in keys(frame)):,}", timeout=20_000
     )
     screenshot(page, "overview")
     page.locator("#color-mode").click()

@@ -152,13 +152,13 @@ ALWAYS: dict[str, Plant] = {
     "the reaper counts no losses": without_effect("lose", "losses"),
     "a cancel is only acknowledged": does_nothing("cancel", "move", True),
     "an end is told twice": end_told_twice,
-    "a retry outlives a manual start": does_nothing("start", "end_chains", []),
 }
 MORE: dict[str, Plant] = {
     "a worker is its own zombie": owner_compared_but_not_the_fence,
     "the oldest missed slot is forgotten": oldest_missed_slot_forgotten,
     "slots move on while held": slots_move_on_while_held,
     "a hand-over leaves the fence": without_effect("hand_over", "fence"),
+    "a retry outlives a manual start": does_nothing("start", "end_chains", []),
     "a retry outlives the installation": does_nothing("cancel", "end_chains", []),
     "a finished space is redone": finished_space_redone,
     "finalizing is never reaped": finalizing_never_reaped,

@@ -67,22 +67,26 @@ def locked(db: Database) -> Iterator[Holder]:
         holder.close()
 
 
-def on_each_checkout(db: Database, pragma: str) -> Callable[[], None]:
-    """Run a pragma whenever a connection is taken from the pool; return what ends that."""
+@pytest.fixture
+def pragmas() -> dict[str, int]:
+    """What every connection of the house is told when it is taken from the pool; tests change it at any time."""
+    return {"busy_timeout": 300}
 
-    def run(connection: Any, _record: Any, _proxy: Any) -> None:
-        connection.execute(f"PRAGMA {pragma}")
 
-    event.listen(db.engine, "checkout", run)
-    return lambda: event.remove(db.engine, "checkout", run)
+def tell_connections(db: Database, pragmas: dict[str, int]) -> None:
+    def tell(connection: Any, _record: Any, _proxy: Any) -> None:
+        for name, value in list(pragmas.items()):
+            connection.execute(f"PRAGMA {name}={value}")
+
+    event.listen(db.engine, "checkout", tell)
 
 
 @pytest.fixture
-def house(tmp_path: Path, clock: VirtualClock) -> Iterator[House]:
+def house(tmp_path: Path, clock: VirtualClock, pragmas: dict[str, int]) -> Iterator[House]:
     """The add-on on a small site, which waits for SQLite's lock a third of a second only."""
     site: Site = small_site(clock)
     with house_over(site, clock, tmp_path) as house:
-        on_each_checkout(house.parts.db, "busy_timeout=300")
+        tell_connections(house.parts.db, pragmas)
         yield house
 
 
@@ -137,14 +141,16 @@ def test_a_lock_held_for_longer_than_a_lease_costs_time_and_nothing_else(
     assert (row.spaces_done, row.spaces_failed, row.metrics["contentsChecked"]) == (3, 0, 3)
 
 
-def test_a_full_disk_stops_a_refresh_half_way_and_room_lets_it_end_with_nothing_lost(house: House) -> None:
+def test_a_full_disk_stops_a_refresh_half_way_and_room_lets_it_end_with_nothing_lost(
+    house: House, pragmas: dict[str, int]
+) -> None:
     db, site = house.parts.db, house.site
     for number in range(300):
         site.add_page("ENG", f"Old page {number}", created_at=house.clock.now() - timedelta(days=900))
     started = start(house).json()["id"]
     with db.read_all() as session:
         pages = session.scalar(sa.text("PRAGMA page_count"))
-    end_of_fullness = on_each_checkout(db, f"max_page_count={pages + 4}")
+    pragmas["max_page_count"] = pages + 4
     working = threading.Thread(target=house.work)
     working.start()
     eventually(lambda: put_policies(house).json().get("type") == AWAY)
@@ -152,8 +158,7 @@ def test_a_full_disk_stops_a_refresh_half_way_and_room_lets_it_end_with_nothing_
     assert (looked["status"], working.is_alive()) == ("running", True)
     with db.read_all() as session:
         assert session.scalar(sa.text("PRAGMA integrity_check")) == "ok"
-    end_of_fullness()
-    on_each_checkout(db, "max_page_count=1073741823")
+    pragmas["max_page_count"] = 1_073_741_823
     working.join(60)
     execution = house.api("GET", f"/api/executions/{started}").json()
     assert execution["status"] == "successful"

@@ -24,7 +24,7 @@ import addon.models  # noqa: F401  (registers every table)
 from addon.base import Database, TenantId, metadata, new_id
 from addon.confluence import errors
 from addon.connect.models import Tenant
-from addon.jobs.statuses import clauses, ledger, positive
+from addon.jobs.statuses import clauses, ledger, positive, side_by_side
 from addon.jobs.statuses.ledger import LAG
 from addon.jobs.statuses.resolve import Matches, resolve
 from addon.policies import PolicyDocument
@@ -290,7 +290,8 @@ def test_every_content_has_the_status_of_the_plain_rule(
     first: list[dict[str, Any]], rounds: list[Any], negation: Any, lag: int, room: int
 ) -> None:
     # Little room and few contents make small sites behave like large ones.
-    with world() as changing, patch.object(clauses, "URL_BYTES", room), patch.object(positive, "FEW", 2):
+    small = patch.object(clauses, "URL_BYTES", room), patch.object(positive, "FEW", 2)
+    with world() as changing, small[0], small[1], patch.object(side_by_side, "WORTH", 3):
         changing.site.negation = negation
         changing.site.index_lag = lag
         changing.scheme(0, first)

@@ -6,7 +6,7 @@ written; where it disagrees with an old one, the property itself is read before 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -23,12 +23,14 @@ class Decided:
 
     `changes` need calls. `rows` correct the ledger only. `missing` are entries whose stamp search no longer shows:
     trashed, archived, moved or hidden contents, to be looked up by id; so are the `absent`, which no entry matches.
+    `forgotten` are ids of entries without a stamp that are right no more: they match nothing.
     """
 
     changes: list[Change] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     missing: list[Row] = field(default_factory=list)
     absent: list[Row] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,13 @@ class Known:
     """What the ledger holds about a reading.
 
     `rows`: of all contents the reading names; `settled`: slug -> entries that search must show, for the slugs that
-    were listed; `trusting`: see Stamper.
+    were listed; `bare`: ids of entries without a stamp that the queries would have found; `trusting`: see Stamper.
     """
 
     rows: Mapping[str, Row]
     settled: Mapping[str, Mapping[str, Row]]
     trusting: bool = False
+    bare: Sequence[str] = ()
 
 
 def decide(plan: Plan, reading: Reading, known: Known, now: datetime) -> Decided:
@@ -61,6 +64,8 @@ def decide(plan: Plan, reading: Reading, known: Known, now: datetime) -> Decided
     decided.absent = [
         row for row in absent if row.space_id in plan.space_ids and row.slug == plan.held.get(row.content_id)
     ]
+    seen = {content_id for contents in reading.listed.values() for content_id in contents}
+    decided.forgotten = [id for id in known.bare if id not in reading.candidates and id not in seen | reading.absent]
     # A content that moved is counted where it is now, also before its new stamp is written.
     decided.rows += [
         replace(change.row, space_id=change.space_id)

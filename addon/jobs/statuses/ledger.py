@@ -90,6 +90,17 @@ def answered_for(session: Session, now: datetime, space_ids: Sequence[str] | Non
     return _held(session, ContentStamp.space_id.in_(space_ids), written)
 
 
+def bare(session: Session, space_ids: Sequence[str], now: datetime) -> list[str]:
+    """Return the ids of contents in these spaces that have no stamp and that no query leaves out.
+
+    They refused it long enough ago, or have their status from a time without stamps: a refresh finds them, or they are
+    like all contents that never had one.
+    """
+    rested = sa.or_(ContentStamp.read_only_since.is_(None), ContentStamp.read_only_since <= now - READ_ONLY_REST)
+    query = sa.select(ContentStamp.content_id).where(ContentStamp.property_id.is_(None), rested)
+    return list(session.scalars(query.where(ContentStamp.space_id.in_(space_ids))))
+
+
 def stamps_by_space(session: Session) -> dict[str, int]:
     """Return {space id: contents that have a stamp}."""
     query = sa.select(ContentStamp.space_id, sa.func.count()).where(ContentStamp.property_id.is_not(None))

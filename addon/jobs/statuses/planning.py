@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from addon.base import Space
 from addon.engine.job import Run, RunSpace
@@ -45,10 +46,11 @@ class Planner:
             by_scheme[scheme.id][1].append(member)
         return [plan for terms, own in by_scheme.values() for plan in self._of_scheme(terms, own)]
 
-    def halves(self, plan: Plan) -> list[Plan]:
-        """Return two plans for the two halves of one."""
-        middle = len(plan.spaces) // 2
-        return [self._plan(plan.terms, half, plan.way) for half in (plan.spaces[:middle], plan.spaces[middle:])]
+    def split(self, plan: Plan, parts: int) -> list[Plan]:
+        """Return plans for `parts` equal parts of one's spaces, of which there must be as many at least."""
+        number = len(plan.spaces)
+        cuts = [number * part // parts for part in range(parts + 1)]
+        return [self._plan(plan.terms, plan.spaces[start:end], plan.way) for start, end in pairwise(cuts)]
 
     def _of_scheme(self, terms: Terms, members: Sequence[scope.Member]) -> Iterable[Plan]:
         run_spaces = {member.space.id: member.run_space for member in members}

@@ -7,7 +7,7 @@ happens here on the runner thread, all calls on the call threads.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
 
@@ -30,6 +30,7 @@ from addon.jobs.statuses.missing import Found, find_missing, kind_of
 from addon.jobs.statuses.planning import Planner
 from addon.jobs.statuses.probe import due, probe
 from addon.jobs.statuses.reading import Plan, Reading
+from addon.jobs.statuses.side_by_side import read_in_parts
 from addon.jobs.statuses.stamp import property_key, shown, status_alias
 from addon.jobs.statuses.stamping import Change, Outcome, Stamper
 from addon.policies import PolicyDocument
@@ -69,16 +70,23 @@ class Refresh:
         plans = with_ancestors(self._run, self._client, planner.plans(taking_part))
         while plans:
             smaller: list[Plan] = []
-            for plan, reading in self._run.map(self._read, plans):
+            for plan, reading in self._readings(planner, plans):
                 if not isinstance(reading, Exception):
                     self._write(plan, reading)
                 elif len(plan.spaces) > 1 and _may_be_smaller(reading):
-                    smaller += planner.halves(plan)
+                    smaller += planner.split(plan, 2)
                 else:
                     self._not_read(plan, reading)
             plans = smaller
         if self._run.scope == "site" and self._run.trigger != "retry" and "spaces" not in self._run.params:
             self._tidy()
+
+    def _readings(self, planner: Planner, plans: Sequence[Plan]) -> Iterator[tuple[Plan, Reading | Exception]]:
+        # No sweep yet: no refresh of the whole site has come to its end.
+        first = self._policy.status_stamps and self._traits.swept_at is None
+        if first and len(plans) == 1 and len(plans[0].spaces) > 1:
+            return read_in_parts(self._run, self._client, planner, plans[0], self._read)
+        return self._run.map(self._read, plans)
 
     def _tidy(self) -> None:
         """Do what concerns the site beyond the run's spaces."""
@@ -132,7 +140,7 @@ class Refresh:
         order = {space.id: position for position, space in enumerate(plan.spaces)}
         changes = sorted([*decided.changes, *self._left(plan, left)], key=lambda change: order[change.space_id])
         board = Board(self._run, plan, reading.total, changes, stamps=self._policy.status_stamps)
-        dropped = [*found.gone, *(row.content_id for row in found.here), *left.gone]
+        dropped = [*found.gone, *(row.content_id for row in found.here), *left.gone, *decided.forgotten]
         # What refuses the stamp and matches nothing is like all contents that never had one, also in another space.
         bare = [row for row in (*left.here, *left.moved) if row.property_id is None and self._policy.status_stamps]
         dropped += [row.content_id for row in bare]
@@ -165,6 +173,7 @@ class Refresh:
                 rows=ledger.load(session, {*reading.candidates, *listed, *reading.absent}),
                 trusting=self._trusting,
                 settled={slug: ledger.settled(session, plan.space_ids, slug, now) for slug in reading.listed},
+                bare=ledger.bare(session, plan.space_ids, now) if self._policy.status_stamps else (),
             )
         return decide(plan, reading, known, now)
 

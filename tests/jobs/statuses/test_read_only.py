@@ -129,3 +129,18 @@ def test_a_webhook_wakes_what_still_refuses_only_once(bench: Bench) -> None:
     assert bench.client.writes == 2
     bench.refresh()
     assert bench.client.writes == 0
+
+
+@pytest.mark.parametrize("negation", ["inclusive", "exclusive"])
+def test_a_page_that_was_updated_by_the_time_it_would_be_tried_again_is_like_any_other(
+    bench: Bench, negation: str
+) -> None:
+    bench.site.negation = negation  # type: ignore[assignment]
+    [page] = site_with(bench, locked=1, open_pages=0)
+    bench.refresh()
+    assert slug(bench, page) == "expired"
+    bench.clock.advance(timedelta(days=8))
+    bench.site.edit(page)
+    _, metrics = bench.refresh()
+    assert slug(bench, page) is None
+    assert (metrics["contentsReadOnly"], metrics["statusCounts"]) == (0, {"up-to-date": 2})
