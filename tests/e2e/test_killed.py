@@ -122,7 +122,7 @@ def test_a_second_process_on_the_same_sqlite_file_says_who_holds_it(stack: Stack
 
 
 def test_an_operators_stop_hands_the_run_over_and_the_next_process_ends_it(stack: Stack) -> None:
-    stack.site.latency_ms = 40
+    stack.site.latency_ms = 300
     started = stack.api("POST", "/api/executions", json={"job": "refresh-statuses", "scope": "site"}).json()
     eventually(lambda: stamped(stack.site))
     assert stack.stop() == 0
