@@ -4,33 +4,14 @@ import { call, get, post } from "./api.js";
 import { reasons } from "./byline-why.js";
 import { review } from "./byline-review.js";
 import { announce, focusOn, h, morph } from "./dom.js";
-import { setTimeZone } from "./format.js";
+import { insideConfluence, prepared, unveil } from "./frame.js";
 import { at, button, message, paragraph, problemMessage } from "./parts.js";
 
-const html = document.documentElement;
 const main = document.getElementById("main");
 const { contentId, property, root } = document.body.dataset;
 const screen = { seen: null, busy: null, problem: null, told: null };
 
 const picture = (status) => h("img", { src: root + status.icon, alt: "", width: "24", height: "24", class: "status-icon" });
-
-function within(milliseconds, promise) {
-  return Promise.race([promise, new Promise((resolve) => setTimeout(resolve, milliseconds))]);
-}
-
-async function theme() {
-  try {
-    if (window.AP && window.AP.theming) await within(600, window.AP.theming.initializeTheming());
-  } catch (error) {
-    console.warn("the theme could not be set:", error.message);
-  }
-  html.classList.remove("is-waiting");
-}
-
-async function ownTimeZone() {
-  if (!window.AP.user || !window.AP.user.getTimeZone) return null;
-  return within(1500, new Promise((resolve) => window.AP.user.getTimeZone(resolve)));
-}
 
 /* The page behind the dialog shows the new status without being loaded again. */
 function tellThePage() {
@@ -142,14 +123,13 @@ function show() {
 }
 
 async function begin() {
-  if (!window.AP || !window.AP.context) {
-    html.classList.remove("is-waiting");
+  if (!insideConfluence()) {
+    unveil();
     main.removeAttribute("aria-busy");
     morph(main, h("h1", {}, "Content status"), message("info", "Open this inside Confluence", paragraph("It belongs to the byline of a page.")));
     return;
   }
-  const [, zone] = await Promise.all([theme(), ownTimeZone()]);
-  if (zone) setTimeZone(zone);
+  await prepared();
   await open();
   focusOn(main.querySelector("h1"));
 }

@@ -4,38 +4,15 @@
 import { auditScreen } from "./audit.js";
 import { focusOn, h, morph } from "./dom.js";
 import { executionScreen } from "./execution.js";
-import { setTimeZone } from "./format.js";
+import { insideConfluence, prepared, unveil } from "./frame.js";
 import { jobsScreen } from "./jobs.js";
 import { overviewScreen } from "./overview.js";
 import { message, paragraph } from "./parts.js";
 import { policiesScreen } from "./policies.js";
 
-const root = document.documentElement;
 const { view, spaceKey } = document.body.dataset;
 const app = { main: document.getElementById("main"), spaceKey: spaceKey || null, ownTimeZone: false };
 let screen = null;
-
-function within(milliseconds, promise) {
-  return Promise.race([promise, new Promise((resolve) => setTimeout(resolve, milliseconds))]);
-}
-
-/* Hidden until the colours are known, so that nobody in the dark sees a white flash; never for long. */
-async function theme() {
-  try {
-    if (window.AP && window.AP.theming) await within(600, window.AP.theming.initializeTheming());
-  } catch (error) {
-    console.warn("the theme could not be set:", error.message);
-  }
-  root.classList.remove("is-waiting");
-}
-
-async function ownTimeZone() {
-  if (!window.AP.user || !window.AP.user.getTimeZone) return;
-  const zone = await within(1500, new Promise((resolve) => window.AP.user.getTimeZone(resolve)));
-  if (!zone) return;
-  setTimeZone(zone);
-  app.ownTimeZone = true;
-}
 
 function route() {
   const [path, query = ""] = (location.hash.startsWith("#/") ? location.hash.slice(1) : view).split("?");
@@ -88,12 +65,12 @@ function outside() {
 }
 
 async function begin() {
-  if (!window.AP || !window.AP.context) {
-    root.classList.remove("is-waiting");
+  if (!insideConfluence()) {
+    unveil();
     outside();
     return;
   }
-  await Promise.all([theme(), ownTimeZone()]);
+  app.ownTimeZone = await prepared();
   window.addEventListener("hashchange", open);
   open();
 }
