@@ -240,7 +240,7 @@ class Engine:
         core = self._core
         if core.db.is_sqlite and core.db.url.database not in (None, "", ":memory:"):
             self._lock = LockFile.beside(str(core.db.url.database))
-            self._lock.take(core.worker_id, core.clock.now())
+            self._lock.take(core.worker_id, core.clock)
         try:
             self._register()
         except BaseException:

@@ -6,9 +6,15 @@ import fcntl
 import json
 import os
 import socket
-from datetime import datetime
+import threading
 from pathlib import Path
 from typing import IO
+
+from addon.base import Clock
+
+LOOKS = 21
+SECONDS_BETWEEN_LOOKS = 0.1
+"""A killed process has the lock until its last thread is gone: whoever is started in its place waits so long for it."""
 
 
 class LockHeld(Exception):
@@ -24,23 +30,26 @@ class LockFile:
 
     @classmethod
     def beside(cls, database: str) -> LockFile:
-        """Return the lock of the SQLite database file `database`."""
-        return cls(Path(f"{database}.lock"))
+        """Return the lock of the SQLite database file `database`, whichever of its names is used."""
+        return cls(Path(f"{os.path.realpath(database)}.lock"))
 
-    def take(self, worker_id: str, now: datetime) -> None:
-        """Take the lock and write who holds it. Raises LockHeld, naming the holder."""
+    def take(self, worker_id: str, clock: Clock) -> None:
+        """Take the lock, within two seconds, and write who holds it. Raises LockHeld, naming the holder."""
         file = self.path.open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        looks = 1
+        while not (locked := _locked(file)) and looks < LOOKS:
+            clock.wait(threading.Event(), SECONDS_BETWEEN_LOOKS)
+            looks += 1
+        if not locked:
             file.seek(0)
             holder = _holder(file.read())
             file.close()
             raise LockHeld(
                 f"{self.path} is held by {holder}. SQLite is one process: stop that one first, or use PostgreSQL."
-            ) from error
+            )
         file.truncate(0)
-        about = {"pid": os.getpid(), "host": socket.gethostname(), "worker": worker_id, "since": now.isoformat()}
+        since = clock.now().isoformat()
+        about = {"pid": os.getpid(), "host": socket.gethostname(), "worker": worker_id, "since": since}
         file.write(json.dumps(about))
         file.flush()
         self._file = file
@@ -51,6 +60,14 @@ class LockFile:
         if file is not None:
             file.truncate(0)
             file.close()
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _holder(text: str) -> str:

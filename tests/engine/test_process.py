@@ -6,22 +6,29 @@ import logging
 import subprocess
 import sys
 import threading
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from addon.base import SystemClock
 from addon.engine import EngineSettings, LockFile, LockHeld, Metronome, Tick
 from tests.engine.conftest import Rig
 
 QUIET = EngineSettings(runners=0)
 
 
-def test_a_second_process_on_the_database_is_told_who_holds_it(rig: Rig, tmp_path: Path) -> None:
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody wait for the lock: its holder stays."""
+    monkeypatch.setattr("addon.engine.lockfile.LOOKS", 1)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_second_process_on_the_database_is_told_who_holds_it(rig: Rig) -> None:
     database = rig.db.url.database
     program = (
-        "import sys; from datetime import datetime, UTC; from addon.engine.lockfile import LockFile\n"
-        f"lock = LockFile.beside({database!r}); lock.take('w-1', datetime.now(UTC)); print('taken', flush=True)\n"
+        "import sys; from addon.base import SystemClock; from addon.engine.lockfile import LockFile\n"
+        f"lock = LockFile.beside({database!r}); lock.take('w-1', SystemClock()); print('taken', flush=True)\n"
         "sys.stdin.read()"
     )
     other = subprocess.Popen(
@@ -61,17 +68,57 @@ def test_a_boot_that_fails_gives_the_lock_back(rig: Rig, monkeypatch: pytest.Mon
     rig.engine(settings=QUIET).boot()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_lock_file_of_somebody_who_wrote_nonsense_is_still_respected(tmp_path: Path) -> None:
     first, second = LockFile(tmp_path / "db.lock"), LockFile(tmp_path / "db.lock")
-    now = datetime(2026, 11, 22, tzinfo=UTC)
-    first.take("w-1", now)
+    first.take("w-1", SystemClock())
     (tmp_path / "db.lock").write_text("nonsense")
     with pytest.raises(LockHeld, match="another process"):
-        second.take("w-2", now)
+        second.take("w-2", SystemClock())
     first.release()
-    second.take("w-2", now)
+    second.take("w-2", SystemClock())
     second.release()
     second.release()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_another_name_of_the_same_database_file_finds_the_same_lock(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "real.db")
+    first, second = LockFile.beside(str(tmp_path / "real.db")), LockFile.beside(str(tmp_path / "link.db"))
+    first.take("w-1", SystemClock())
+    with pytest.raises(LockHeld):
+        second.take("w-2", SystemClock())
+    first.release()
+
+
+class Patient(SystemClock):
+    """A clock whose every wait goes by at once; at the third one the lock's holder is gone at last."""
+
+    def __init__(self, holder: LockFile) -> None:
+        self.holder = holder
+        self.waits: list[float] = []
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self.waits.append(seconds)
+        if len(self.waits) == 3:
+            self.holder.release()
+        return False
+
+
+def test_who_is_started_in_the_place_of_a_killed_process_waits_until_the_dead_lets_go_of_the_lock(
+    tmp_path: Path,
+) -> None:
+    dead, successor = LockFile(tmp_path / "db.lock"), LockFile(tmp_path / "db.lock")
+    dead.take("w-1", SystemClock())
+    clock = Patient(dead)
+    successor.take("w-2", clock)
+    assert len(clock.waits) == 3
+    alive = LockFile(tmp_path / "db.lock")
+    clock.waits = [0.0] * 3
+    with pytest.raises(LockHeld, match="held by process"):
+        alive.take("w-3", clock)
+    assert sum(clock.waits) == pytest.approx(2)
+    successor.release()
 
 
 def test_the_metronome_calls_its_ticks_again_after_one_has_failed(caplog: pytest.LogCaptureFixture) -> None:
