@@ -7,7 +7,7 @@ other need it.
 from addon.base.clock import Clock, SystemClock
 from addon.base.database import Database, TenantScoped, UtcDateTime, metadata
 from addon.base.ids import REMOVED_PERSON, TenantId, new_id
-from addon.base.patience import is_away, is_temporary
+from addon.base.patience import is_away, is_blocked, is_temporary
 from addon.base.ports import Caller, ScheduleSpec, Site, SiteSource, Space, TenantGone, Unreachable
 from addon.base.problems import FieldError, Problem
 from addon.base.secretbox import SecretBox
@@ -31,6 +31,7 @@ __all__ = [
     "Unreachable",
     "UtcDateTime",
     "is_away",
+    "is_blocked",
     "is_temporary",
     "metadata",
     "new_id",

@@ -16,12 +16,16 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Return seconds that never run backwards, for measuring spans and trust deadlines."""
+        """Return seconds that never run backwards, for spans and trust deadlines; a machine's sleep counts."""
         ...
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """Wait until `event` is set, for at most `seconds`; return whether it was set."""
         ...
+
+
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Linux stops CLOCK_MONOTONIC while the machine is suspended, but no lease waits for that."""
 
 
 class SystemClock:
@@ -32,8 +36,8 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Return the machine's monotonic clock in seconds."""
-        return time.monotonic()
+        """Return the seconds since the machine has started."""
+        return time.clock_gettime(_SINCE_BOOT)
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """Wait until `event` is set, for at most `seconds`; return whether it was set."""

@@ -34,15 +34,24 @@ def is_away(error: BaseException) -> bool:
 
 def is_temporary(error: BaseException) -> bool:
     """Return whether the same again may work soon: the database is away, or others were in the way of the statement."""
-    orig = getattr(error, "orig", None)
-    return is_away(error) or str(getattr(orig, "sqlstate", None)) in _POSTGRESQL_BUSY
+    too_long = str(getattr(getattr(error, "orig", None), "sqlstate", None)) == _POSTGRESQL_TOO_LONG
+    return is_away(error) or is_blocked(error) or too_long
 
 
 _SQLITE_AWAY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY")
 _POSTGRESQL_AWAY = ("08", "53", "57P", "58")
 """Classes of SQLSTATE: connection, resources (disk, memory, connections), shutdown and start, system."""
-_POSTGRESQL_BUSY = ("55P03", "57014", "40P01", "40001")
-"""A row's lock or the statement's time ran out, a deadlock, a serialization failure."""
+_POSTGRESQL_BLOCKED = ("55P03", "40P01", "40001")
+"""The time for a row's lock ran out, a deadlock, a serialization failure."""
+_POSTGRESQL_TOO_LONG = "57014"
+
+
+def is_blocked(error: BaseException) -> bool:
+    """Return whether only others were in the way of the statement: a row's lock, a deadlock, a serialization failure.
+
+    What took too long by itself is not that: it may take as long every time.
+    """
+    return str(getattr(getattr(error, "orig", None), "sqlstate", None)) in _POSTGRESQL_BLOCKED
 
 
 def connects_patiently(patience: float) -> Any:

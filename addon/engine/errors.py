@@ -8,7 +8,7 @@ from typing import Literal
 
 from sqlalchemy import exc
 
-from addon.base import is_away
+from addon.base import is_away, is_blocked
 from addon.engine.job import Interrupted
 from addon.engine.models import JobExecution
 
@@ -17,8 +17,8 @@ DATABASE_AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError, ex
 
 
 def log_failure(log: logging.Logger, error: Exception, message: str, *arguments: object) -> None:
-    """Log `message` and the error; a database that is away has nothing to show by a traceback, again and again."""
-    if is_away(error):
+    """Log `message` and the error; a database that is away or busy has nothing to show by a traceback."""
+    if is_away(error) or is_blocked(error):
         cause = str(getattr(error, "orig", error)).partition("\n")[0]
         log.warning(f"{message}: the database cannot be used now: %s", *arguments, cause)
     else:

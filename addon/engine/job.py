@@ -157,6 +157,10 @@ class Run(Protocol):
         """Remember how far a space has come; `metrics` so far are what a cancelled space is shown with."""
         ...
 
+    def progress(self, session: Session, space: RunSpace, done: int, total: int) -> None:
+        """Say that `done` of the `total` contents of a space in work are through, for percentage and remaining time."""
+        ...
+
     def done(self, session: Session, space: RunSpace, metrics: Metrics) -> None:
         """End a space successfully with its own metrics."""
         ...

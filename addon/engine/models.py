@@ -13,6 +13,7 @@ from addon.base.ids import TenantId
 
 ACTIVE = ("running", "finalizing", "cancelling")
 TERMINAL = ("successful", "failed", "cancelled")
+MISSED = ("coalesced", "skipped_late")
 
 
 def _one_of(column: str, *values: str) -> str:
@@ -26,6 +27,12 @@ def is_active() -> sa.ColumnElement[bool]:
     """
     words: sa.BindParameter[Any] = sa.bindparam("active", ACTIVE, expanding=True, literal_execute=True, unique=True)
     return JobExecution.status.in_(words)
+
+
+def is_missed() -> sa.ColumnElement[bool]:
+    """Say of a slot that nothing started at it, word for word as the partial index does."""
+    words: sa.BindParameter[Any] = sa.bindparam("missed", MISSED, expanding=True, literal_execute=True, unique=True)
+    return ScheduleFire.outcome.in_(words)
 
 
 class Lane(TenantScoped, Base):
@@ -73,9 +80,17 @@ class ScheduleFire(TenantScoped, Base):
 
     __tablename__ = "schedule_fire"
     __table_args__ = (
-        sa.CheckConstraint(_one_of("outcome", "started", "coalesced", "skipped_late"), name="outcome"),
+        sa.CheckConstraint(_one_of("outcome", "started", *MISSED), name="outcome"),
         sa.Index("ix_schedule_fire_execution", "execution_id"),
         sa.Index("ix_schedule_fire_at", "tenant_id", "at"),
+        sa.Index(
+            "ix_schedule_fire_missed",
+            "tenant_id",
+            "scheduled_for",
+            "schedule_id",
+            postgresql_where=sa.text(_one_of("outcome", *MISSED)),
+            sqlite_where=sa.text(_one_of("outcome", *MISSED)),
+        ),
     )
 
     schedule_id: Mapped[str] = mapped_column(sa.ForeignKey("job_schedule.id", ondelete="CASCADE"), primary_key=True)
@@ -146,7 +161,8 @@ class JobExecution(TenantScoped, Base):
     spaces_done: Mapped[int] = mapped_column(default=0)
     spaces_failed: Mapped[int] = mapped_column(default=0)
     percent: Mapped[int] = mapped_column(default=0)
-    seconds_left: Mapped[int | None]
+    expected_end_at: Mapped[datetime | None]
+    """By the rate at which it went when something was last recorded; NULL while nobody could know."""
     progress_at: Mapped[datetime | None]
     """When a safe point was last passed; older than ten minutes means no progress."""
     points: Mapped[int] = mapped_column(default=0)

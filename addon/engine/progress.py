@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from addon.engine.job import RunSpace
@@ -17,7 +17,7 @@ _FROM_PERCENT = 5
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Spaces ended so far, in numbers and in weight."""
+    """Spaces ended so far, in numbers and in weight. `come`: the weight gone by of spaces in work, by space id."""
 
     done: int = 0
     failed: int = 0
@@ -25,6 +25,7 @@ class Tally:
     total: int = 0
     weight_ended: int = 0
     weight_total: int = 0
+    come: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, spaces: Iterable[RunSpace]) -> Tally:
@@ -40,7 +41,7 @@ class Tally:
             weight_total=sum(max(1, row.weight) for row in rows),
         )
 
-    def plus(self, state: str, weight: int) -> Tally:
+    def plus(self, space_id: str, state: str, weight: int) -> Tally:
         """Return the tally with one more space ended as `state`."""
         return replace(
             self,
@@ -48,14 +49,24 @@ class Tally:
             failed=self.failed + (state == "failed"),
             skipped=self.skipped + (state == "skipped"),
             weight_ended=self.weight_ended + weight,
+            come={key: come for key, come in self.come.items() if key != space_id},
         )
+
+    def inside(self, space_id: str, come: float) -> Tally:
+        """Return the tally with a space in work that has come through `come` of its weight."""
+        return replace(self, come={**self.come, space_id: come})
+
+    @property
+    def weight_gone_by(self) -> float:
+        """Return the weight of what has ended and of what spaces in work have come through."""
+        return self.weight_ended + sum(self.come.values())
 
     @property
     def percent(self) -> int:
         """Return the weighted share in 0..99: 100 is for a successful end only."""
         if self.weight_total == 0:
             return 0
-        return min(99, 100 * self.weight_ended // self.weight_total)
+        return min(99, int(100 * self.weight_gone_by / self.weight_total))
 
 
 class Estimate:
@@ -68,8 +79,8 @@ class Estimate:
         self._silent = silent_seconds
         self._rate: float | None = None
 
-    def advance(self, monotonic: float, weight: int) -> None:
-        """Note that `weight` more has ended by now."""
+    def advance(self, monotonic: float, weight: float) -> None:
+        """Note that `weight` more has gone by until now."""
         span = monotonic - self._last
         if weight <= 0 or span <= 0:
             return
@@ -78,11 +89,11 @@ class Estimate:
         self._rate = rate if self._rate is None else self._rate + share * (rate - self._rate)
         self._last = monotonic
 
-    def seconds_left(self, monotonic: float, tally: Tally) -> int | None:
-        """Return the seconds until all weight has ended, or None while nobody could know."""
+    def seconds_left(self, monotonic: float, tally: Tally) -> float | None:
+        """Return the seconds until all weight has gone by, or None while nobody could know."""
         if self._rate is None or monotonic - self._began < self._silent or tally.percent < _FROM_PERCENT:
             return None
-        return math.ceil((tally.weight_total - tally.weight_ended) / self._rate)
+        return (tally.weight_total - tally.weight_gone_by) / self._rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +109,11 @@ class Progress:
 
 
 def live_progress(row: JobExecution, now: datetime) -> Progress:
-    """Return the progress of `row` at `now`: the estimate runs down between two reports."""
+    """Return the progress of `row` at `now`: the estimate runs down, and a run that outlasts it has none."""
     working = row.ended_at is None and row.owner is not None
-    left = row.seconds_left if working and row.status == "running" else None
-    if left is not None and row.progress_at is not None:
-        left = max(1, left - int((now - row.progress_at).total_seconds()))
+    left = None
+    if working and row.status == "running" and row.expected_end_at is not None and row.expected_end_at > now:
+        left = math.ceil((row.expected_end_at - now).total_seconds())
     stalled = working and row.progress_at is not None and now - row.progress_at > STALLED_AFTER
     return Progress(
         spaces_done=row.spaces_done,

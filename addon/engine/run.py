@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -28,6 +28,8 @@ from addon.engine.transitions import Lease
 A = TypeVar("A")
 B = TypeVar("B")
 
+LONGEST_ESTIMATE = 30 * 86400.0
+"""Seconds; what would take longer stands still."""
 _TX = "steward_run_transaction"
 
 
@@ -38,6 +40,7 @@ class _Transaction:
     row: JobExecution
     extra: dict[str, Any] = field(default_factory=dict)
     items: int = 0
+    moved: bool = False
     finished: int = 0
     tally: Tally = field(default_factory=Tally)
 
@@ -198,6 +201,12 @@ class ActiveRun:
             .execution_options(synchronize_session=False)
         )
 
+    def progress(self, session: Session, space: RunSpace, done: int, total: int) -> None:
+        """Say how far a space in work has come."""
+        gathered = self._transaction(session)
+        gathered.tally = gathered.tally.inside(space.id, max(1, space.weight) * min(1.0, done / max(1, total)))
+        gathered.moved = True
+
     def done(self, session: Session, space: RunSpace, metrics: Metrics) -> None:
         """End a space successfully with its own metrics."""
         self._end(session, space, "done", metrics=metrics)
@@ -249,7 +258,8 @@ class ActiveRun:
         if weight is None:
             return
         gathered.finished += 1
-        gathered.tally = gathered.tally.plus(state, weight)
+        gathered.moved = True
+        gathered.tally = gathered.tally.plus(space.id, state, weight)
 
     def _flush(self, session: Session, gathered: _Transaction) -> None:
         """Write counters, progress, metrics and item numbers to the row this transaction has locked."""
@@ -258,18 +268,13 @@ class ActiveRun:
             values["extra_metrics"] = numbers.add(gathered.row.extra_metrics, gathered.extra)
         if gathered.items:
             values["item_seq"] = gathered.row.item_seq + gathered.items
+        if gathered.moved:
+            values |= self._come_to(gathered.tally)
         if gathered.finished:
-            tally = gathered.tally
-            self._percent = max(self._percent, tally.percent)
-            now = self.clock.monotonic()
-            self._estimate.advance(now, tally.weight_ended - self._tally.weight_ended)
-            self._tally = tally
             values |= {
                 "losses": 0,
-                "spaces_done": tally.done,
-                "spaces_failed": tally.failed,
-                "percent": self._percent,
-                "seconds_left": self._estimate.seconds_left(now, tally),
+                "spaces_done": gathered.tally.done,
+                "spaces_failed": gathered.tally.failed,
             }
         session.execute(
             sa.update(JobExecution)
@@ -277,6 +282,16 @@ class ActiveRun:
             .values(values)
             .execution_options(synchronize_session=False)
         )
+
+    def _come_to(self, tally: Tally) -> dict[str, Any]:
+        """Take the tally for the run's own; return percentage and expected end as columns of the execution's row."""
+        now = self.clock.monotonic()
+        self._estimate.advance(now, tally.weight_gone_by - self._tally.weight_gone_by)
+        self._percent = max(self._percent, tally.percent)
+        self._tally = tally
+        left = self._estimate.seconds_left(now, tally)
+        end = None if left is None else self._now() + timedelta(seconds=min(left, LONGEST_ESTIMATE))
+        return {"percent": self._percent, "expected_end_at": end}
 
     def _transaction(self, session: Session) -> _Transaction:
         gathered = session.info.get(_TX)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from addon.base import is_away
+from addon.base import is_away, is_blocked
 from addon.engine.core import Core
 from addon.engine.ending import close_open_spaces, end
 from addon.engine.errors import DATABASE_AWAY, Fenced, log_failure
@@ -49,7 +49,7 @@ def run_next(core: Core, heart: Heart, stopping: threading.Event | None = None) 
         drive = _Drive(core, run, row)
         drive.go()
     except DATABASE_AWAY as error:
-        log_failure(log, error, "lost the database while running %s", run.execution_id)
+        log_failure(log, error, "the database failed while running %s", run.execution_id)
         drive.give_back_later(error, stopping or threading.Event())
     finally:
         run.stop.set()
@@ -283,7 +283,9 @@ class _Drive:
         """
         self._stop_threads()
         again = self.core.settings.again
-        while is_away(error) and not self.run.lost.is_set() and not self.core.clock.wait(stopping, again):
+        while is_away(error) or is_blocked(error):
+            if self.run.lost.is_set() or self.core.clock.wait(stopping, again):
+                return
             try:
                 self._hand_over(hand_over_after_outage)
             except DATABASE_AWAY as still:

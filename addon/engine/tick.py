@@ -92,19 +92,26 @@ def next_start(core: Core, session: Session, tenant_id: TenantId, now: datetime)
     due = _due_by_job(core, session, tenant_id, now)
     retries = _retries(session, tenant_id) if found.waits else []
     own = {job_type for job_type, slots in due.items() if any(not slot.too_late for slot in slots)}
-    for retry in retries:
-        # A slot of the job itself takes the retry's place, if it starts: what is only skipped as late does not.
-        if retry.job_type not in own and precedes(core, retry):
-            return _start_retry(core, session, retry) if retry.due_at <= now else None
+    # A slot of the job itself takes the retry's place, if it starts: what is only skipped as late does not.
+    foreign = [retry for retry in retries if retry.job_type not in own]
+    for retry in foreign:
+        if precedes(core, retry):
+            if retry.due_at > now:
+                return None
+            execution = _start_retry(core, session, retry, now)
+            if execution is not None:
+                return execution
     for job_type, slots in due.items():
         ends_chain = any(retry.job_type == job_type for retry in retries)
         execution = _start_slots(core, session, tenant_id, job_type, slots, now, ends_chain=ends_chain)
         if execution is not None:
             _end_late_chains(core, session, retries)
             return execution
-    for retry in retries:
-        if retry.job_type not in own and retry.due_at <= now:
-            return _start_retry(core, session, retry)
+    for retry in foreign:
+        if not precedes(core, retry) and retry.due_at <= now:
+            execution = _start_retry(core, session, retry, now)
+            if execution is not None:
+                return execution
     return None
 
 
@@ -263,8 +270,11 @@ def _retries(session: Session, tenant_id: TenantId) -> list[RetryDue]:
     return list(session.scalars(sa.select(RetryDue).where(RetryDue.tenant_id == tenant_id).order_by(RetryDue.due_at)))
 
 
-def _start_retry(core: Core, session: Session, retry: RetryDue) -> JobExecution | None:
-    """Start the retry over exactly the spaces not done before; a job that refuses ends the chain."""
+def _start_retry(core: Core, session: Session, retry: RetryDue, now: datetime) -> JobExecution | None:
+    """Start the retry over exactly the spaces not done before.
+
+    None when its job refuses: like a slot it stays then, for a day, and keeps nobody waiting.
+    """
     failed = session.get_one(JobExecution, retry.failed_execution_id)
     params = {key: value for key, value in failed.params.items() if key != "spaces"}
     if failed.listed:
@@ -285,11 +295,14 @@ def _start_retry(core: Core, session: Session, retry: RetryDue) -> JobExecution 
         attempt=retry.attempt,
         lane_held=True,
     )
+    execution: JobExecution | None = None
+    try:
+        execution = start(core, session, wanted)
+    except Refused as refusal:
+        log.info("the retry of %s waits: %s", failed.id, refusal.reason)
+        if now - retry.due_at <= LONGEST_LATENESS:
+            return None
     session.delete(retry)
     session.flush()
     failpoints.boundary(session, "retry_start")
-    try:
-        return start(core, session, wanted)
-    except Refused as refusal:
-        log.info("the retry of %s ends: %s", failed.id, refusal.reason)
-        return None
+    return execution

@@ -327,16 +327,16 @@ def _effects(transition: Transition, at: datetime) -> dict[str, Any]:
     if transition.name == "claim":
         change |= {"fence": JobExecution.fence + 1, "not_before": None, "pause_reason": None, "progress_at": at}
     if transition.releases:
-        change |= {"owner": None, "lease_until": None, "fence": JobExecution.fence + 1, "seconds_left": None}
+        change |= {"owner": None, "lease_until": None, "fence": JobExecution.fence + 1, "expected_end_at": None}
     if transition.to_settle:
-        change |= {"owner": TO_SETTLE, "lease_until": at, "fence": JobExecution.fence + 1, "seconds_left": None}
+        change |= {"owner": TO_SETTLE, "lease_until": at, "fence": JobExecution.fence + 1, "expected_end_at": None}
         change |= {"not_before": None, "pause_reason": None}
     if transition.name in ("lose", "lose_unsettled", "lose_cancelling"):
         change["losses"] = JobExecution.losses + 1
     if transition.name == "finalize":
-        change["seconds_left"] = None
+        change["expected_end_at"] = None
     if transition.terminal:
-        change |= {"owner": None, "lease_until": None, "ended_at": at, "seconds_left": None}
+        change |= {"owner": None, "lease_until": None, "ended_at": at, "expected_end_at": None}
         change |= {"not_before": None, "pause_reason": None}
     if transition.target == "successful":
         change["percent"] = 100

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from addon.base import Database, is_away, is_temporary
+from addon.base import Database, is_away, is_blocked, is_temporary
 
 
 def operational(cause: Exception, statement: str | None = "UPDATE") -> exc.OperationalError:
@@ -35,6 +35,14 @@ def test_what_says_that_the_database_is_away_and_what_that_a_statement_was_in_th
     error: Exception, away: bool, temporary: bool
 ) -> None:
     assert (is_away(error), is_temporary(error)) == (away, temporary)
+
+
+def test_only_what_others_were_in_the_way_of_is_blocked() -> None:
+    others = [psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure]
+    assert all(is_blocked(operational(error("no"))) for error in others)
+    assert not is_blocked(operational(psycopg.errors.QueryCanceled("it takes too long every time")))
+    assert not is_blocked(operational(psycopg.errors.AdminShutdown("away")))
+    assert not is_blocked(ValueError("not of a database"))
 
 
 def test_a_lost_connection_is_away_whatever_its_error_says() -> None:

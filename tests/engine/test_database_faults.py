@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import Database, TenantId
-from addon.engine import Run, RunSpace
+from addon.engine import JobExecution, Run, RunSpace
 from addon.engine.lease import OUTAGE_REASON, OUTAGES_AT_ONCE
 from tests.support.fakejob import spaces
 from tests.support.process import CLOCK, SETTINGS, TTL, Process, run_processes, tenant  # noqa: F401  (fixtures)
@@ -98,6 +98,36 @@ def test_a_run_that_loses_its_connection_is_given_back_at_once_and_no_space_is_t
     eventually(lambda: worker.ended(started))
     assert cuts == ["A", "A", "A"]
     assert worker.events(started) == ["started", *["claimed", "handed_over"] * 3, "claimed", "finalizing", "successful"]
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_a_run_that_waits_in_vain_for_a_locked_row_is_given_back_and_no_space_is_to_blame(
+    behind_proxy: Database,
+    database: Database,
+    tenant: TenantId,
+    run_processes: Callable[..., Process],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    worker = run_processes(behind_proxy)
+    locks = threading.Event()
+
+    def somebody_locks_the_row(run: Run, space: RunSpace) -> dict[str, Any]:
+        if not locks.is_set():
+            locks.set()
+            locked.wait(10)
+        return {}
+
+    locked = threading.Event()
+    worker.job.call = somebody_locks_the_row
+    started = worker.start(tenant)
+    assert locks.wait(10)
+    with database.write_all() as session:
+        session.execute(sa.select(JobExecution).where(JobExecution.id == started).with_for_update())
+        locked.set()
+        eventually(lambda: "the database failed while running" in caplog.text)
+    eventually(lambda: worker.ended(started))
+    assert worker.events(started) == ["started", "claimed", "handed_over", "claimed", "finalizing", "successful"]
+    assert (worker.row(started).losses, worker.row(started).spaces_done) == (0, 3)
 
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)

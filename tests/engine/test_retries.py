@@ -268,14 +268,37 @@ def test_a_hold_keeps_retries_waiting_too(rig: Rig) -> None:
     assert engine.schedule_tick() == 1
 
 
-def test_a_job_that_refuses_by_now_ends_the_chain(rig: Rig) -> None:
+@EVERYWHERE
+def test_a_retry_that_its_job_refuses_waits_for_a_day_and_keeps_no_other_job_waiting(rig: Rig) -> None:
+    engine = rig.engine()
+    rig.job.call = failing("B")
+    failed = fail_scheduled(rig, engine)
+    with rig.db.write(rig.tenant) as session:
+        engine.replace_schedules(session, rig.tenant, [ScheduleSpec(rig.mails.type, "w", "W", "3 12 * * *", "UTC")])
+    rig.job.refusal = "no mail transport"
+    rig.clock.advance(FIVE_MINUTES)
+    assert engine.schedule_tick() == 1
+    engine.run_due()
+    assert rig.rows()[-1].job_type == rig.mails.type
+    assert [retry.failed_execution_id for retry in rig.retries()] == [failed.id]
+    rig.job.refusal = None
+    assert engine.schedule_tick() == 1
+    assert (rig.rows()[-1].retry_of, rig.retries()) == (failed.id, [])
+
+
+def test_a_retry_that_was_refused_for_more_than_a_day_ends_its_chain(rig: Rig) -> None:
     engine = rig.engine()
     rig.job.call = failing("B")
     fail_scheduled(rig, engine)
     rig.job.refusal = "no mail transport"
-    rig.clock.advance(FIVE_MINUTES)
+    rig.clock.advance(FIVE_MINUTES + timedelta(days=1))
+    assert engine.schedule_tick() == 0
+    assert len(rig.retries()) == 1
+    rig.clock.advance(1)
     assert engine.schedule_tick() == 0
     assert rig.retries() == []
+    rig.job.refusal = None
+    assert engine.schedule_tick() == 0
 
 
 def test_a_listing_that_failed_is_retried_whole(rig: Rig) -> None:

@@ -87,6 +87,14 @@ class TestActing:
         assert {id: outcome for id, (_, outcome, _) in log(run).items()} == {top: "planned", below: "planned"}
         assert (metrics["contentsMatched"], metrics["contentsArchived"]) == (2, 0)
 
+    def test_a_space_shows_how_far_it_has_come_while_it_is_worked_on(self, docs: Bench) -> None:
+        docs.site.edition = "standard"
+        for number in range(4):
+            docs.page("DOCS", f"Old {number}", months=30)
+        docs.put(automations(archive()))
+        run, _ = docs.automate()
+        assert run.progressed == [("DOCS", number, 4) for number in range(1, 5)]
+
     def test_pages_go_300_a_batch_where_the_edition_allows_it_and_else_one_by_one(self, docs: Bench) -> None:
         for number in range(301):
             docs.page("DOCS", f"Old {number}", months=30)

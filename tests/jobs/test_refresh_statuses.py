@@ -60,6 +60,15 @@ class TestTheOrdinaryCourse:
         hits = bench.client.search('type in (page) and stewardStatus = "expired"')
         assert [content.id for content in hits] == [pages["old"]]
 
+    def test_a_large_space_shows_how_far_it_has_come_while_it_is_stamped(self, bench: Bench) -> None:
+        bench.site.add_space("BIG")
+        for number in range(250):
+            bench.page("BIG", f"Old {number}", months=30)
+        run, _ = bench.refresh()
+        shares = [done / total for key, done, total in run.progressed if key == "BIG"]
+        assert shares == sorted(shares)
+        assert [round(share, 1) for share in shares if 0 < share < 1] == [0.4, 0.8], "at every hundredth content"
+
     def test_an_immediate_second_refresh_writes_nothing(self, bench: Bench) -> None:
         seed(bench)
         bench.refresh()

@@ -66,6 +66,7 @@ class FakeRun:
         self.extra: dict[str, Any] = {}
         self.logged: list[Item] = []
         self.trace: list[tuple[str, str, str | None]] = []
+        self.progressed: list[tuple[str, int, int]] = []
         with db.write_all() as session:
             session.execute(
                 sa.update(JobExecution)
@@ -217,6 +218,9 @@ class FakeRun:
     ) -> None:
         more = {} if metrics is None else {"metrics": dict(metrics)}
         self._update(session, space, checkpoint=dict(checkpoint), **more)
+
+    def progress(self, session: Session, space: RunSpace, done: int, total: int) -> None:
+        self.progressed.append((space.key, done, total))
 
     def done(self, session: Session, space: RunSpace, metrics: Metrics) -> None:
         self.trace.append(("done", space.key, None))

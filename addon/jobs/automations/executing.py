@@ -93,7 +93,6 @@ class Executing:
 
     def _space(self, run_space: RunSpace, found: tuple[Space | None, list[Claim]], limits: Limits) -> None:
         space, claimed = found
-        recorder = Recorder(self._run, run_space, limits)
         with self._run.write() as session:
             self._run.begin(session, [run_space])
             if space is None:
@@ -102,6 +101,7 @@ class Executing:
             return
         known = submitted.logged(self._run, run_space.id) if claimed else set()
         waiting = [claim for claim in claimed if claim.content.id not in known]
+        recorder = Recorder(self._run, run_space, limits, len(waiting))
         for due, own in groupby(waiting, key=lambda claim: claim.due):
             self._automation(recorder, space, due, list(own), limits)
         with self._run.write() as session:

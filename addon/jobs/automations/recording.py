@@ -50,8 +50,8 @@ class Limits:
 class Recorder:
     """One space's outcomes."""
 
-    def __init__(self, run: Run, space: RunSpace, limits: Limits) -> None:
-        """Go on from the space's checkpoint."""
+    def __init__(self, run: Run, space: RunSpace, limits: Limits, waiting: int | None = None) -> None:
+        """Go on from the space's checkpoint. `waiting`: how many contents are still to come, where that is known."""
         checkpoint = space.checkpoint or {}
         self._run = run
         self.space = space
@@ -60,6 +60,7 @@ class Recorder:
         self._acted: Counter[str] = Counter(checkpoint.get("acted", {}))
         self._transient = bool(checkpoint.get("transient", False))
         self._failure: str | None = checkpoint.get("failure")
+        self._total = None if waiting is None else self._metrics["contentsMatched"] + waiting
 
     def item(
         self, content_id: str, action: str, outcome: str, reason: str | None = None, title: str | None = None
@@ -82,6 +83,8 @@ class Recorder:
             for start in range(0, len(items), CHUNK):
                 self._run.items(session, items[start : start + CHUNK])
             self._run.save(session, self.space, self._checkpoint(), self.metrics())
+            if self._total is not None:
+                self._run.progress(session, self.space, self._metrics["contentsMatched"], self._total)
             ledger.drop(session, [item.content_id for item in items if item.outcome == "done"])
             if batch_id is not None:
                 submitted.close(session, self._run, batch_id)

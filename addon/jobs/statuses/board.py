@@ -24,10 +24,11 @@ BATCH_SECONDS = 2.0
 
 @dataclass(slots=True)
 class Progress:
-    """One space: how many contents are still to be stamped, how many changed, which could not be stamped."""
+    """One space: how many contents of all are still to be stamped, how many changed, which could not be stamped."""
 
     space: RunSpace
     left: int = 0
+    total: int = 0
     changed: int = 0
     touched: bool = False
     failures: list[Reason] = field(default_factory=list)
@@ -56,6 +57,7 @@ class Board:
         self._total: int | None = total
         for change in changes:
             self._open[change.space_id].left += 1
+            self._open[change.space_id].total += 1
 
     def begin(self, rows: Sequence[Row], dropped: Sequence[str]) -> None:
         """Write the group's count and the corrections that need no call, and end the spaces with nothing to stamp."""
@@ -96,6 +98,7 @@ class Board:
                 if progress.touched:
                     changed = {"statusesChanged": progress.changed}
                     self._run.save(session, progress.space, {"counted": True, **changed}, changed)
+                    self._run.progress(session, progress.space, progress.total - progress.left, progress.total)
                     progress.touched = False
         self._rows, self._dropped = [], []
         self._since = self._run.clock.monotonic()

@@ -130,7 +130,7 @@ def upgrade() -> None:
         sa.Column("spaces_done", sa.Integer(), nullable=False),
         sa.Column("spaces_failed", sa.Integer(), nullable=False),
         sa.Column("percent", sa.Integer(), nullable=False),
-        sa.Column("seconds_left", sa.Integer(), nullable=True),
+        sa.Column("expected_end_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("progress_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("points", sa.Integer(), nullable=False),
         sa.Column("calls", sa.Integer(), nullable=False),
@@ -460,9 +460,23 @@ def upgrade() -> None:
     )
     op.create_index("ix_schedule_fire_at", "schedule_fire", ["tenant_id", "at"], unique=False)
     op.create_index("ix_schedule_fire_execution", "schedule_fire", ["execution_id"], unique=False)
+    op.create_index(
+        "ix_schedule_fire_missed",
+        "schedule_fire",
+        ["tenant_id", "scheduled_for", "schedule_id"],
+        unique=False,
+        postgresql_where=sa.text("outcome IN ('coalesced', 'skipped_late')"),
+        sqlite_where=sa.text("outcome IN ('coalesced', 'skipped_late')"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index(
+        "ix_schedule_fire_missed",
+        table_name="schedule_fire",
+        postgresql_where=sa.text("outcome IN ('coalesced', 'skipped_late')"),
+        sqlite_where=sa.text("outcome IN ('coalesced', 'skipped_late')"),
+    )
     op.drop_index("ix_schedule_fire_execution", table_name="schedule_fire")
     op.drop_index("ix_schedule_fire_at", table_name="schedule_fire")
     op.drop_table("schedule_fire")
