@@ -81,7 +81,7 @@ class ScheduleFire(TenantScoped, Base):
     __tablename__ = "schedule_fire"
     __table_args__ = (
         sa.CheckConstraint(_one_of("outcome", "started", *MISSED), name="outcome"),
-        sa.Index("ix_schedule_fire_execution", "execution_id"),
+        sa.Index("ix_schedule_fire_execution", "execution_id", "tenant_id"),
         sa.Index("ix_schedule_fire_at", "tenant_id", "at"),
         sa.Index(
             "ix_schedule_fire_missed",

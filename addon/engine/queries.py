@@ -6,7 +6,9 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -14,9 +16,37 @@ from sqlalchemy.orm import Session
 from addon.base import TenantId
 from addon.engine.errors import NotFound
 from addon.engine.lane import active
-from addon.engine.models import AuditEvent, ExecutionItem, ExecutionSpace, JobExecution, JobSchedule, Lane, RetryDue
+from addon.engine.models import (
+    AuditEvent,
+    ExecutionItem,
+    ExecutionSpace,
+    JobExecution,
+    JobSchedule,
+    Lane,
+    RetryDue,
+    ScheduleFire,
+    is_missed,
+)
 
 MAX_PAGE = 500
+NAMED_SLOTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What became of one time of a schedule: `outcome` is started, coalesced or skipped_late, decided `at`.
+
+    `rule_id` is empty for a job type's only schedule. `execution_id` is None for what was skipped, and once the
+    execution has been deleted.
+    """
+
+    job_type: str
+    rule_id: str
+    name: str
+    scheduled_for: datetime
+    outcome: str
+    execution_id: str | None
+    at: datetime
 
 
 def current(session: Session, tenant_id: TenantId) -> JobExecution | None:
@@ -135,6 +165,58 @@ def next_fires(session: Session, tenant_id: TenantId) -> dict[str, datetime | No
     return {row.job_type: row.due for row in rows}
 
 
+def slots(session: Session, execution_id: str) -> tuple[list[Slot], int]:
+    """Return what an execution was started for, then what else it covers, each newest first, and how many are left out.
+
+    Of more than `NAMED_SLOTS` only so many are returned. Slots of schedules that were removed are gone.
+    """
+    newest = _slots().where(ScheduleFire.execution_id == execution_id)
+    started_first = sa.case((ScheduleFire.outcome == "started", 0), else_=1)
+    newest = newest.order_by(started_first, ScheduleFire.scheduled_for.desc(), ScheduleFire.schedule_id)
+    found = [_slot(row) for row in session.execute(newest.limit(NAMED_SLOTS + 1))]
+    if len(found) <= NAMED_SLOTS:
+        return found, 0
+    counted = sa.select(sa.func.count()).select_from(ScheduleFire).where(ScheduleFire.execution_id == execution_id)
+    return found[:NAMED_SLOTS], session.scalars(counted).one() - NAMED_SLOTS
+
+
+def missed(
+    session: Session, tenant_id: TenantId, *, limit: int = 25, cursor: str | None = None
+) -> tuple[list[Slot], str | None]:
+    """Return a page of the slots at which nothing started, the latest slot first, and the cursor of the next page.
+
+    Raises ValueError on a malformed cursor.
+    """
+    key = ScheduleFire.scheduled_for, ScheduleFire.schedule_id
+    statement = _slots().where(ScheduleFire.tenant_id == tenant_id, is_missed())
+    if cursor is not None:
+        when, schedule_id = _decode(cursor, str, str)
+        before = sa.literal(_time(when), key[0].type), sa.literal(schedule_id)
+        statement = statement.where(sa.tuple_(*key) < sa.tuple_(*before))
+    size = _size(limit)
+    rows = session.execute(statement.order_by(*(column.desc() for column in key)).limit(size + 1)).all()
+    more = _encode(rows[size - 1].scheduled_for.isoformat(), rows[size - 1].schedule_id) if len(rows) > size else None
+    return [_slot(row) for row in rows[:size]], more
+
+
+def _slots() -> sa.Select[*tuple[Any, ...]]:
+    fire, schedule = ScheduleFire, JobSchedule
+    return sa.select(
+        schedule.job_type,
+        schedule.rule_id,
+        schedule.name,
+        fire.schedule_id,
+        fire.scheduled_for,
+        fire.outcome,
+        fire.execution_id,
+        fire.at,
+    ).join_from(fire, schedule, schedule.id == fire.schedule_id)
+
+
+def _slot(row: sa.Row[Any]) -> Slot:
+    return Slot(row.job_type, row.rule_id, row.name, row.scheduled_for, row.outcome, row.execution_id, row.at)
+
+
 def pending_retries(session: Session, tenant_id: TenantId) -> list[RetryDue]:
     """Return the waiting retries, the next one first."""
     return list(session.scalars(sa.select(RetryDue).where(RetryDue.tenant_id == tenant_id).order_by(RetryDue.due_at)))
@@ -157,4 +239,18 @@ def _decode(cursor: str, *kinds: type) -> Sequence[str | int]:
         raise ValueError("malformed cursor") from error
     if not isinstance(key, list) or [type(part) for part in key] != list(kinds):
         raise ValueError("malformed cursor")
+    # What a column cannot hold, a database answers with an error of its own.
+    if not all(part.isprintable() if isinstance(part, str) else 0 <= part < 2**31 for part in key):
+        raise ValueError("malformed cursor")
     return key
+
+
+def _time(text: str | int) -> datetime:
+    """Read a time of a cursor. Raises ValueError."""
+    try:
+        when = datetime.fromisoformat(str(text))
+        if when.tzinfo is not None:
+            return when.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError("malformed cursor") from error
+    raise ValueError("malformed cursor")

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, TenantId, new_id
 from addon.connect.models import Tenant
-from addon.engine.models import AuditEvent, ExecutionItem, ExecutionSpace, JobExecution, JobSchedule, Lane
+from addon.engine.models import AuditEvent, ExecutionItem, ExecutionSpace, JobExecution, JobSchedule, Lane, ScheduleFire
 
 JOBS = ("refresh-statuses", "send-notifications", "execute-automations")
 CHUNK = 10_000
@@ -59,10 +59,11 @@ def history(db: Database, clock: Clock, tenants: list[TenantId], number: int) ->
     """Store `number` ended executions over 400 days, each with two spaces, an item and an audit event.
 
     Every seventh has failed, every tenth is the retry of an older one, every ninth is over the
-    one space S1.
+    one space S1. There are as many slots, every 31st of them missed.
     """
     now, step = clock.now(), timedelta(days=400) / number
     with db.write_all() as session:
+        schedules = {row.tenant_id: row.id for row in session.scalars(sa.select(JobSchedule))}
         for begin in range(0, number, CHUNK):
             numbers = range(begin, min(begin + CHUNK, number))
             whose = {each: tenants[each % len(tenants)] for each in numbers}
@@ -71,6 +72,8 @@ def history(db: Database, clock: Clock, tenants: list[TenantId], number: int) ->
             _insert(session, ExecutionSpace, (_space(each, whose[each], s) for each in numbers for s in (1, 2)))
             _insert(session, ExecutionItem, (_item(each, whose[each], at[each]) for each in numbers))
             _insert(session, AuditEvent, (_event(each, whose[each], at[each]) for each in numbers))
+            slots = (_slot(each, whose[each], at[each], schedules[whose[each]]) for each in numbers)
+            _insert(session, ScheduleFire, slots)
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE")
 
@@ -114,6 +117,14 @@ def _event(number: int, tenant_id: TenantId, at: datetime) -> dict[str, Any]:
     return {
         "id": f"01900000-0000-7000-8001-{number:012x}", "tenant_id": tenant_id, "seq": 1, "at": at,
         "execution_id": execution_id(number), "actor_type": "user", "tag": "job:execution:started", "detail": {},
+    }  # fmt: skip
+
+
+def _slot(number: int, tenant_id: TenantId, at: datetime, schedule_id: str) -> dict[str, Any]:
+    missed = number % 31 == 30
+    return {
+        "schedule_id": schedule_id, "tenant_id": tenant_id, "scheduled_for": at, "at": at,
+        "outcome": "skipped_late" if missed else "started", "execution_id": None if missed else execution_id(number),
     }  # fmt: skip
 
 

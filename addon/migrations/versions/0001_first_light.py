@@ -459,7 +459,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("schedule_id", "scheduled_for", name=op.f("pk_schedule_fire")),
     )
     op.create_index("ix_schedule_fire_at", "schedule_fire", ["tenant_id", "at"], unique=False)
-    op.create_index("ix_schedule_fire_execution", "schedule_fire", ["execution_id"], unique=False)
+    op.create_index("ix_schedule_fire_execution", "schedule_fire", ["execution_id", "tenant_id"], unique=False)
     op.create_index(
         "ix_schedule_fire_missed",
         "schedule_fire",
