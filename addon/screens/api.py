@@ -21,9 +21,10 @@ from addon.screens.overview import OverviewApi
 from addon.screens.parts import Parts
 from addon.screens.policies import PoliciesApi
 from addon.screens.present import Presenter
+from addon.screens.slots import SlotsApi
 from addon.screens.usage import QuotaApi
 
-APIS = (JobsApi, ExecutionsApi, PoliciesApi, CqlApi, FirstRunApi, BylineApi, QuotaApi, OverviewApi)
+APIS = (JobsApi, ExecutionsApi, PoliciesApi, CqlApi, FirstRunApi, BylineApi, QuotaApi, OverviewApi, SlotsApi)
 
 
 def blueprint(parts: Parts, access: Access, lookups: Lookups) -> Blueprint:

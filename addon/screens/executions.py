@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -27,6 +26,7 @@ from addon.screens.lookups import Lookups
 from addon.screens.operations import Answer, operation
 from addon.screens.parts import Parts
 from addon.screens.present import PREVIEWABLE, Presenter, item_result, space_result, statuses
+from addon.screens.problems import known_cursor
 
 E = TypeVar("E", bound=schemas.Execution)
 
@@ -83,7 +83,7 @@ class ExecutionsApi:
         With a space key: the runs of that space, for its administrators; without: all runs of the site.
         """
         viewer, in_space = self._log_scope(caller, query.space_key)
-        with self._parts.db.read(caller.tenant_id) as session, _known_cursor():
+        with self._parts.db.read(caller.tenant_id) as session, known_cursor():
             rows, cursor = queries.history(
                 session,
                 caller.tenant_id,
@@ -147,7 +147,7 @@ class ExecutionsApi:
     ) -> schemas.List[schemas.SpaceResult]:
         """List what became of each space of an execution."""
         self._full(caller, execution_id, query.space_key)
-        with self._parts.db.read(caller.tenant_id) as session, _known_cursor():
+        with self._parts.db.read(caller.tenant_id) as session, known_cursor():
             rows, cursor = queries.spaces(
                 session, execution_id, limit=query.limit, cursor=query.cursor, state=query.status
             )
@@ -165,7 +165,7 @@ class ExecutionsApi:
     ) -> schemas.List[schemas.ItemResult]:
         """List what an execution did to which content, and why."""
         self._full(caller, execution_id, query.space_key)
-        with self._parts.db.read(caller.tenant_id) as session, _known_cursor():
+        with self._parts.db.read(caller.tenant_id) as session, known_cursor():
             rows, cursor = queries.items(
                 session, execution_id, limit=query.limit, cursor=query.cursor, outcome=query.outcome
             )
@@ -296,16 +296,6 @@ class ExecutionsApi:
         for each in seen:
             each.started_by_name = names.get(each.started_by or "")
         return list(seen)
-
-
-@contextmanager
-def _known_cursor() -> Iterator[None]:
-    """Turn a cursor that was not given by us into a Problem."""
-    try:
-        yield
-    except ValueError as error:
-        errors = [FieldError("cursor", "This cursor was not given by this list.")]
-        raise Problem(422, "invalid", "The cursor is not acceptable.", errors=errors) from error
 
 
 def in_the_way(seen: schemas.Execution) -> str:

@@ -6,6 +6,9 @@ import logging
 import math
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from addon.base import Caller, FieldError, Problem, Space, TenantId
 from addon.confluence import SiteClient, SiteError, base, group_spaces
@@ -13,12 +16,12 @@ from addon.confluence.queries import all_of, any_of, encoded_length, none_of
 from addon.engine import Refused, queries
 from addon.jobs.apply import apply_policies
 from addon.policies import Hold, PolicyDocument, Selector
-from addon.screens import schemas
 from addon.screens.access import Access
 from addon.screens.lookups import Lookups, Remembered
 from addon.screens.operations import operation
 from addon.screens.parts import Parts
 from addon.screens.present import Presenter
+from addon.screens.schemas import Body, Model, SpaceKey
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +33,61 @@ POINTS_A_WRITE = 3
 REMEMBERED = timedelta(minutes=2)
 
 
+class ConfirmFirstRun(Body):
+    """Let a new installation begin: over all spaces, or over the named ones (the others become excluded)."""
+
+    spaces: Literal["all"] | Annotated[list[SpaceKey], Field(min_length=1, max_length=500)]
+
+
+class StatusCount(Model):
+    """How many contents would have one status; null where the site could not say."""
+
+    status: str
+    name: str
+    contents: int | None
+
+
+class SpaceChoice(Model):
+    """A space in the first-run panel."""
+
+    key: str
+    name: str
+    included: bool
+    reason: str | None = None
+
+
+class FirstRun(Model):
+    """What a new installation would do, for the administrator who decides."""
+
+    pending: bool
+    counts: list[StatusCount]
+    contents: int | None
+    spaces: list[SpaceChoice]
+    spaces_included: int
+    spaces_excluded: int
+    estimated_points: int
+    estimated_minutes: int
+    mail: str | None = Field(description="Why mail cannot be sent; null when it can")
+    archive: str | None = Field(description="Why pages cannot be archived; null when they can")
+
+
+class Confirmed(Model):
+    """The first run is confirmed; this version of the policies holds."""
+
+    pending: bool
+    policy_version: int
+
+
 class FirstRunApi:
     """The first run of a new installation, for Confluence administrators."""
 
     def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
         self._parts = parts
         self._access = access
-        self._glances: Remembered[schemas.FirstRun] = Remembered(parts.clock, 200)
+        self._glances: Remembered[FirstRun] = Remembered(parts.clock, 200)
 
-    @operation("GET", "/first-run", answers={200: schemas.FirstRun}, problems=(401, 403, 503), name="get_first_run")
-    def get(self, caller: Caller) -> schemas.FirstRun:
+    @operation("GET", "/first-run", answers={200: FirstRun}, problems=(401, 403, 503), name="get_first_run")
+    def get(self, caller: Caller) -> FirstRun:
         """Return what the first run would find and cost: counts and spaces, read at a glance."""
         self._access.site(caller)
         pending, version, document = self._state(caller.tenant_id)
@@ -51,12 +99,12 @@ class FirstRunApi:
     @operation(
         "POST",
         "/first-run",
-        body=schemas.ConfirmFirstRun,
-        answers={200: schemas.Confirmed},
+        body=ConfirmFirstRun,
+        answers={200: Confirmed},
         problems=(400, 401, 403, 409, 413, 415, 422, 503),
         name="confirm_first_run",
     )
-    def confirm(self, caller: Caller, *, body: schemas.ConfirmFirstRun) -> schemas.Confirmed:
+    def confirm(self, caller: Caller, *, body: ConfirmFirstRun) -> Confirmed:
         """Let a new installation begin over all spaces, or over the named ones while the others become excluded."""
         self._access.site(caller, write=True)
         spaces = [] if body.spaces == "all" else self._client(caller.tenant_id).spaces()
@@ -75,7 +123,7 @@ class FirstRunApi:
             )
             apply_policies(self._parts.engine, session, caller.tenant_id, checked.document, by=caller.account_id)
             self._parts.engine.confirm_first_run(session, caller.tenant_id, caller.account_id)
-        return schemas.Confirmed(pending=False, policy_version=version)
+        return Confirmed(pending=False, policy_version=version)
 
     def _state(self, tenant_id: TenantId) -> tuple[bool, int, PolicyDocument]:
         with self._parts.db.read(tenant_id) as session:
@@ -86,7 +134,7 @@ class FirstRunApi:
     def _client(self, tenant_id: TenantId) -> SiteClient:
         return self._parts.confluence.client(tenant_id)
 
-    def _glance(self, tenant_id: TenantId, document: PolicyDocument) -> schemas.FirstRun:
+    def _glance(self, tenant_id: TenantId, document: PolicyDocument) -> FirstRun:
         client = self._client(tenant_id)
         spaces = client.spaces()
         reasons = {space.key: document.exclusion(space) for space in spaces}
@@ -98,10 +146,10 @@ class FirstRunApi:
         points = len(spaces) + groups * 3 * len(scheme.entries) + writes * POINTS_A_WRITE
         hours = points // self._parts.settings.quota_points
         known = [count for count in counts.values() if count is not None]
-        return schemas.FirstRun(
+        return FirstRun(
             pending=True,
             counts=[
-                schemas.StatusCount(
+                StatusCount(
                     status=entry.status,
                     name=status.name if (status := document.status(entry.status)) else entry.status,
                     contents=counts[entry.status],
@@ -110,7 +158,7 @@ class FirstRunApi:
             ],
             contents=sum(known) if len(known) == len(counts) else None,
             spaces=[
-                schemas.SpaceChoice(
+                SpaceChoice(
                     key=space.key, name=space.name, included=reasons[space.key] is None, reason=reasons[space.key]
                 )
                 for space in spaces

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy.orm import Session
 
 from addon.base import Clock, TenantId
@@ -62,7 +64,7 @@ class Presenter:
         return seen
 
     def detail(self, session: Session, row: JobExecution, viewer: Viewer) -> schemas.ExecutionDetail:
-        """Return `row` with its retry chain."""
+        """Return `row` with its slots and its retry chain."""
         seen = schemas.ExecutionDetail(
             **self.execution(session, row, viewer).model_dump(), policy_version=row.policy_version
         )
@@ -71,6 +73,8 @@ class Presenter:
         seen.retried_by = retried_by(session, row.id)
         if row.scope != "site":
             return seen
+        if row.trigger == "scheduled":
+            seen.slots = _slots(*queries.slots(session, row.id))
         for retry in self.retries(session, row.tenant_id).values():
             if retry.failed_execution_id == row.id:
                 seen.next_retry = retry
@@ -147,6 +151,18 @@ def _restricted(seen: schemas.Execution) -> schemas.Execution:
 
 def _failure(space: ExecutionSpace) -> schemas.FailedSpace:
     return schemas.FailedSpace(space_key=space.space_key, reason=space.reason or "No reason was recorded.")
+
+
+def _slots(slots: Sequence[queries.Slot], more: int) -> schemas.Slots:
+    return schemas.Slots(
+        items=[
+            schemas.Slot(
+                rule_id=slot.rule_id or None, name=slot.name, scheduled_for=slot.scheduled_for, outcome=slot.outcome
+            )
+            for slot in slots
+        ],
+        more=more,
+    )
 
 
 def space_result(row: ExecutionSpace) -> schemas.SpaceResult:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -52,6 +53,16 @@ def field_errors(error: pydantic.ValidationError, *, prefix: str = "/") -> list[
         where = pointer(entry["loc"]) if prefix == "/" else ".".join(str(part) for part in entry["loc"])
         errors.append(FieldError(where, entry["msg"]))
     return errors
+
+
+@contextmanager
+def known_cursor() -> Iterator[None]:
+    """Turn a cursor that was not given by us, a ValueError of the engine's queries, into a Problem."""
+    try:
+        yield
+    except ValueError as error:
+        errors = [FieldError("cursor", "This cursor was not given by this list.")]
+        raise Problem(422, "invalid", "The cursor is not acceptable.", errors=errors) from error
 
 
 def _answer(problem: Problem, look: Mapping[str, str]) -> Response:

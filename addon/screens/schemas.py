@@ -95,12 +95,6 @@ class StartExecution(Body):
     dry_run: bool = False
 
 
-class ConfirmFirstRun(Body):
-    """Let a new installation begin: over all spaces, or over the named ones (the others become excluded)."""
-
-    spaces: Literal["all"] | Annotated[list[SpaceKey], Field(min_length=1, max_length=500)]
-
-
 class SetHold(Body):
     """Hold all schedules, or release them. Manual starts work either way."""
 
@@ -211,9 +205,26 @@ class StatusInfo(Model):
     colour: str
 
 
-class ExecutionDetail(Execution):
-    """One execution with its retry chain and live mail counts."""
+class Slot(Model):
+    """A time of a schedule that an execution was started for, or that passed before and was covered as well."""
 
+    rule_id: str | None = Field(description="The rule or automation; null for a job's only schedule")
+    name: str
+    scheduled_for: datetime
+    outcome: Literal["started", "coalesced"]
+
+
+class Slots(Model):
+    """What an execution was started for, then what it covered as well, each newest first."""
+
+    items: list[Slot]
+    more: int = Field(description="So many further ones are not listed")
+
+
+class ExecutionDetail(Execution):
+    """One execution with its slots, its retry chain and live mail counts."""
+
+    slots: Slots | None = Field(None, description="Of scheduled executions")
     mails: Mails | None = None
     retried_by: str | None = Field(None, description="The execution that retries this one")
     next_retry: Retry | None = None
@@ -331,45 +342,6 @@ class Factory(Model):
     policies: dict[str, Any] = Field(description="A policies document that can be put as it is, or in parts")
     retired_statuses: list[str] = Field(description="Status ids that were removed here and can never be used again")
     namespace: str = Field(description="What the names of the CQL aliases begin with")
-
-
-class StatusCount(Model):
-    """How many contents would have one status; null where the site could not say."""
-
-    status: str
-    name: str
-    contents: int | None
-
-
-class SpaceChoice(Model):
-    """A space in the first-run panel."""
-
-    key: str
-    name: str
-    included: bool
-    reason: str | None = None
-
-
-class FirstRun(Model):
-    """What a new installation would do, for the administrator who decides."""
-
-    pending: bool
-    counts: list[StatusCount]
-    contents: int | None
-    spaces: list[SpaceChoice]
-    spaces_included: int
-    spaces_excluded: int
-    estimated_points: int
-    estimated_minutes: int
-    mail: str | None = Field(description="Why mail cannot be sent; null when it can")
-    archive: str | None = Field(description="Why pages cannot be archived; null when they can")
-
-
-class Confirmed(Model):
-    """The first run is confirmed; this version of the policies holds."""
-
-    pending: bool
-    policy_version: int
 
 
 class FieldProblem(Model):

@@ -6,7 +6,15 @@ from datetime import timedelta
 
 from tests.screens.conftest import ADMIN, EVE, SAM, House
 
-SITE_READS = ["/jobs", "/executions", "/executions/current", "/policies", "/policies/versions", "/first-run"]
+SITE_READS = [
+    "/jobs",
+    "/executions",
+    "/executions/current",
+    "/policies",
+    "/policies/versions",
+    "/first-run",
+    "/missed-slots",
+]
 
 
 def test_site_scope_is_for_confluence_administrators(house: House) -> None:

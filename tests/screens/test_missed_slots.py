@@ -1,0 +1,149 @@
+"""What became of the times at which a schedule was due and nothing could start: recorded, and there for people."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+
+from addon.base import ScheduleSpec, SecretBox, TenantId
+from tests.screens.conftest import EVE, SAM, House, add_tenant
+
+WEEKLY = ScheduleSpec("send-notifications", "default/weekly", "Weekly digest", "0 */6 * * *", "UTC")
+REFRESH = ScheduleSpec("refresh-statuses", "", "Refresh content statuses", "30 */6 * * *", "UTC")
+
+
+def give(house: House, *specs: ScheduleSpec, tenant_id: TenantId | None = None) -> None:
+    tenant_id = tenant_id or house.tenant_id
+    with house.parts.db.write(tenant_id) as session:
+        house.parts.engine.replace_schedules(session, tenant_id, specs)
+
+
+@pytest.fixture
+def away(house: House) -> House:
+    """A house that nobody was in from Sunday, 22 November, noon, to Tuesday, 13:30: then everything due starts."""
+    give(house, WEEKLY, REFRESH)
+    house.clock.set(at("24T13:30"))
+    while house.parts.engine.schedule_tick():
+        house.parts.engine.run_due()
+    return house
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(f"2026-11-{text}:00+00:00")
+
+
+def run_of(house: House, job: str) -> dict[str, Any]:
+    [row] = house.get("/executions", job=job).json["items"]
+    execution: dict[str, Any] = house.get(f"/executions/{row['id']}").json
+    return execution
+
+
+def test_a_scheduled_run_says_what_it_was_started_for_and_what_it_covers_as_well(away: House) -> None:
+    run = run_of(away, "send-notifications")
+    slot = {"ruleId": "default/weekly", "name": "Weekly digest"}
+    assert run["slots"] == {
+        "items": [
+            slot | {"scheduledFor": "2026-11-24T12:00:00Z", "outcome": "started"},
+            slot | {"scheduledFor": "2026-11-24T06:00:00Z", "outcome": "coalesced"},
+            slot | {"scheduledFor": "2026-11-24T00:00:00Z", "outcome": "coalesced"},
+            slot | {"scheduledFor": "2026-11-23T18:00:00Z", "outcome": "coalesced"},
+        ],
+        "more": 0,
+    }
+    refresh = run_of(away, "refresh-statuses")
+    assert [slot["scheduledFor"] for slot in refresh["slots"]["items"] if slot["outcome"] == "started"] == [
+        "2026-11-24T12:30:00Z"
+    ]
+    assert {slot["ruleId"] for slot in refresh["slots"]["items"]} == {None}
+
+
+def test_a_run_by_hand_has_no_slots_and_what_starts_in_time_is_not_missed(house: House) -> None:
+    for started in (house.run(), house.run(scope="space", spaceKey="DOCS")):
+        assert house.get(f"/executions/{started}").json["slots"] is None
+    give(house, WEEKLY)
+    house.clock.set(at("22T18:00"))
+    assert house.parts.engine.schedule_tick() == 1
+    assert [slot["outcome"] for slot in run_of(house, "send-notifications")["slots"]["items"]] == ["started"]
+    assert house.get("/missed-slots").json["items"] == []
+
+
+def test_who_sees_only_that_a_site_run_goes_on_is_not_told_its_slots(house: House) -> None:
+    give(house, WEEKLY)
+    house.clock.set(at("24T13:30"))
+    assert house.parts.engine.schedule_tick() == 1
+    run = house.get("/executions/current").json["execution"]["id"]
+    assert len(house.get(f"/executions/{run}").json["slots"]["items"]) == 4
+    seen = house.get(f"/executions/{run}", account=SAM, spaceKey="DOCS").json
+    assert (seen["restricted"], seen["slots"]) == (True, None)
+
+
+def test_missed_slots_are_listed_in_pages_with_what_became_of_them(away: House) -> None:
+    answer = away.get("/missed-slots").json
+    assert (answer["nextCursor"], answer["timeZone"]) == (None, "Europe/Berlin")
+    found = [slot for slot in answer["items"] if slot["job"] == "send-notifications"]
+    assert [(slot["scheduledFor"], slot["outcome"]) for slot in found] == [
+        ("2026-11-24T06:00:00Z", "coalesced"),
+        ("2026-11-24T00:00:00Z", "coalesced"),
+        ("2026-11-23T18:00:00Z", "coalesced"),
+        ("2026-11-23T12:00:00Z", "skippedLate"),
+        ("2026-11-23T06:00:00Z", "skippedLate"),
+        ("2026-11-23T00:00:00Z", "skippedLate"),
+        ("2026-11-22T18:00:00Z", "skippedLate"),
+    ]
+    run = run_of(away, "send-notifications")
+    assert found[0] == {
+        "job": "send-notifications",
+        "title": "Send notifications",
+        "ruleId": "default/weekly",
+        "name": "Weekly digest",
+        "scheduledFor": "2026-11-24T06:00:00Z",
+        "outcome": "coalesced",
+        "reason": "Nothing could start at this time. The execution of a later time of the same schedule covered it.",
+        "executionId": run["id"],
+        "at": run["startedAt"],
+    }
+    assert found[-1]["executionId"] is None
+    assert found[-1]["reason"] == "Nothing could start at this time nor within 24 hours after it, so it was skipped."
+    times = [slot["scheduledFor"] for slot in answer["items"]]
+    assert times == sorted(times, reverse=True)
+    first = away.get("/missed-slots", limit=10).json
+    second = away.get("/missed-slots", limit=10, cursor=first["nextCursor"]).json
+    assert (len(first["items"]), second["nextCursor"]) == (10, None)
+    assert first["items"] + second["items"] == answer["items"]
+    refused = away.get("/missed-slots", cursor="bm9uc2Vuc2U")
+    assert refused.status_code == 422
+    assert [error["pointer"] for error in refused.json["errors"]] == ["cursor"]
+
+
+def test_a_schedule_whose_times_lapse_sooner_is_not_said_to_have_waited_a_day(house: House) -> None:
+    give(house, ScheduleSpec("send-notifications", "a/b", "B", "0 18 * * *", "UTC", max_lateness=timedelta(hours=1)))
+    house.clock.set(at("22T20:00"))
+    assert house.parts.engine.schedule_tick() == 0
+    [slot] = house.get("/missed-slots").json["items"]
+    assert (slot["outcome"], slot["executionId"]) == ("skippedLate", None)
+    assert "too late" in slot["reason"]
+    assert "24 hours" not in slot["reason"]
+
+
+def test_missed_slots_are_for_confluence_administrators(away: House) -> None:
+    for account in (SAM, EVE):
+        refused = away.get("/missed-slots", account=account)
+        assert refused.status_code == 403
+        assert "Only Confluence administrators may do this" in refused.json["detail"]
+    assert away.get("/missed-slots", account=SAM, spaceKey="DOCS").status_code == 422
+
+
+def test_another_tenants_missed_slots_are_not_there(house: House) -> None:
+    secrets = SecretBox([Fernet.generate_key().decode()])
+    other = add_tenant(house.parts.db, house.clock, secrets, house.site.base_url, "other", "x")
+    engine = house.parts.engine
+    with house.parts.db.write(other) as session:
+        engine.open_lane(session, other, first_run=False)
+    give(house, WEEKLY, tenant_id=other)
+    give(house)
+    house.clock.set(at("24T13:30"))
+    assert engine.schedule_tick() == 1
+    assert house.get("/missed-slots").json["items"] == []
