@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import TenantId
 from addon.engine.job import Item, Metrics, Refused, Run, RunSpace
-from addon.engine.models import ExecutionSpace
+from addon.engine.models import ExecutionItem, ExecutionSpace
 from addon.engine.spaces import as_run_space
 
 
@@ -133,6 +133,10 @@ class SubmittingJob(FakeJob):
         super().work(run, left)
 
     def ended(self, run: Run, session: Session, space: RunSpace, metrics: Metrics) -> None:
+        """Record a space that is done; what was read back before it ended is not acted on again."""
+        if _logged(session, run.execution_id, space):
+            super().ended(run, session, space, {"contentsArchived": 1})
+            return
         super().ended(run, session, space, metrics)
         self.read_back(run, session, space, "done")
 
@@ -158,6 +162,11 @@ class SubmittingJob(FakeJob):
         for space in self.submitted(run):
             with run.write() as session:
                 self.read_back(run, session, space, "failed", reason)
+
+
+def _logged(session: Session, execution_id: str, space: RunSpace) -> bool:
+    mine = (ExecutionItem.execution_id == execution_id, ExecutionItem.space_id == space.id)
+    return bool(session.scalar(sa.select(sa.exists().where(*mine))))
 
 
 def _submitted(session: Session, execution_id: str) -> list[ExecutionSpace]:
