@@ -14,6 +14,7 @@ from addon.engine.core import Core
 from addon.engine.job import Metrics
 from addon.engine.metrics import total
 from addon.engine.models import ExecutionSpace, JobExecution, Lane, RetryDue
+from addon.engine.settling import unsettled
 from addon.engine.transitions import BY_NAME, Actor, Lease, Moved, move
 
 OPEN = ("pending", "running")
@@ -49,8 +50,9 @@ def end(
 ) -> Moved:
     """Make the terminal transition `name`. `execution` is the row as locked by this transaction.
 
-    `extra` are the metrics of the job's finalize, `values` newer counters and the error. Raises RuntimeError, which
-    rolls back, when the guard of the transition does not hold: under the lock that is a bug.
+    `extra` are the metrics of the job's finalize, `values` newer counters and the error. The event says `unsettled`
+    when something that was submitted is not read back. Raises RuntimeError, which rolls back, when the guard of the
+    transition does not hold: under the lock that is a bug.
     """
     at = core.clock.now()
     transition = BY_NAME[name]
@@ -62,13 +64,14 @@ def end(
     elif transition.target == "cancelled":
         close_open_spaces(session, execution.id, "cancelled", at=at, reason="cancelled")
     metrics = total(session, execution, extra or {}, core.jobs.get(execution.job_type), more)
+    told = dict(detail or {}) | ({"unsettled": True} if unsettled(core, session, execution) else {})
     more |= {
         "metrics": metrics,
         "spaces_done": metrics["spacesProcessed"],
         "spaces_failed": metrics["spacesFailed"],
         "spaces_total": metrics["spacesTotal"],
     }
-    moved = move(session, name, execution.id, at=at, actor=actor, lease=lease, dead=dead, values=more, detail=detail)
+    moved = move(session, name, execution.id, at=at, actor=actor, lease=lease, dead=dead, values=more, detail=told)
     if moved is None:
         raise RuntimeError(f"execution {execution.id} is {execution.status}: no {name}")
     if transition.target == "failed":

@@ -144,7 +144,10 @@ class _Taking:
             self._move("lose_cancelling")
 
     def _stuck(self) -> None:
-        """The spaces in work are to blame; without any, the run is. No lease has expired, so no loss is counted."""
+        """The spaces in work are to blame; without any, the run is. No lease has expired, so no loss is counted.
+
+        A run that has failed as a whole, and hangs while it is settled, is not given to runners for ever.
+        """
         at, space = self.core.clock.now(), ExecutionSpace
         reason = STUCK.format(minutes=round(self.core.settings.stuck_seconds / 60))
         failed = {"state": "failed", "reason": reason, "transient": False, "ended_at": at}
@@ -155,13 +158,14 @@ class _Taking:
             .returning(space.space_id)
             .execution_options(synchronize_session=False)
         ).all()
-        error = {"error": self.execution.error or reason, "error_transient": False}
-        if self.execution.status == "finalizing":
+        row = self.execution
+        error = {"error": row.error or reason, "error_transient": False}
+        if row.status == "finalizing" or (row.error is not None and tries(self.session, row.id) >= MAX_TRIES):
             self._end("fail_stuck", **error)
         elif in_work:
             self._move("unstick")
         else:
-            close_open_spaces(self.session, self.execution.id, "failed", at=at, reason=reason)
+            close_open_spaces(self.session, row.id, "failed", at=at, reason=reason)
             self._move("unstick", **error)
 
     def _give_back_spaces(self) -> None:
@@ -183,15 +187,15 @@ class _Taking:
     def _move(self, name: str, **values: Any) -> None:
         core, row = self.core, self.execution
         at, actor = core.clock.now(), Actor("reaper", core.worker_id)
-        detail = self._lost() | ({DETAIL: True} if name == "lose_cancelling" else {})
+        only_settled = name == "lose_cancelling" or (name == "unstick" and row.error is not None)
+        detail = self._lost() | ({DETAIL: True} if only_settled else {})
         if move(self.session, name, row.id, at=at, actor=actor, dead=self.dead, values=values, detail=detail) is None:
             raise RuntimeError("a locked execution changed under its lock")
         core.dispatcher.wake(self.session, row.tenant_id)
 
     def _end(self, name: str, **values: Any) -> None:
-        detail = self._lost() | ({"unsettled": True} if self._unsettled() else {})
-        actor = Actor("reaper", self.core.worker_id)
-        end(self.core, self.session, name, self.execution, actor=actor, dead=self.dead, values=values, detail=detail)
+        core, actor = self.core, Actor("reaper", self.core.worker_id)
+        end(core, self.session, name, self.execution, actor=actor, dead=self.dead, values=values, detail=self._lost())
 
     def _lost(self) -> dict[str, Any]:
         return {"owner": self.execution.owner, "losses": self.execution.losses, "stuck": self.stuck}

@@ -102,7 +102,8 @@ class _Drive:
             log.exception("job %s failed in execution %s", self.run.job_type, self.row.id)
             self._fail_open(_words(error), transient=False)
         else:
-            return self._to_finalizing()
+            # The job may not have been asked again: the last space that was open can have failed with a lost lease.
+            return self._conclude() if settler(self.job) else self._to_finalizing()
         return self._conclude()
 
     def _list(self) -> None:

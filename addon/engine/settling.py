@@ -21,6 +21,7 @@ MAX_TRIES = 12
 """How often an execution is put aside to be settled later before its outcome is recorded as unknown (over an hour)."""
 _FIRST_WAIT = 30.0
 _LONGEST_WAIT = 600.0
+_ASIDE = ("paused", "left_to_settle", "lease_lost", "stuck")
 DETAIL = "settleLater"
 
 
@@ -61,7 +62,7 @@ def tries(session: Session, execution_id: str) -> int:
     details = session.scalars(
         sa.select(AuditEvent.detail).where(
             AuditEvent.execution_id == execution_id,
-            AuditEvent.tag.in_(("job:execution:paused", "job:execution:left_to_settle", "job:execution:lease_lost")),
+            AuditEvent.tag.in_([f"job:execution:{event}" for event in _ASIDE]),
         )
     )
     return sum(bool(detail.get(DETAIL)) for detail in details)

@@ -223,11 +223,11 @@ TABLE: tuple[Transition, ...] = (
     ),
     Transition(
         "fail_stuck",
-        ("finalizing",),
+        ("running", "finalizing"),
         "failed",
-        "reaper",
+        "reaper; a running one only when it hung again and again while it was settled",
         Guard.STUCK,
-        "sums the metrics",
+        "open spaces fail as stuck, sums the metrics",
         "interrupted",
     ),
     Transition(

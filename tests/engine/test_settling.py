@@ -14,7 +14,7 @@ from addon.engine import Abandon, Busy, Engine, ExecutionItem, Fatal, JobExecuti
 from addon.engine.settling import MAX_TRIES
 from addon.engine.transitions import MAX_LOSSES, TO_SETTLE
 from tests.engine.conftest import BOTH, EVERYWHERE, Killed, Rig
-from tests.support.fakejob import SubmittingJob
+from tests.support.fakejob import SubmittingJob, spaces
 
 ARCHIVED = {"B": "done"}
 
@@ -325,6 +325,50 @@ def test_a_run_that_hangs_while_it_reads_back_is_taken_over(rig: Rig, job: Submi
     assert waits_to_be_settled(rig, started.id).losses == 0, "no lease has expired"
     assert rig.drive(other)
     ended(rig, started.id, "cancelled")
+
+
+@BOTH
+def test_a_run_whose_last_space_was_taken_as_stuck_is_read_back_before_its_result_is_compiled(
+    rig: Rig, job: SubmittingJob
+) -> None:
+    engine, other = rig.engine(), rig.engine()
+    job.listing = lambda run: spaces("A", "B")
+    job.call = at_b(lambda run: hang(rig, engine, other, run))
+    started = rig.start(engine)
+    rig.drive(engine)
+    assert rig.states(started.id) == {"A": "done", "B": "failed"}
+    assert outcomes(rig, started.id) == {}
+    assert rig.drive(other)
+    ended(rig, started.id, "failed")
+
+
+def hang(rig: Rig, engine: Engine, other: Engine, run: Run) -> None:
+    """Pass no safe point for half an hour while the heart beats, until somebody else takes the run."""
+    rig.clock.advance(1801)
+    engine._heart.beat()
+    assert other.reaper_tick() == 1
+    engine._heart.beat()
+    run.check()
+
+
+@BOTH
+def test_a_failed_run_that_hangs_whenever_it_is_settled_keeps_the_lane_not_for_ever(
+    rig: Rig, job: SubmittingJob
+) -> None:
+    engine, other = rig.engine(), rig.engine()
+
+    def fatal(run: Run) -> None:
+        raise Fatal("the site is read-only", transient=False)
+
+    job.call = at_b(fatal)
+    job.reading = lambda run, space: hang(rig, engine, other, run)
+    started = rig.start(engine)
+    taken = 0
+    while rig.row(started.id).status == "running" and taken < 3 * MAX_TRIES:
+        taken += rig.drive(engine)
+    assert rig.row(started.id).status == "failed"
+    assert taken == MAX_TRIES + 1
+    assert rig.event(started.id, "interrupted").detail["unsettled"] is True
 
 
 @pytest.mark.parametrize("where", ["listing", "finalizing"])

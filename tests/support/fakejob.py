@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import TenantId
 from addon.engine.job import Item, Metrics, Refused, Run, RunSpace
-from addon.engine.models import ExecutionItem, ExecutionSpace
+from addon.engine.models import ExecutionSpace
 from addon.engine.spaces import as_run_space
 
 
@@ -113,6 +113,7 @@ class SubmittingJob(FakeJob):
     """Submits something of the spaces in `submits` to the site, which goes on without it, and reads back the outcome.
 
     The checkpoint of a space remembers it, `reading` stands for the HTTP of reading back, each outcome is an item.
+    Nothing is submitted twice, also where a space was still open when its outcome was read back.
     """
 
     submits: set[str] = field(default_factory=set)
@@ -125,24 +126,35 @@ class SubmittingJob(FakeJob):
                 self.reading(run, space)
                 self.record(run, space, {})
         self.settle(run)
-        left = [space for space in spaces if space.id not in open_]
+        known = self.known(run)
+        left = [space for space in spaces if space.id not in open_ | known.keys()]
+        for space in spaces:
+            if space.id in known and space.id not in open_:
+                with run.write() as session:
+                    run.done(session, space, known[space.id])
         for space in left:
             if space.key in self.submits:
                 with run.write() as session:
-                    run.save(session, space, {"submitted": True})
+                    self.submit(run, session, space)
         super().work(run, left)
 
+    def submit(self, run: Run, session: Session, space: RunSpace) -> None:
+        """Remember what is handed to the site now."""
+        run.save(session, space, {"submitted": True})
+
     def ended(self, run: Run, session: Session, space: RunSpace, metrics: Metrics) -> None:
-        """Record a space that is done; what was read back before it ended is not acted on again."""
-        if _logged(session, run.execution_id, space):
-            super().ended(run, session, space, {"contentsArchived": 1})
-            return
         super().ended(run, session, space, metrics)
         self.read_back(run, session, space, "done")
 
     def read_back(self, run: Run, session: Session, space: RunSpace, outcome: str, reason: str | None = None) -> None:
         run.items(session, [Item(space, f"content-of-{space.key}", "archive", outcome, reason)])
-        run.save(session, space, {}, {"contentsArchived": int(outcome == "done")})
+        run.save(session, space, {"outcome": outcome}, {"contentsArchived": int(outcome == "done")})
+
+    def known(self, run: Run) -> dict[str, Metrics]:
+        """Return the metrics of the spaces whose outcome was read back, by id."""
+        with run.read() as session:
+            rows = _listed(session, run.execution_id)
+            return {row.space_id: dict(row.metrics) for row in rows if "outcome" in (row.checkpoint or {})}
 
     def submitted(self, run: Run) -> list[RunSpace]:
         with run.read() as session:
@@ -164,12 +176,10 @@ class SubmittingJob(FakeJob):
                 self.read_back(run, session, space, "failed", reason)
 
 
-def _logged(session: Session, execution_id: str, space: RunSpace) -> bool:
-    mine = (ExecutionItem.execution_id == execution_id, ExecutionItem.space_id == space.id)
-    return bool(session.scalar(sa.select(sa.exists().where(*mine))))
-
-
 def _submitted(session: Session, execution_id: str) -> list[ExecutionSpace]:
+    return [row for row in _listed(session, execution_id) if (row.checkpoint or {}).get("submitted")]
+
+
+def _listed(session: Session, execution_id: str) -> Sequence[ExecutionSpace]:
     of_this = sa.select(ExecutionSpace).where(ExecutionSpace.execution_id == execution_id)
-    rows = session.scalars(of_this.execution_options(populate_existing=True)).all()
-    return [row for row in rows if (row.checkpoint or {}).get("submitted")]
+    return session.scalars(of_this.execution_options(populate_existing=True)).all()
