@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from addon.base import SystemClock
 from addon.sandbox import Site
 from addon.sandbox.seed import seed_demo
 from tests.e2e.stack import Stack, stack_over
+from tests.support.servers import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -231,6 +234,32 @@ def test_all_schedules_are_held_and_released(stack: Stack, page: Page) -> None:
     frame.get_by_role("button", name="Release schedules").click()
     frame.get_by_role("dialog").get_by_role("button", name="Release schedules").click()
     expect(frame.locator(".message-warning")).to_have_count(0)
+
+
+def test_slots_that_were_missed_are_shown_with_what_became_of_them(stack: Stack, page: Page) -> None:
+    with closing(sqlite3.connect(stack.folder / "steward.sqlite3")) as database, database:
+        database.execute(
+            "UPDATE job_schedule SET next_fire_at = strftime('%Y-%m-%d %H:%M:%f000', next_fire_at, '-20 days') "
+            "WHERE job_type = 'refresh-statuses'"
+        )
+    run = eventually(
+        lambda: next(iter(stack.api("GET", "/api/executions?trigger=scheduled").json()["items"]), None), seconds=30
+    )
+    site_jobs(stack, page).get_by_role("link", name="Job audit log").first.click()
+    frame = page.frame_locator("iframe.ac-iframe")
+    missed = frame.get_by_role("region", name="What became of missed slots").locator("tbody tr")
+    expect(missed.filter(has_text="Joined the run of")).to_have_count(3)
+    expect(missed.filter(has_text="Skipped: more than 24 hours late")).to_have_count(22)
+    more = frame.get_by_role("button", name="Older missed slots")
+    more.focus()
+    page.keyboard.press("Enter")
+    expect(missed).to_have_count(50)
+    expect(more).to_be_focused()
+    missed.first.get_by_role("link").click()
+    expect(frame.locator(".facts")).to_contain_text(re.compile(r"Joined by\s*3 missed slots: "))
+    expect(frame.locator("code")).to_have_text(run["id"])
+    stack.ended(run["id"])
+    assert page.broken == []  # type: ignore[attr-defined]
 
 
 def test_outside_the_host_the_page_says_where_it_belongs(stack: Stack, page: Page) -> None:

@@ -53,6 +53,39 @@ def test_times_are_written_in_the_given_zone(modules: Page) -> None:
     ]  # fmt: skip
 
 
+def test_a_run_tells_its_slots_where_they_say_more_than_its_start(modules: Page) -> None:
+    said = modules.evaluate(
+        """async () => {
+          const {h} = await import('/dom.js');
+          const {slotFacts} = await import('/slots.js');
+          const slot = (hour, outcome = 'started', name = null) =>
+            ({scheduledFor: `2024-01-08T${hour}:00Z`, outcome, ruleId: name, name: name || 'Refresh'});
+          const told = (items, more = 0, startedAt = '2024-01-08T10:00:30Z') =>
+            slotFacts({slots: {items, more}, startedAt})
+              .map(({name, value}) => `${name}: ${h('p', {}, value).textContent}`);
+          const weekly = slot('10:00', 'started', 'Weekly');
+          const joined = ['09:00', '08:00', '07:00', '06:00', '05:00', '04:00'].map((hour) => slot(hour, 'coalesced'));
+          return [
+            slotFacts({slots: null}), told([slot('10:00')]), told([slot('10:00')], 0, '2024-01-08T12:05:10Z'),
+            told([weekly, slot('10:00', 'started', '<b>'), slot('07:30', 'started', 'Old')], 2),
+            told([slot('10:00'), ...joined], 3), told([slot('10:00'), joined[0]]),
+          ];
+        }"""
+    )
+    assert said == [
+        [],
+        [],
+        ["Started for: 8 Jan 2024 10:00, late by 2 h 5 min"],
+        ["Started for: 8 Jan 2024 10:00 (Weekly, <b>); 8 Jan 2024 07:30 (Old), late by 2 h 30 min and 2 more"],
+        [
+            "Started for: 8 Jan 2024 10:00",
+            "Joined by: 9 missed slots: 8 Jan 2024 09:00, 8 Jan 2024 08:00, 8 Jan 2024 07:00, 8 Jan 2024 06:00, "
+            "8 Jan 2024 05:00 and 4 more",
+        ],
+        ["Started for: 8 Jan 2024 10:00", "Joined by: 1 missed slot: 8 Jan 2024 09:00"],
+    ]
+
+
 def test_spans_and_counts_read_like_sentences(modules: Page) -> None:
     said = modules.evaluate(
         """async () => {

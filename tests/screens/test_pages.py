@@ -22,6 +22,7 @@ LISTED = [
     "/executions/{execution_id}/spaces",
     "/executions/{execution_id}/items",
     "/first-run",
+    "/missed-slots",
     "/policies/versions",
 ]
 PAGES = ["/jobs", "/audit-log", "/executions/0190a0b0-0000-7000-8000-000000000000", "/policies"]

@@ -1,9 +1,10 @@
-/* The job audit log: every execution, newest first, filtered. */
+/* The job audit log: every execution, newest first, filtered; and the times of schedules at which none could start. */
 
 import { h, morph } from "./dom.js";
-import { capital, duration, moment } from "./format.js";
+import { capital, duration, moment, setTimeZone } from "./format.js";
 import { moreButton, pages } from "./lists.js";
 import { at, button, empty, lozenge, row, select, skeleton, table } from "./parts.js";
+import { missedSection } from "./slots.js";
 import { JOBS, STATUS, TRIGGER, outcome, scopeOf, starter } from "./words.js";
 
 const FILTERS = ["job", "status", "scope", "trigger"];
@@ -12,6 +13,15 @@ export function auditScreen(app, query) {
   const inSpace = Boolean(app.spaceKey);
   const filters = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) || ""]));
   const list = pages("/executions", draw);
+  const missed = pages("/missed-slots", () => {
+    if (missed.page && !app.ownTimeZone) setTimeZone(missed.page.timeZone);
+    draw();
+  });
+
+  function reload() {
+    list.reload();
+    if (!inSpace) missed.load();
+  }
 
   function choose(name, value) {
     filters[name] = value;
@@ -35,13 +45,14 @@ export function auditScreen(app, query) {
         select("Status", "status", filters.status, choices(pick(STATUS, ["successful", "failed", "cancelled", "running"]), "Any status"), (value) => choose("status", value)),
         !inSpace && select("Scope", "scope", filters.scope, [["", "Any scope"], ["site", "All spaces"], ["space", "One space"]], (value) => choose("scope", value)),
         select("Started by", "trigger", filters.trigger, choices(TRIGGER, "Anyone"), (value) => choose("trigger", value)),
-        button("Refresh", () => list.reload(), { kind: "subtle" }),
+        button("Refresh", reload, { kind: "subtle" }),
       ),
       !list.items && !list.trouble && skeleton(6),
       list.items && (list.items.length ? log() : nothing()),
       moreButton(list, "Older executions"),
+      !inSpace && !list.trouble && missedSection(missed),
     );
-    app.main.toggleAttribute("aria-busy", list.loading);
+    app.main.toggleAttribute("aria-busy", list.loading || missed.loading);
   }
 
   const pick = (words, names) => Object.fromEntries(names.map((name) => [name, words[name]]));
@@ -77,6 +88,7 @@ export function auditScreen(app, query) {
     title: "Job audit log",
     show() {
       list.load(filters);
+      if (!inSpace) missed.load();
     },
     hide() {},
   };

@@ -8,6 +8,7 @@ import { at, empty, lozenge, message, metricTiles, paragraph, problemMessage, ro
 import { polling } from "./poll.js";
 import { runningPanel } from "./running.js";
 import { retryButton } from "./retry.js";
+import { slotFacts } from "./slots.js";
 import { ACTIVE, STATUS, metricList, scopeOf, starter } from "./words.js";
 
 const ACTIONS = { archive: "Archive", delete: "Delete", stamp: "Status", notify: "Mail" };
@@ -80,6 +81,7 @@ export function executionScreen(app, id) {
         fact("Started", at(execution.startedAt, capital(moment(execution.startedAt)))),
         execution.endedAt && fact("Ended", at(execution.endedAt, capital(moment(execution.endedAt)))),
         execution.endedAt && fact("Duration", duration(execution)),
+        slotFacts(execution).map(({ name, value }) => h("div", { class: "wide" }, h("dt", {}, name), h("dd", {}, value))),
         fact("Policies", `version ${execution.policyVersion}`),
         execution.retryOf && fact("Retry of", link(execution.retryOf, execution.trigger === "retry" ? `attempt ${execution.attempt - 1}` : "the failed execution")),
         execution.retriedBy && fact("Retried by", link(execution.retriedBy, "a newer execution")),

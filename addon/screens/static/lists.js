@@ -4,9 +4,10 @@ import { get } from "./api.js";
 import { announce } from "./dom.js";
 import { button, paragraph, problemMessage } from "./parts.js";
 
-/* `draw` is called after every change. Returns {items, nextCursor, trouble, loading, load(query), more()}. */
+/* `draw` is called after every change. Returns {items, nextCursor, page, trouble, loading, load(query),
+ * more()}; `page` is the last answer with whatever it says beside its items. */
 export function pages(path, draw) {
-  const list = { items: null, nextCursor: null, trouble: null, loading: false };
+  const list = { items: null, nextCursor: null, page: null, trouble: null, loading: false };
   let asked = {};
   let turn = 0;
 
@@ -20,6 +21,7 @@ export function pages(path, draw) {
       if (mine !== turn) return;
       list.items = cursor ? [...list.items, ...page.items] : page.items;
       list.nextCursor = page.nextCursor;
+      list.page = page;
       if (cursor) announce(`${page.items.length} more loaded`);
     } catch (problem) {
       if (mine !== turn) return;
@@ -41,5 +43,7 @@ export function pages(path, draw) {
 export function moreButton(list, label) {
   if (list.trouble) return problemMessage(list.trouble, list.items ? list.more : list.reload);
   if (!list.nextCursor) return null;
-  return paragraph(button(list.loading ? "Loading…" : label, list.more, { disabled: list.loading }));
+  // A button that is really disabled would lose the focus, and who went on with the keyboard the place.
+  const more = () => list.loading || list.more();
+  return paragraph(button(list.loading ? "Loading…" : label, more, { "aria-disabled": list.loading && "true" }));
 }
