@@ -128,6 +128,7 @@ def crew() -> Iterator[subprocess.Popen[str]]:
     )
     assert process.stdin is not None
     assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
     yield process
     process.stdin.close()
     process.wait(20)

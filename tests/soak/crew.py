@@ -1,7 +1,7 @@
 """Workers that can be killed by the dozen: `python -m tests.soak.crew`, one process that forks them.
 
-It reads commands, a line each, from its input ("work URL TTL CALL-SECONDS", "listen" with the same words for a worker
-that procrastinate wakes, "hammer URL TTL SECONDS SEED FILE") and
+It says "ready", reads commands, a line each, from its input ("work URL TTL CALL-SECONDS", "listen" with the same words
+for a worker that procrastinate wakes, "hammer URL TTL SECONDS SEED FILE", "tick URL TTL PACE SEED FOLDER") and
 answers with the child's pid. A child is forked before any thread or connection exists; the dead are never waited for,
 so that their pids are nobody else's.
 """
@@ -27,12 +27,10 @@ from addon.engine.models import Lane
 from addon.engine.procrastinate import ProcrastinateDispatcher, WakeWorker
 from addon.engine.run import ActiveRun
 from addon.engine.runner import run_next
+from tests.soak.clockwork import EFFECT, Pace, keep_time
 from tests.support.fakejob import FakeJob, spaces
 
 SPACES = 6
-EFFECT = sa.text(
-    "INSERT INTO soak_effect (tenant_id, execution_id, fence, space) VALUES (:tenant, :run, :fence, :space)"
-)
 CALL = sa.text("INSERT INTO soak_call (execution_id, fence, space) VALUES (:run, :fence, :space)")
 
 
@@ -129,12 +127,17 @@ def child(words: list[str]) -> None:
     if words[0] in ("work", "listen"):
         work(db, ttl, float(words[3]), listen=words[0] == "listen")
         return
+    if words[0] == "tick":
+        keep_time(db, ttl, Pace.read(words[3]), int(words[4]), Path(words[5]))
+        return
     Path(words[5]).write_text(json.dumps(hammer(db, ttl, float(words[3]), int(words[4]))), encoding="utf-8")
     db.dispose()
 
 
 def main() -> None:
     sa.orm.configure_mappers()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:

@@ -19,23 +19,30 @@ _QUARTER = timedelta(minutes=15)
 
 
 @lru_cache(maxsize=64)
-def plain_slots(cron: str, zone: str, start: datetime) -> tuple[datetime, ...]:
-    """Return the slots after `start` of a cron of a minute and hours, by looking at the wall clock each quarter.
+def plain_slots(
+    cron: str, zone: str, start: datetime, *, step: timedelta = _QUARTER, span: timedelta = timedelta(days=DAYS + 3)
+) -> tuple[datetime, ...]:
+    """Return the slots of a cron of minutes and hours from `start` on, by looking at the wall clock at each `step`.
 
-    A quarter the clocks repeat counts once; those they skip count together at the first instant after the gap.
+    A wall time the clocks repeat counts once; those they skip count together at the first instant after the gap.
     """
-    minute, hours = cron.split()[:2]
-    assert int(minute) % 15 == 0, "else it would be overlooked"
-    wanted = set(range(0, 24, 6)) if hours == "*/6" else {int(hour) for hour in hours.split(",")}
+    minutes, hours = (_numbers(field, top) for field, top in zip(cron.split(), (60, 24), strict=False))
+    assert not any(minute * 60 % step.total_seconds() for minute in minutes), "else it would be overlooked"
     latest: datetime | None = None
     found = []
-    for number in range((DAYS + 3) * 96):
-        instant = start + number * _QUARTER
+    for number in range(span // step):
+        instant = start + number * step
         wall = instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
         walls = [wall]
         if latest is not None:
-            walls = [latest + n * _QUARTER for n in range(1, (wall - latest) // _QUARTER + 1)]
-        if any(each.minute == int(minute) and each.hour in wanted for each in walls):
+            walls = [latest + n * step for n in range(1, (wall - latest) // step + 1)]
+        if any(each.minute in minutes and each.hour in hours for each in walls):
             found.append(instant)
         latest = max(latest or wall, wall)
     return tuple(found)
+
+
+def _numbers(field: str, top: int) -> set[int]:
+    if field.startswith("*"):
+        return set(range(0, top, int(field[2:] or 1)))
+    return {int(number) for number in field.split(",")}
