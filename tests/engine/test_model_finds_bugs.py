@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import Database
-from addon.engine import Fenced, JobExecution, JobSchedule, lane, lease, reaper, spaces, tick, transitions
+from addon.engine import Fenced, JobExecution, JobSchedule, lane, lease, reaper, runner, spaces, tick, transitions
 from addon.engine.cron import next_fire
 from tests.engine.model import explore
 
@@ -131,7 +131,22 @@ def pause_forgets_until_when(patch: pytest.MonkeyPatch) -> None:
     swap(patch, pause, lambda core, held, until, *rest, **more: pause(core, held, core.clock.now(), *rest, **more))
 
 
+def everybody_is_asked(patch: pytest.MonkeyPatch) -> None:
+    """The tick does not choose tenants: what it asks each of them is all that keeps them from starting."""
+
+    def all_of_them(core: Any, session: Any, now: Any) -> list[Any]:
+        return list(session.scalars(sa.select(lane.Lane.tenant_id)))
+
+    patch.setattr(tick, "_tenants_with_due", all_of_them)
+
+
+def hold_not_asked(patch: pytest.MonkeyPatch) -> None:
+    everybody_is_asked(patch)
+    patch.setattr(tick, "held", lambda lane, now: False)
+
+
 def retry_comes_early(patch: pytest.MonkeyPatch) -> None:
+    everybody_is_asked(patch)
     retries = tick._retries
 
     def hasty(session: Any, tenant: Any) -> Any:
@@ -143,17 +158,56 @@ def retry_comes_early(patch: pytest.MonkeyPatch) -> None:
     swap(patch, retries, hasty)
 
 
+def reaper_takes_what_nobody_holds(patch: pytest.MonkeyPatch) -> None:
+    conditions = transitions._conditions
+    patch.setattr(reaper, "TO_SETTLE", "somebody else")
+
+    def blind(guard: Any, at: Any, held: Any, dead: Any) -> Any:
+        found = conditions(guard, at, held, dead)
+        return found if dead is None else [found[0], *found[2:]]
+
+    swap(patch, conditions, blind)
+
+
+def settled_is_worked_on(patch: pytest.MonkeyPatch) -> None:
+    go = runner._Drive.go
+
+    def working(drive: Any) -> None:
+        drive.row.status = "running"
+        go(drive)
+
+    patch.setattr(runner._Drive, "go", working)
+
+
+def last_space_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """A run that has worked on all spaces compiles its result; as it was before the model found it."""
+
+    def finalize_only(drive: Any) -> bool:
+        if drive.row.error is None:
+            return bool(drive._to_finalizing())
+        return bool(conclude(drive))
+
+    conclude = runner._Drive._conclude
+    patch.setattr(runner._Drive, "_conclude", finalize_only)
+
+
+def claim_comes_early(patch: pytest.MonkeyPatch) -> None:
+    free = sa.or_(JobExecution.owner.is_(None), JobExecution.owner == transitions.TO_SETTLE)
+    swap(patch, transitions.claimable, lambda at: free)
+
+
 ALWAYS: dict[str, Plant] = {
-    "the fence is ignored": fence_ignored,
     "pause while cancelling": changed("pause", sources=("running", "cancelling"), target="running"),
     "finalize while cancelling": changed("finalize", sources=("running", "cancelling")),
-    "missed slots are forgotten": missed_slots_forgotten,
     "the reaper leaves the fence": without_effect("lose", "fence"),
     "the reaper counts no losses": without_effect("lose", "losses"),
     "a cancel is only acknowledged": does_nothing("cancel", "move", True),
     "an end is told twice": end_told_twice,
+    "what is given up is not written down": does_nothing("runner", "settler"),
 }
 MORE: dict[str, Plant] = {
+    "the fence is ignored": fence_ignored,
+    "missed slots are forgotten": missed_slots_forgotten,
     "a worker is its own zombie": owner_compared_but_not_the_fence,
     "the oldest missed slot is forgotten": oldest_missed_slot_forgotten,
     "slots move on while held": slots_move_on_while_held,
@@ -163,9 +217,21 @@ MORE: dict[str, Plant] = {
     "a finished space is redone": finished_space_redone,
     "finalizing is never reaped": finalizing_never_reaped,
     "a pause forgets until when": pause_forgets_until_when,
-    "a hold is not asked": does_nothing("tick", "held", False),
+    "a hold is not asked": hold_not_asked,
     "a retry comes early": retry_comes_early,
     "a failed run gets no retry": does_nothing("ending", "_note_retry"),
+    "a cancel does not ask what was submitted": does_nothing("cancel", "unsettled", False),
+    "what waits to be settled keeps its fence": without_effect("leave_to_settle", "fence"),
+    "who is lost while it settles is not counted": without_effect("lose_cancelling", "losses"),
+    "no patience with a run that is only settled": lambda patch: patch.setattr(reaper, "_MORE_LOSSES", 0),
+    "the reaper takes what nobody holds": reaper_takes_what_nobody_holds,
+    "what is only to be settled is worked on": settled_is_worked_on,
+    "the reaper does not ask what was submitted": does_nothing("reaper", "unsettled", False),
+    "a silent site is asked once": lambda patch: patch.setattr(runner, "MAX_TRIES", 0),
+    "a silent site is asked for ever": lambda patch: patch.setattr(runner, "MAX_TRIES", 10**6),
+    "a worker may hang for ever while it settles": lambda patch: patch.setattr(reaper, "MAX_TRIES", 10**6),
+    "what is to be settled is claimed early": claim_comes_early,
+    "the last space takes its secret along": last_space_is_forgotten,
 }
 """Found by the same means; left to `make soak-model`."""
 BUGS = ALWAYS | MORE

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from addon.engine import CancelRequested, Fenced, Interrupted, JobExecution, Pause
+from addon.engine import Abandon, CancelRequested, Fatal, Fenced, Interrupted, JobExecution, Pause
 from addon.engine import lease as leases
 from addon.engine.ending import end
 from addon.engine.run import ActiveRun
 from addon.engine.runner import _Drive
 from addon.engine.spaces import fix_list, listed
 from addon.engine.transitions import Actor, move
+from tests.engine.model.site import Died
 from tests.engine.model.world import TTL, Hand, World
 from tests.support.fakejob import spaces as some_spaces
 
@@ -23,6 +24,7 @@ OWNER_MAY = {
     "succeed": {"finalizing": "successful"},
     "fail": {"finalizing": "failed"},
     "cancelled": {"cancelling": "cancelled"},
+    "leave_to_settle": {"cancelling": "cancelling"},
 }
 """By transition of the owner: from which status to which. Everything else is refused."""
 EVENTS = {
@@ -32,8 +34,9 @@ EVENTS = {
     "succeed": "successful",
     "fail": "failed",
     "cancelled": "cancelled",
+    "leave_to_settle": "left_to_settle",
 }
-OUTCOMES = ("begin", "save", "half", "done", "failed", "transient", "skipped")
+OUTCOMES = ("begin", "save", "half", "done", "failed", "transient", "skipped", "submit")
 
 
 class Hands(World):
@@ -73,7 +76,7 @@ class Hands(World):
         self.stop_as_a_runner(hand, action, owned=owned)
         after = self.look()
         assert owned or after == before, "a zombie writes nothing"
-        if owned and not hand.owns(after):
+        if owned and not hand.owns(after) and hand in self.hands:
             self.drop(hand)
 
     def stop_as_a_runner(self, hand: Hand, action: Callable[[Hand], object], *, owned: bool) -> None:
@@ -83,10 +86,20 @@ class Hands(World):
                 action(hand)
             except CancelRequested:
                 hand.drive._cancel()
+            except Pause as stop:
+                hand.drive._pause(stop)
+            except Abandon as stop:
+                hand.drive._abandon(stop)
+            except Fatal as stop:
+                hand.drive._fail_open(stop.reason, transient=stop.transient)
+                hand.drive._conclude()
         except Fenced:
             assert not owned, "who holds the lease is not fenced"
         except Interrupted:
             hand.drive._give_back()
+        except Died:
+            self.crash(hand.engine)
+            return
         if not owned:
             hand.run.lost.clear()
             hand.run.stop.clear()
@@ -118,21 +131,46 @@ class Hands(World):
                 run.begin(session, spaces)
             for space in spaces[-1:]:
                 if outcome == "save":
-                    run.save(session, space, {"fence": run.lease.fence})
+                    run.save(session, space, {**(space.checkpoint or {}), "fence": run.lease.fence})
                 elif outcome in ("failed", "transient"):
                     run.failed(session, space, "no", transient=outcome == "transient")
                 elif outcome == "skipped":
                     run.skipped(session, space, "gone")
+            if outcome == "submit":
+                self.submit(hand, session, spaces)
             for space in spaces if outcome == "done" else spaces[:1] if outcome == "half" else []:
-                run.done(session, space, {"contentsChecked": 1})
+                self.end_done(hand, session, space)
         run.safe_point()
 
+    def submit(self, hand: Hand, session: Any, spaces: list[Any]) -> None:
+        """Hand over to the site what a space needs, the first one that was not."""
+        for space in spaces:
+            fresh = not {"submitted", "outcome"} & set(space.checkpoint or {})
+            if hand.drive.job is self.submitting and space.state in ("pending", "running") and fresh:
+                hand.run.begin(session, [space])
+                self.submitting.submit(hand.run, session, space)
+                return
+
+    def end_done(self, hand: Hand, session: Any, space: Any) -> None:
+        """End a space as the job does: what it submitted is known then, and counted once."""
+        checkpoint, metrics = space.checkpoint or {}, {"contentsChecked": 1}
+        if space.state in ("pending", "running"):
+            if "outcome" in checkpoint:
+                metrics["contentsArchived"] = int(checkpoint["outcome"] == "done")
+            hand.run.done(session, space, metrics)
+        if checkpoint.get("submitted"):
+            self.submitting.read_back(hand.run, session, space, "done")
+
     def to_finalizing(self, hand: Hand) -> bool:
-        """Bring what is left to an end and let the result be compiled."""
+        """Bring what is left to an end, once it is known, and let the result be compiled."""
         self.list_spaces(hand)
+        spaces = self.spaces(hand)
+        for space in spaces:
+            if (space.checkpoint or {}).get("submitted"):
+                self.site.read(hand.run, space)
         with hand.run.write() as session:
-            for space in self.spaces(hand):
-                hand.run.done(session, space, {"contentsChecked": 1})
+            for space in spaces:
+                self.end_done(hand, session, space)
         return hand.drive._to_finalizing()
 
     def finish(self, hand: Hand) -> None:
@@ -150,6 +188,10 @@ class Hands(World):
             return leases.pause(core, lease, at + timedelta(hours=1), "quota", counters)
         if name == "hand_over":
             return leases.hand_over(core, lease, counters)
+        if name == "leave_to_settle":
+            with self.db.write(lease.tenant_id) as session:
+                leases.fenced(session, lease)
+                return leases.leave_to_settle(core, session, lease, counters)
         actor = Actor("runner", core.worker_id)
         try:
             with self.db.write(lease.tenant_id) as session:

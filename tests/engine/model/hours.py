@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from tests.engine.model.pictures import Picture
+from tests.engine.model.settled import LOSSES, MORE_LOSSES, NOBODY, TRIES, patience, put_aside
 from tests.engine.model.world import World, pick, tenants
 
 PRECEDING = 1
 """While so many attempts have failed, other jobs' slots wait for a chain's retry."""
-MAX_LOSSES = 5
 
 
 class Hours(World):
@@ -56,8 +56,9 @@ class Hours(World):
         self.worker(worker).reaper_tick()
         after = self.look()
         for row in before.all_active():
-            late = row.lease_until is not None and row.lease_until < self.clock.now()
-            stuck = row.owner is not None and row.progress_at < self.clock.now() - timedelta(minutes=30)
+            held = row.owner not in (None, NOBODY)
+            late = held and row.lease_until < self.clock.now()
+            stuck = held and row.progress_at < self.clock.now() - timedelta(minutes=30)
             if late or stuck:
                 self.taken(before, after, row, late=late)
             else:
@@ -66,14 +67,19 @@ class Hours(World):
     def taken(self, before: Picture, after: Picture, row: Any, *, late: bool) -> None:
         """Compare what the reaper made of an execution with the rules."""
         now = after.executions[row.id]
-        assert (now.owner, now.lease_until) == (None, None), "no dead owner is left"
+        unread, events = before.unread(row.id), before.events[row.id]
         if row.status == "cancelling":
-            assert now.status == "cancelled"
+            self.taken_while_cancelling(before, row, now, late=late)
             return
-        if late and row.losses >= MAX_LOSSES:
-            assert (now.status, now.error_transient) == ("failed", False)
+        assert (now.owner, now.lease_until) == (None, None), "no dead owner is left"
+        if late and row.losses >= LOSSES:
+            assert now.error_transient is False
+            assert (now.status == "running") == (bool(unread) and row.losses < LOSSES + MORE_LOSSES), "read back first"
+            assert now.status == "failed" or (now.fence, now.losses) == (row.fence + 1, row.losses + 1)
+            assert not after.open_spaces(row.id), "it is only settled then"
             return
-        if not late and row.status == "finalizing" and now.status == "failed":
+        if not late and now.status == "failed":
+            assert row.status == "finalizing" or put_aside(events) >= TRIES
             return
         assert (now.status, now.fence) == (row.status, row.fence + 1)
         assert not late or now.losses == row.losses + 1, "each lost lease counts"
@@ -83,6 +89,18 @@ class Hours(World):
                 again = late and space.losses == 0
                 assert found[space.space_id].state == ("pending" if again else "failed")
                 assert not late or found[space.space_id].losses == space.losses + 1
+
+    def taken_while_cancelling(self, before: Picture, row: Any, now: Any, *, late: bool) -> None:
+        """It ends cancelled, or somebody reads back first while there is patience."""
+        unread, patient = before.unread(row.id), patience(row, before.events[row.id])
+        assert now.status == "cancelling" or not (unread and patient), "what was submitted is read back first"
+        if now.status == "cancelling":
+            assert unread
+            assert row.losses < LOSSES, "not for ever"
+            assert (now.owner, now.fence, now.losses) == (NOBODY, row.fence + 1, row.losses + late)
+            assert now.not_before is None
+        else:
+            assert (now.status, now.owner, now.lease_until) == ("cancelled", None, None)
 
     @rule(worker=pick)
     def tick(self, worker: int) -> None:

@@ -10,19 +10,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, run_state_machine_as_test
 
 from addon.base import Database
+from tests.engine.model.site import LASTING
 from tests.engine.model.slots import STARTS
+from tests.engine.model.unread import Unread
 from tests.engine.model.world import Effort
-from tests.engine.model.zombies import Zombies
 
 __all__ = ["Effort", "explore"]
 
 
-class EngineModel(Zombies):
+class EngineModel(Unread):
     """Everything that may happen, and what must hold after each step."""
 
-    @initialize(start=st.sampled_from(STARTS))
-    def begin(self, start: datetime) -> None:
-        self.set_up(start)
+    @initialize(start=st.sampled_from(STARTS), last=st.sampled_from(LASTING))
+    def begin(self, start: datetime, last: str) -> None:
+        self.set_up(start, last)
 
     @invariant()
     def promises(self) -> None:

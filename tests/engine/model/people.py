@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from addon.engine import Busy, Held, NotCancellable, NotRetryable
-from tests.engine.model.world import OWN, World, pick, tenants
+from tests.engine.model.hours import Hours
+from tests.engine.model.settled import NOBODY
+from tests.engine.model.world import OWN, pick, tenants
 
 
-class People(World):
+class People(Hours):
     """Each action is one transaction of some process, not always that of the owner."""
 
     @rule(tenant=tenants, job=tenants, worker=pick)
@@ -74,17 +76,26 @@ class People(World):
         else:
             assert row.status in ("running", "cancelling")
             after = self.row(execution)
-            assert after.status == told.status == ("cancelled" if row.owner is None else "cancelling"), "acknowledged"
+            at_once = row.owner is None and not self.look_for_unread(execution)
+            assert after.status == told.status == ("cancelled" if at_once else "cancelling"), "acknowledged"
             assert (row.status == "running") <= (after.cancel_requested_by == "u-boss")
+            if row.owner is None and not at_once:
+                assert (after.owner, after.fence, after.not_before) == (NOBODY, row.fence + 1, None), "to be settled"
             self.memory.cancels.add(row.id)
 
-    @rule(tenant=tenants, hours=st.sampled_from((None, 1, 7, 30)))
-    def hold(self, tenant: int, hours: int | None) -> None:
+    @rule(tenant=tenants, hours=st.sampled_from((None, 1, 7, 30)), at_a_slot=st.booleans())
+    def hold(self, tenant: int, hours: int | None, at_a_slot: bool) -> None:
+        """`at_a_slot`: it is held over the next slot, whatever the lane is busy with."""
         tenant_id = self.tenants[tenant]
         on = not self.held(self.seen.lanes[tenant_id])
         until = None if hours is None else self.clock.now() + timedelta(hours=hours)
         with self.db.write(tenant_id) as session:
             self.worker(0).set_hold(session, tenant_id, on=on, reason="audit", by="u-boss", until=until)
+        if at_a_slot and on and self.young:
+            active = self.look().active(tenant_id)
+            if active is not None and active.owner is None:
+                self.cancel_execution(active.id, 0)
+            self.wait_for_a_slot(tenant, 0)
 
     @rule(tenant=tenants, schedule=pick)
     def switch_a_schedule(self, tenant: int, schedule: int) -> None:
@@ -114,8 +125,11 @@ class People(World):
                 engine.cancel_active(session, tenant_id, actor_type="uninstall")
             elif gone:
                 engine.restart_schedules(session, tenant_id)
-        if lane.open and gone and row is not None and row.status != "finalizing":
-            self.memory.cancels.add(row.id)
+        if lane.open and gone and row is not None:
+            self.memory.gone.add(row.id)
+            if row.status != "finalizing":
+                self.memory.cancels.add(row.id)
+                assert row.owner is not None or self.row(row.id).status == "cancelled", "nobody can settle it any more"
         if gone and not lane.open:
             self.count_slots_from_now(*(each.id for each in self.seen.schedules_of(tenant_id)))
         if gone:

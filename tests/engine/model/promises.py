@@ -8,6 +8,7 @@ from typing import Any
 
 from addon.engine import ACTIVE, TERMINAL
 from tests.engine.model.pictures import Picture
+from tests.engine.model.settled import check_settled
 from tests.engine.model.slots import plain_slots
 
 ENDS = {f"job:execution:{event}" for event in ("successful", "failed", "cancelled", "interrupted")}
@@ -15,7 +16,7 @@ ENDED = ("done", "failed", "skipped", "cancelled")
 RETRY_AFTER = timedelta(minutes=5)
 MAX_ATTEMPTS = 3
 LATEST = timedelta(hours=24)
-PERIODS = {"refresh-statuses": timedelta(hours=6), "send-notifications": timedelta(hours=24)}
+PERIODS = {"refresh-statuses": timedelta(hours=6), "execute-automations": timedelta(hours=24)}
 
 
 @dataclass
@@ -27,6 +28,12 @@ class Memory:
     """Executions whose cancel was acknowledged."""
     since: dict[str, datetime] = field(default_factory=dict)
     """By schedule: from when on its slots count."""
+    submitted: dict[str, set[str]] = field(default_factory=dict)
+    """By execution: the spaces of which something was submitted."""
+    gone: set[str] = field(default_factory=set)
+    """Executions whose installation is over: nobody can read back for them."""
+    refused: set[str] = field(default_factory=set)
+    """Executions for which the site refused for good to tell what became of something."""
 
 
 def check(memory: Memory, before: Picture, now: Picture) -> None:
@@ -44,6 +51,7 @@ def check(memory: Memory, before: Picture, now: Picture) -> None:
             _new(now, row)
         _spaces(before, now, row)
         _events(before.events.get(row.id, []), now.events[row.id], row)
+        check_settled(memory, before, now, row)
         if row.status == "failed" and (was is None or was.status in ACTIVE):
             _retry_is_noted(now, row)
     for execution in memory.cancels:

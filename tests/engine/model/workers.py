@@ -11,11 +11,13 @@ from hypothesis.stateful import precondition, rule
 from addon.engine import Abandon
 from tests.engine.model.hands import EVENTS, OUTCOMES, OWNER_MAY
 from tests.engine.model.runs import ENDS, Runs
+from tests.engine.model.settled import NOBODY
+from tests.engine.model.site import UNTIL_STUCK
 from tests.engine.model.world import TTL, Hand, pick, tenants
 
-STAGES = ("held", "working", "half done", "cancelling", "finalizing", "expired")
+STAGES = ("held", "working", "half done", "submitted", "cancelling", "finalizing", "expired")
 DEEDS = (
-    *("list", "finalize", "finish", "pause", "fail", "fail for now", "give back", "abandon"),
+    *("list", "finalize", "finish", "pause", "fail", "fail for now", "conclude", "give back", "abandon"),
     *OUTCOMES,
     *(f"try {name}" for name in OWNER_MAY),
 )
@@ -23,6 +25,7 @@ DEEDS = (
 
 NEVER = (("succeed", True), ("fail", False))
 """What no runner does, by whether something failed."""
+NOT_WHILE_UNREAD = ("finalize", "succeed", "fail", "cancelled")
 
 
 class Workers(Runs):
@@ -55,8 +58,9 @@ class Workers(Runs):
             return
         if self.row(hand.run.execution_id).status == "running":
             self.act(hand, self.list_spaces)
+            first = {"half done": "half", "submitted": "submit"}.get(stage, "begin")
             if hand in self.hands and stage != "held":
-                self.act(hand, lambda it: self.record(it, "half" if stage == "half done" else "begin"))
+                self.act(hand, lambda it: self.record(it, first))
             if hand in self.hands and stage == "cancelling":
                 self.cancel_execution(hand.run.execution_id, worker + 1)
             if hand in self.hands and stage == "finalizing":
@@ -74,8 +78,14 @@ class Workers(Runs):
         if deed.startswith("try "):
             self.try_transition(hand, deed.removeprefix("try "))
             return
-        if self.row(hand.run.execution_id).status == "finalizing" and deed not in ("finish", "give back"):
+        row = self.row(hand.run.execution_id)
+        if row.status == "finalizing" and deed not in ("finish", "give back"):
             return
+        if hand.drive.row.status == "cancelling" and deed != "give back":
+            self.act(hand, lambda it: it.drive._cancel())
+            return
+        if deed == "abandon" and hand.owns_row(row):
+            self.memory.gone.add(row.id)
         deeds: dict[str, Callable[[Hand], object]] = {
             "list": self.list_spaces,
             "finalize": self.to_finalizing,
@@ -83,10 +93,16 @@ class Workers(Runs):
             "pause": lambda it: self.pause(it, 7200),
             "fail": lambda it: it.drive._fail_open("the site said no", transient=False),
             "fail for now": lambda it: it.drive._fail_open("the site was slow", transient=True),
+            "conclude": self.conclude,
             "give back": lambda it: it.drive._give_back(),
             "abandon": lambda it: it.drive._abandon(Abandon("uninstalled")),
         }
         self.act(hand, deeds.get(deed, lambda it: self.record(it, deed)))
+
+    def conclude(self, hand: Hand) -> None:
+        """Nothing more can be done: what was submitted is read back, now or later."""
+        hand.drive._fail_open("the site said no", transient=False)
+        hand.drive._conclude()
 
     def held_by(self, tenant: int, worker: int) -> Hand | None:
         """Return somebody who owns the tenant's execution; it is started and taken if that is possible now."""
@@ -94,7 +110,7 @@ class Workers(Runs):
         row = self.seen.active(tenant_id)
         if row is None:
             self.start(tenant, worker % 2, worker)
-        elif row.owner is None and row.not_before is not None and self.young:
+        elif row.owner in (None, NOBODY) and row.not_before is not None and self.young:
             self.clock.advance(max(timedelta(0), row.not_before - self.clock.now()))
         row = self.look().active(tenant_id)
         for _ in self.tenants:
@@ -126,12 +142,16 @@ class Workers(Runs):
         bad = was.error is not None or any(space.state == "failed" for space in before.spaces.get(key, []))
         if wanted is None or (name == "finalize" and before.open_spaces(key)) or (name, bad) in NEVER:
             return
+        unread = before.unread(key)
+        if name in NOT_WHILE_UNREAD if unread else name == "leave_to_settle":
+            return
         assert self.attempt(hand, name), f"{name} from {was.status}"
         after = self.look()
         now = after.executions[key]
         assert now.status == wanted
         assert [event.tag for event in after.events[key][len(events) :]] == [f"job:execution:{EVENTS[name]}"]
-        assert (now.owner is None) == (name != "finalize")
+        assert (now.owner in (None, NOBODY)) == (name != "finalize")
+        assert (now.owner == NOBODY) == (name == "leave_to_settle")
         if not hand.owns(after):
             self.drop(hand)
 
@@ -192,16 +212,16 @@ class Workers(Runs):
                 self.wait_for_a_retry(early=False, worker=worker)
 
     @precondition(lambda self: any(map(self.claimable, self.seen.all_active())) and self.young)
-    @rule(worker=pick, times=st.sampled_from((0, 1, 5)), busy=st.booleans())
-    def keep_dying(self, worker: int, times: int, busy: bool) -> None:
+    @rule(worker=pick, times=st.sampled_from((0, 1, 5)), busy=st.sampled_from(("idle", "begin", "submit")))
+    def keep_dying(self, worker: int, times: int, busy: str) -> None:
         """Whoever takes it dies, again and again."""
         for number in range(times + 1):
             hand = self.claim(self.worker(worker))
             if hand is None:
                 return
-            if busy and hand.drive.row.status == "running":
+            if busy != "idle" and hand.drive.row.status == "running":
                 self.list_spaces(hand)
-                self.record(hand, "begin")
+                self.record(hand, busy)
             self.drop(hand)
             self.clock.advance(TTL + 1)
             if number < times:
@@ -212,10 +232,11 @@ class Workers(Runs):
     @rule(hand=pick, worker=pick)
     def hang(self, hand: int, worker: int) -> None:
         """A worker passes no safe point for half an hour, but its process lives."""
-        chosen = self.hand(hand)
-        for _ in range(1 + 30):
-            self.clock.advance(TTL - 1)
-            chosen.engine._heart.beat()
+        self.pass_no_safe_point(self.hand(hand), worker)
+
+    def pass_no_safe_point(self, hand: Hand, worker: int) -> None:
+        self.clock.advance(UNTIL_STUCK)
+        hand.engine._heart.beat()
         self.reap(worker)
 
     @precondition(lambda self: self.hands)

@@ -12,27 +12,34 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from addon.base import Database, ScheduleSpec, TenantId, new_id
 from addon.connect.models import Tenant
-from addon.engine import Engine, EngineSettings
+from addon.engine import ACTIVE, Engine, EngineSettings
 from addon.engine.run import ActiveRun
 from addon.engine.runner import _Drive, run_next
 from tests.engine.conftest import empty
-from tests.engine.model.pictures import Picture, look, one_row
+from tests.engine.model.pictures import Picture, look, one_row, unread_spaces
 from tests.engine.model.promises import Memory, check
+from tests.engine.model.settled import NOBODY
+from tests.engine.model.site import Died, Site
 from tests.engine.model.slots import DAYS, plain_slots
 from tests.support.clock import VirtualClock
-from tests.support.fakejob import FakeJob
+from tests.support.fakejob import FakeJob, SubmittingJob
 
 TTL = 60
 SETTINGS = EngineSettings(ttl=TTL, call_threads=1, runners=0, max_attempts=3, precedence_attempts=1)
 """Chains are short, so that the retry before which slots wait and the one that waits for slots both come up."""
+SUBMITS = "execute-automations"
+"""The job that submits work to the site; the other does everything itself."""
 SCHEDULES = (
     ("refresh-statuses", "", "30 */6 * * *", "America/New_York"),
-    ("send-notifications", "one", "30 2 * * *", "America/New_York"),
-    ("send-notifications", "two", "30 1 * * *", "America/New_York"),
+    (SUBMITS, "one", "30 2 * * *", "America/New_York"),
+    (SUBMITS, "two", "30 1 * * *", "America/New_York"),
     ("refresh-statuses", "", "15 2,8,14,20 * * *", "Europe/Berlin"),
 )
 OWN = ((0, 1, 2), (3, 1))
 """By tenant: which schedules it has."""
+
+ROUNDS = 20
+"""How often something may be taken before it has to have ended: more than all losses and tries together."""
 
 pick = st.integers(0, 30)
 tenants = st.integers(0, 1)
@@ -69,13 +76,16 @@ class World(RuleBasedStateMachine):
     db: ClassVar[Database]
     effort: ClassVar[Effort]
 
-    def set_up(self, start: datetime) -> None:
+    def set_up(self, start: datetime, last: str) -> None:
+        """`last`: how the site is when everything comes to its end."""
         self.effort.examples += 1
         self.clock, self.born = VirtualClock(start), start
-        self.jobs = [FakeJob(), FakeJob("send-notifications", "Send notifications")]
+        self.memory, self.last = Memory(start), last
+        self.site = Site(self.clock, self.memory, lambda: self.workers)
+        self.submitting = SubmittingJob(SUBMITS, "Execute automations", submits={"A"}, reading=self.site.read)
+        self.jobs: list[FakeJob] = [FakeJob(), self.submitting]
         self.workers = [self.new_worker() for _ in range(2)]
         self.hands: list[Hand] = []
-        self.memory = Memory(start)
         self.off: set[tuple[int, int]] = set()
         self.tenants = [self.new_tenant(number) for number in range(2)]
         self.seen = look(self.db)
@@ -129,19 +139,31 @@ class World(RuleBasedStateMachine):
                 empty(self.db)
 
     def come_to_an_end(self) -> None:
-        """Whatever has happened: honest workers bring everything to an end."""
+        """Whatever has happened: honest workers bring everything to an end, however the site goes on."""
         self.calm_jobs()
+        self.site.answer, self.site.once = self.last, False
         engine = self.new_worker()
-        for _ in range(8):
+        self.workers.append(engine)
+        for _ in range(ROUNDS):
             self.clock.advance(2 * 3600)
             engine.reaper_tick()
-            while run_next(engine._core, engine._heart):
-                pass
-        for each in (*self.workers, engine):
+            for _ in range(ROUNDS):
+                if not self.run_or_die(engine):
+                    break
+            if not self.look().all_active():
+                break
+        for each in self.workers:
             each._heart._disconnect(broken=False)
         assert not self.look().all_active(), "no execution is left without an end"
         for execution in self.memory.cancels:
             assert self.seen.executions[execution].status == "cancelled"
+
+    def run_or_die(self, engine: Engine) -> bool:
+        """Let a runner take something; False when there is nothing."""
+        try:
+            return run_next(engine._core, engine._heart)
+        except Died:
+            return True
 
     def calm_jobs(self) -> None:
         for job in self.jobs:
@@ -154,6 +176,10 @@ class World(RuleBasedStateMachine):
         """Return one execution as it is now, without looking at anything else."""
         return one_row(self.db, execution)
 
+    def look_for_unread(self, execution: str) -> list[str]:
+        """Return the spaces of an execution of which something is submitted and not read back."""
+        return unread_spaces(self.db, execution)
+
     def slots(self, schedule: Any) -> tuple[datetime, ...]:
         return plain_slots(schedule.cron, schedule.time_zone, self.born)
 
@@ -162,7 +188,8 @@ class World(RuleBasedStateMachine):
 
     def claimable(self, row: Any) -> bool:
         due = row.not_before is None or row.not_before <= self.clock.now()
-        return bool(row.status in ("running", "finalizing") and row.owner is None and due)
+        free = row.owner is None or (row.status, row.owner) == ("cancelling", NOBODY)
+        return bool(row.status in ACTIVE and free and due)
 
     def held(self, lane: Any) -> bool:
         return bool(lane.hold and (lane.hold_until is None or lane.hold_until > self.clock.now()))

@@ -12,7 +12,7 @@ from tests.engine.model.hands import OUTCOMES, OWNER_MAY
 from tests.engine.model.workers import Workers
 from tests.engine.model.world import TTL, Hand, pick, tenants
 
-DEEDS = ("list", "finish", "pause", "give back", *OUTCOMES, *(f"try {name}" for name in OWNER_MAY))
+DEEDS = ("list", "finish", "pause", "give back", "settle", "give up", *OUTCOMES, *(f"try {name}" for name in OWNER_MAY))
 MANY = 4
 
 
@@ -57,9 +57,11 @@ class Zombies(Workers):
 
     def try_all(self, hand: Hand, first: int) -> None:
         """Try everything, beginning with one thing or another."""
-        before = self.look()
+        before, answer = self.look(), self.site.answer
+        self.site.answer = "answers"
         for deed in islice(cycle(DEEDS), first, first + len(DEEDS)):
             self.stop_as_a_runner(hand, partial(self.try_to, deed=deed), owned=False)
+        self.site.answer = answer
         assert self.look() == before, "a zombie writes nothing"
 
     def try_to(self, hand: Hand, deed: str) -> None:
@@ -69,6 +71,10 @@ class Zombies(Workers):
             hand.drive._finalize()
         elif deed == "pause":
             self.pause(hand, 3600)
+        elif deed == "settle":
+            hand.drive._conclude()
+        elif deed == "give up":
+            self.submitting.give_up(hand.run, "a zombie")
         elif deed == "give back":
             hand.drive._give_back()
         elif deed in OUTCOMES:
