@@ -13,7 +13,7 @@ from addon.engine.run import ActiveRun
 from addon.engine.runner import _Drive
 from addon.engine.spaces import fix_list, listed
 from addon.engine.transitions import Actor, move
-from tests.engine.model.site import Died
+from tests.engine.model.site import Broken, Died
 from tests.engine.model.world import TTL, Hand, World
 from tests.support.fakejob import spaces as some_spaces
 
@@ -90,8 +90,8 @@ class Hands(World):
                 hand.drive._pause(stop)
             except Abandon as stop:
                 hand.drive._abandon(stop)
-            except Fatal as stop:
-                hand.drive._fail_open(stop.reason, transient=stop.transient)
+            except (Fatal, Broken) as stop:
+                hand.drive._fail_open(str(stop), transient=isinstance(stop, Fatal) and stop.transient)
                 hand.drive._conclude()
         except Fenced:
             assert not owned, "who holds the lease is not fenced"

@@ -21,6 +21,10 @@ class Died(BaseException):
     """The process is gone."""
 
 
+class Broken(Exception):
+    """The job itself has an error."""
+
+
 @dataclass
 class Site:
     """The other side of a job that submits."""
@@ -50,7 +54,7 @@ class Site:
             "silent": Fatal("503", transient=True),
             "quota": Pause(self.clock.now() + timedelta(minutes=20), "quota"),
             "refuses": Fatal("401", transient=False),
-            "broken": ValueError("a bug"),
+            "broken": Broken("a bug"),
             "deadly": Died(),
         }.get(answer)
         if error is not None:
