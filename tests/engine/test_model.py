@@ -17,7 +17,7 @@ from tests.engine.dying import SQL
 from tests.engine.model import explore
 
 PROFILES = {
-    "ci": {"sqlite": (16, 40), "postgresql": (6, 40)},
+    "ci": {"sqlite": (12, 40), "postgresql": (4, 40)},
     "soak": {"sqlite": (600, 80), "postgresql": (200, 80)},
 }
 """By profile and database: examples, and the most steps of each."""

@@ -17,8 +17,8 @@ from addon.engine import Fenced, JobExecution, JobSchedule, lane, lease, reaper,
 from addon.engine.cron import next_fire
 from tests.engine.model import explore
 
-HISTORIES, STEPS = 150, 12
-"""Many short histories find a bug sooner than few long ones. No bug needs all of them."""
+HISTORIES, STEPS = 600, 12
+"""Many short histories find a bug sooner than few long ones. No bug needs all of them, those in CI few."""
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 

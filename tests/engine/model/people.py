@@ -38,7 +38,7 @@ class People(Hours):
     @precondition(lambda self: any(row.status == "failed" for row in self.seen.executions.values()))
     @rule(number=pick, worker=pick)
     def retry_by_hand(self, number: int, worker: int) -> None:
-        failed = [row for row in self.seen.executions.values() if row.status == "failed"]
+        failed = [row for row in self.look().executions.values() if row.status == "failed"]
         row = failed[-1 - number % len(failed)]
         left = [space.space_id for space in self.seen.spaces.get(row.id, []) if space.state == "failed"]
         try:

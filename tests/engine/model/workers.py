@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
@@ -23,6 +24,7 @@ DEEDS = (
 )
 
 
+ENDINGS = st.sampled_from(("done", "failed", "skipped"))
 NEVER = (("succeed", True), ("fail", False))
 """What no runner does, by whether something failed."""
 NOT_WHILE_UNREAD = ("finalize", "succeed", "fail", "cancelled")
@@ -72,6 +74,29 @@ class Workers(Runs):
         for deed in deeds:
             if hand in self.hands:
                 self.do(hand, deed)
+
+    @rule(tenant=tenants, worker=pick, first=st.sampled_from(("half", "failed", "transient", "skipped")), then=ENDINGS)
+    def contradict(self, tenant: int, worker: int, first: str, then: str) -> None:
+        """A space that has ended is worked on again, as by a job that forgot; its first outcome stands."""
+        hand = self.held_by(tenant, worker)
+        if hand is None or self.row(hand.run.execution_id).status != "running":
+            return
+        self.act(hand, self.list_spaces)
+        for outcome in (first, then):
+            if hand in self.hands:
+                self.clock.advance(1)
+                self.act(hand, partial(self.record, outcome=outcome))
+
+    @rule(tenant=tenants, worker=pick)
+    def die_while_finalizing(self, tenant: int, worker: int) -> None:
+        """Nobody compiles the result any more, so somebody else has to."""
+        hand = self.held_by(tenant, worker)
+        if hand is not None and self.row(hand.run.execution_id).status == "running":
+            self.act(hand, self.to_finalizing)
+        if hand in self.hands and self.row(hand.run.execution_id).status == "finalizing":
+            self.drop(hand)
+            self.clock.advance(TTL + 1)
+            self.reap(worker)
 
     def do(self, hand: Hand, deed: str) -> None:
         """Let the owner do something that its runner could do in this status, or try any transition."""
