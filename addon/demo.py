@@ -25,7 +25,7 @@ import click
 import requests
 from cryptography.fernet import Fernet
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from waitress import wasyncore
 
@@ -289,8 +289,7 @@ def _watched(demo: Demo, job: str, name: str) -> dict[str, Any]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=32),
-        MofNCompleteColumn(),
-        TextColumn("spaces {task.fields[note]}"),
+        TextColumn("{task.percentage:>3.0f} % {task.fields[note]}"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -298,10 +297,11 @@ def _watched(demo: Demo, job: str, name: str) -> dict[str, Any]:
 
         def show(seen: dict[str, Any]) -> None:
             state, paused = seen["progress"], seen.get("paused")
-            failed = state["spacesFailed"]
-            note = f"{failed} failed " if failed else ""
+            failed, total = state["spacesFailed"], state["spacesTotal"]
+            note = f"{state['spacesDone'] + failed} of {total} spaces " if total else ""
+            note += f"{failed} failed " if failed else ""
             note += f"paused: {paused['reason']}" if paused else seen["status"]
-            progress.update(task, completed=state["spacesDone"] + failed, total=state["spacesTotal"] or None, note=note)
+            progress.update(task, completed=state["percent"], total=100 if total else None, note=note)
 
         return demo.finish(demo.start(job), show)
 
