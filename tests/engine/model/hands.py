@@ -110,7 +110,8 @@ class Hands(World):
         self.hands.remove(hand)
 
     def list_spaces(self, hand: Hand) -> None:
-        if self.spaces(hand):
+        # A run that has failed as a whole is only settled and concluded: no runner lists it any more.
+        if self.spaces(hand) or hand.drive.row.error is not None:
             return
         if hand.owns_row(self.row(hand.run.execution_id)):
             hand.drive._list()
