@@ -90,11 +90,13 @@ def test_a_cancel_from_another_process_arrives_with_the_heartbeat(rig: Rig) -> N
 def test_a_cancel_lets_no_further_item_begin_on_the_call_threads(rig: Rig) -> None:
     engine = rig.engine()
     begun: list[int] = []
-    asked = threading.Event()
+    every_thread_busy, asked = threading.Barrier(4), threading.Event()
 
     def work(run: Run, given: Sequence[RunSpace]) -> None:
         def call(number: int) -> int:
             begun.append(number)
+            if number < 4:
+                every_thread_busy.wait(10)
             if number == 2:
                 rig.cancel(engine, run.execution_id)
                 asked.set()
