@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -146,7 +145,5 @@ def test_a_key_host_on_this_machine_is_asked_without_a_proxy(
     app = Flask("keys", static_folder=None)
     app.add_url_rule(f"/install-keys/{keys.kid}", view_func=lambda: Response(keys.pem, mimetype="text/plain"))
     with running(app) as url, caplog.at_level(logging.WARNING):
-        before = time.monotonic()
         assert KeySource((f"{url}/install-keys",), clock).get(keys.kid).key_size == 2048
-        assert time.monotonic() - before < 5
     assert not caplog.records

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -79,12 +78,12 @@ def test_the_descriptor_asks_for_exactly_the_events_that_have_an_address(house: 
 
 
 @pytest.mark.parametrize("event", sorted(WEBHOOK_EVENTS))
-def test_every_event_is_answered_204_within_a_second_however_often_it_comes(house: House, event: str) -> None:
+def test_every_event_is_answered_204_without_asking_the_site_however_often_it_comes(house: House, event: str) -> None:
     body = BODIES[WEBHOOK_EVENTS[event]]
+    asked = len(house.site.meter.log)
     for _ in range(3):
-        begun = time.monotonic()
         assert house.site.host.send_webhook(event, body) == [204]
-        assert time.monotonic() - begun < 1
+    assert len(house.site.meter.log) == asked
     kind = WEBHOOK_EVENTS[event]
     assert len(_hints(house)) == (0 if kind in ("user", "group") else 1)
 
