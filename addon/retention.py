@@ -22,6 +22,7 @@ from addon.confluence.models import QuotaHour
 from addon.connect.models import Tenant
 from addon.engine.errors import DATABASE_AWAY
 from addon.engine.models import AuditEvent, ExecutionItem, ExecutionSpace, JobExecution, RetryDue, ScheduleFire
+from addon.engine.schedules import forget_removed
 from addon.jobs.models import ArchiveTask, NotificationMatch
 from addon.mail.models import OutboxMail
 
@@ -111,7 +112,7 @@ class _Tenant:
 
     def forget(self) -> int:
         gone = self._executions() + self._lane_events() + self._details() + self._leftovers() + self._mails()
-        gone += self._sweep(ScheduleFire, ScheduleFire.at < self.now - self.keep)
+        gone += self._sweep(ScheduleFire, ScheduleFire.at < self.now - self.keep) + self._removed_schedules()
         if gone:
             log.info("tenant %s: %d old rows deleted", self.tenant_id, gone)
         return gone
@@ -145,6 +146,15 @@ class _Tenant:
         if floor is None:
             return 0
         return self._sweep(AuditEvent, of_lane, AuditEvent.at < self.now - self.keep, AuditEvent.id < floor)
+
+    def _removed_schedules(self) -> int:
+        gone = 0
+        while True:
+            with self.db.write(self.tenant_id) as session:
+                forgotten = forget_removed(session, self.tenant_id, BATCH)
+            gone += forgotten
+            if forgotten < BATCH:
+                return gone
 
     def _details(self) -> int:
         """Delete the spaces and items of uneventful runs."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -93,7 +95,8 @@ def set_hold(
         return
     lane.hold, lane.hold_reason, lane.hold_by, lane.hold_until = wanted
     session.flush()
-    _note(core, session, tenant_id, "held" if on else "released", Actor("user", by))
+    told = {"until": until.isoformat()} if on and until is not None else None
+    _note(core, session, tenant_id, "held" if on else "released", Actor("user", by), told)
 
 
 def end_chains(session: Session, tenant_id: TenantId, job_type: str | None = None) -> list[str]:
@@ -116,5 +119,22 @@ def active(session: Session, tenant_id: TenantId) -> JobExecution | None:
     ).one_or_none()
 
 
-def _note(core: Core, session: Session, tenant_id: TenantId, event: str, actor: Actor) -> None:
-    record(session, tenant_id, None, 0, f"job:lane:{event}", core.clock.now(), actor)
+def lock_lane(session: Session, tenant_id: TenantId) -> None:
+    """Keep every tick from starting a slot of this tenant until the transaction ends; wait for one that is about to."""
+    session.execute(
+        sa.select(Lane)
+        .where(Lane.tenant_id == tenant_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+
+
+def _note(
+    core: Core,
+    session: Session,
+    tenant_id: TenantId,
+    event: str,
+    actor: Actor,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    record(session, tenant_id, None, 0, f"job:lane:{event}", core.clock.now(), actor, detail)

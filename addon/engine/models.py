@@ -13,7 +13,11 @@ from addon.base.ids import TenantId
 
 ACTIVE = ("running", "finalizing", "cancelling")
 TERMINAL = ("successful", "failed", "cancelled")
-MISSED = ("coalesced", "skipped_late")
+MISSED = ("coalesced", "skipped_late", "withdrawn")
+IN_THE_WAY = ("busy", "retry_waiting", "hold", "first_run", "closed", "unknown")
+"""Why nothing could start at a slot that was coalesced or skipped."""
+WITHDRAWN = ("changed", "switched_off", "removed", "installed")
+"""What happened to a schedule while a slot of it was pending."""
 
 
 def _one_of(column: str, *values: str) -> str:
@@ -53,11 +57,15 @@ class Lane(TenantScoped, Base):
 
 
 class JobSchedule(TenantScoped, Base):
-    """One cron of one job type. A slot is pending while next_fire_at <= now; a busy lane writes nothing."""
+    """One cron of one job type. A slot is pending while next_fire_at <= now; a busy lane writes nothing.
+
+    One that was removed stays, switched off, as long as there is a record of its slots.
+    """
 
     __tablename__ = "job_schedule"
     __table_args__ = (
         sa.UniqueConstraint("tenant_id", "job_type", "rule_id"),
+        sa.CheckConstraint("removed_at IS NULL OR NOT enabled", name="removed"),
         sa.Index(
             "ix_job_schedule_due", "next_fire_at", postgresql_where=sa.text("enabled"), sqlite_where=sa.text("enabled")
         ),
@@ -73,6 +81,7 @@ class JobSchedule(TenantScoped, Base):
     next_fire_at: Mapped[datetime | None]
     max_lateness_s: Mapped[int]
     version: Mapped[int] = mapped_column(default=1)
+    removed_at: Mapped[datetime | None]
 
 
 class ScheduleFire(TenantScoped, Base):
@@ -81,7 +90,16 @@ class ScheduleFire(TenantScoped, Base):
     __tablename__ = "schedule_fire"
     __table_args__ = (
         sa.CheckConstraint(_one_of("outcome", "started", *MISSED), name="outcome"),
+        sa.CheckConstraint("(outcome = 'started') = (reason IS NULL)", name="missed_for_a_reason"),
+        sa.CheckConstraint(f"outcome = 'withdrawn' OR {_one_of('reason', *IN_THE_WAY)}", name="in_the_way"),
+        sa.CheckConstraint(f"(outcome = 'withdrawn') = ({_one_of('reason', *WITHDRAWN)})", name="withdrawn"),
         sa.Index("ix_schedule_fire_execution", "execution_id", "tenant_id"),
+        sa.Index(
+            "ix_schedule_fire_blocked_by",
+            "blocked_by",
+            postgresql_where=sa.text("blocked_by IS NOT NULL"),
+            sqlite_where=sa.text("blocked_by IS NOT NULL"),
+        ),
         sa.Index("ix_schedule_fire_at", "tenant_id", "at"),
         sa.Index(
             "ix_schedule_fire_missed",
@@ -93,11 +111,16 @@ class ScheduleFire(TenantScoped, Base):
         ),
     )
 
-    schedule_id: Mapped[str] = mapped_column(sa.ForeignKey("job_schedule.id", ondelete="CASCADE"), primary_key=True)
+    schedule_id: Mapped[str] = mapped_column(sa.ForeignKey("job_schedule.id"), primary_key=True)
     scheduled_for: Mapped[datetime] = mapped_column(primary_key=True)
     outcome: Mapped[str] = mapped_column(sa.String(16))
     execution_id: Mapped[str | None] = mapped_column(sa.ForeignKey("job_execution.id", ondelete="SET NULL"))
+    """What was started for it, or covered it."""
     at: Mapped[datetime]
+    reason: Mapped[str | None] = mapped_column(sa.String(16))
+    """Why it was missed; NULL for what was started."""
+    blocked_by: Mapped[str | None] = mapped_column(sa.ForeignKey("job_execution.id", ondelete="SET NULL"))
+    """The execution that was in the way at that time."""
 
 
 class JobExecution(TenantScoped, Base):

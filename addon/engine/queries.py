@@ -34,10 +34,12 @@ NAMED_SLOTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What became of one time of a schedule: `outcome` is started, coalesced or skipped_late, decided `at`.
+    """What became of one time of a schedule: `outcome` is started, coalesced, skipped_late or withdrawn, decided `at`.
 
-    `rule_id` is empty for a job type's only schedule. `execution_id` is None for what was skipped, and once the
-    execution has been deleted.
+    `rule_id` is empty for a job type's only schedule; `name` is the last one of a schedule that was removed.
+    `execution_id` is None for what was skipped or withdrawn, and once the execution has been deleted. `reason` is one
+    of the models' IN_THE_WAY or WITHDRAWN, None for what was started; `blocked_by` is the execution in the way, and
+    `blocked_job` its job type where that was asked for, both None once it has been deleted.
     """
 
     job_type: str
@@ -47,6 +49,9 @@ class Slot:
     outcome: str
     execution_id: str | None
     at: datetime
+    reason: str | None
+    blocked_by: str | None
+    blocked_job: str | None = None
 
 
 def current(session: Session, tenant_id: TenantId) -> JobExecution | None:
@@ -156,10 +161,10 @@ def lane(session: Session, tenant_id: TenantId) -> Lane | None:
 
 
 def next_fires(session: Session, tenant_id: TenantId) -> dict[str, datetime | None]:
-    """Return when each job type is due next; None when all its schedules are off."""
+    """Return when each job type is due next; None when all its schedules are off. Removed ones do not count."""
     rows = session.execute(
         sa.select(JobSchedule.job_type, sa.func.min(JobSchedule.next_fire_at).label("due"))
-        .where(JobSchedule.tenant_id == tenant_id)
+        .where(JobSchedule.tenant_id == tenant_id, JobSchedule.removed_at.is_(None))
         .group_by(JobSchedule.job_type)
     )
     return {row.job_type: row.due for row in rows}
@@ -168,7 +173,7 @@ def next_fires(session: Session, tenant_id: TenantId) -> dict[str, datetime | No
 def slots(session: Session, execution_id: str) -> tuple[list[Slot], int]:
     """Return what an execution was started for, then what else it covers, each newest first, and how many are left out.
 
-    Of more than `NAMED_SLOTS` only so many are returned. Slots of schedules that were removed are gone.
+    Of more than `NAMED_SLOTS` only so many are returned.
     """
     newest = _slots().where(ScheduleFire.execution_id == execution_id)
     started_first = sa.case((ScheduleFire.outcome == "started", 0), else_=1)
@@ -185,10 +190,15 @@ def missed(
 ) -> tuple[list[Slot], str | None]:
     """Return a page of the slots at which nothing started, the latest slot first, and the cursor of the next page.
 
-    Raises ValueError on a malformed cursor.
+    Those of removed schedules are among them. Raises ValueError on a malformed cursor.
     """
     key = ScheduleFire.scheduled_for, ScheduleFire.schedule_id
-    statement = _slots().where(ScheduleFire.tenant_id == tenant_id, is_missed())
+    statement = (
+        _slots()
+        .add_columns(JobExecution.job_type.label("blocked_job"))
+        .outerjoin(JobExecution, JobExecution.id == ScheduleFire.blocked_by)
+        .where(ScheduleFire.tenant_id == tenant_id, is_missed())
+    )
     if cursor is not None:
         when, schedule_id = _decode(cursor, str, str)
         before = sa.literal(_time(when), key[0].type), sa.literal(schedule_id)
@@ -196,7 +206,7 @@ def missed(
     size = _size(limit)
     rows = session.execute(statement.order_by(*(column.desc() for column in key)).limit(size + 1)).all()
     more = _encode(rows[size - 1].scheduled_for.isoformat(), rows[size - 1].schedule_id) if len(rows) > size else None
-    return [_slot(row) for row in rows[:size]], more
+    return [_slot(row, row.blocked_job) for row in rows[:size]], more
 
 
 def _slots() -> sa.Select[*tuple[Any, ...]]:
@@ -210,11 +220,24 @@ def _slots() -> sa.Select[*tuple[Any, ...]]:
         fire.outcome,
         fire.execution_id,
         fire.at,
+        fire.reason,
+        fire.blocked_by,
     ).join_from(fire, schedule, schedule.id == fire.schedule_id)
 
 
-def _slot(row: sa.Row[Any]) -> Slot:
-    return Slot(row.job_type, row.rule_id, row.name, row.scheduled_for, row.outcome, row.execution_id, row.at)
+def _slot(row: sa.Row[Any], blocked_job: str | None = None) -> Slot:
+    return Slot(
+        job_type=row.job_type,
+        rule_id=row.rule_id,
+        name=row.name,
+        scheduled_for=row.scheduled_for,
+        outcome=row.outcome,
+        execution_id=row.execution_id,
+        at=row.at,
+        reason=row.reason,
+        blocked_by=row.blocked_by,
+        blocked_job=blocked_job,
+    )
 
 
 def pending_retries(session: Session, tenant_id: TenantId) -> list[RetryDue]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -10,34 +11,30 @@ from sqlalchemy.orm import Session
 from addon.base import ScheduleSpec, TenantId, new_id
 from addon.engine.core import Core
 from addon.engine.cron import next_fire
-from addon.engine.lane import end_chains
-from addon.engine.models import JobSchedule
+from addon.engine.lane import end_chains, lock_lane
+from addon.engine.models import JobSchedule, ScheduleFire
+from addon.engine.slots import withdraw
 
 
 def replace_schedules(core: Core, session: Session, tenant_id: TenantId, specs: Sequence[ScheduleSpec]) -> None:
     """Make `specs` the tenant's schedules. What is unchanged keeps its next time, a pending slot included.
 
-    Raises ValueError on a malformed cron, an unknown zone, or two specs of one job type with the same rule id.
+    What was pending of a schedule that is changed, switched off or removed is recorded as withdrawn. A removed one
+    stays for the record of its slots, and comes back when it is specified again. Raises ValueError on a malformed cron,
+    an unknown zone, or two specs of one job type with the same rule id.
     """
     wanted = {(spec.job_type, spec.rule_id): spec for spec in specs}
     if len(wanted) != len(specs):
         raise ValueError("two schedules of one job type have the same rule id")
-    now = core.clock.now()
-    for row in session.scalars(sa.select(JobSchedule).where(JobSchedule.tenant_id == tenant_id)).all():
+    rows, now = _locked(core, session, tenant_id)
+    for row in rows:
         spec = wanted.pop((row.job_type, row.rule_id), None)
-        if spec is None:
-            session.delete(row)
-            continue
-        lateness = int(spec.max_lateness.total_seconds())
-        new = (spec.cron, spec.time_zone, spec.enabled, lateness)
-        if new != (row.cron, row.time_zone, row.enabled, row.max_lateness_s):
-            when = next_fire(spec.cron, spec.time_zone, now)
-            same_times = (spec.cron, spec.time_zone) == (row.cron, row.time_zone) and row.enabled and spec.enabled
-            row.cron, row.time_zone, row.enabled, row.max_lateness_s = new
-            if not same_times:
-                row.next_fire_at = when if spec.enabled else None
+        if spec is not None:
+            _follow(core, session, row, spec, now)
+        elif row.removed_at is None:
+            withdraw(core, session, row, now, "removed")
+            row.enabled, row.next_fire_at, row.removed_at = False, None, now
             row.version += 1
-        row.name = spec.name
     for spec in wanted.values():
         when = next_fire(spec.cron, spec.time_zone, now)
         session.add(
@@ -58,9 +55,55 @@ def replace_schedules(core: Core, session: Session, tenant_id: TenantId, specs: 
 
 
 def restart_schedules(core: Core, session: Session, tenant_id: TenantId) -> None:
-    """Compute every next time anew from now, forgetting pending slots and retries (re-install, PROTOCOLS.md 3)."""
+    """Compute every next time anew from now, ending waiting retries (re-install, PROTOCOLS.md 3).
+
+    Pending slots are recorded as withdrawn.
+    """
+    rows, now = _locked(core, session, tenant_id)
     end_chains(session, tenant_id)
-    now = core.clock.now()
-    for row in session.scalars(sa.select(JobSchedule).where(JobSchedule.tenant_id == tenant_id)):
+    for row in rows:
+        withdraw(core, session, row, now, "installed")
         row.next_fire_at = next_fire(row.cron, row.time_zone, now) if row.enabled else None
     session.flush()
+
+
+def forget_removed(session: Session, tenant_id: TenantId, limit: int) -> int:
+    """Delete at most `limit` removed schedules of whose slots no record is left; return how many."""
+    lock_lane(session, tenant_id)
+    recorded = sa.exists().where(ScheduleFire.schedule_id == JobSchedule.id)
+    forgotten = (
+        sa.select(JobSchedule.id)
+        .where(JobSchedule.tenant_id == tenant_id, JobSchedule.removed_at.is_not(None), ~recorded)
+        .limit(limit)
+    )
+    ids = session.scalars(forgotten).all()
+    if ids:
+        session.execute(sa.delete(JobSchedule).where(JobSchedule.id.in_(ids)))
+    return len(ids)
+
+
+def _locked(core: Core, session: Session, tenant_id: TenantId) -> tuple[Sequence[JobSchedule], datetime]:
+    """Return the tenant's schedules, removed ones included, and the time.
+
+    With the lane locked no tick starts a slot between the look at what is pending and the change of it: either its
+    start is seen here, or it sees the change.
+    """
+    lock_lane(session, tenant_id)
+    every = sa.select(JobSchedule).where(JobSchedule.tenant_id == tenant_id)
+    rows = session.scalars(every.execution_options(populate_existing=True)).all()
+    return rows, core.time.read(session)
+
+
+def _follow(core: Core, session: Session, row: JobSchedule, spec: ScheduleSpec, now: datetime) -> None:
+    """Make a schedule what `spec` says; one that was removed comes back with a fresh next time."""
+    new = (spec.cron, spec.time_zone, spec.enabled, int(spec.max_lateness.total_seconds()))
+    if row.removed_at is not None or new != (row.cron, row.time_zone, row.enabled, row.max_lateness_s):
+        when = next_fire(spec.cron, spec.time_zone, now)
+        same_times = (spec.cron, spec.time_zone) == (row.cron, row.time_zone) and row.enabled and spec.enabled
+        if not same_times:
+            withdraw(core, session, row, now, "changed" if spec.enabled else "switched_off")
+            row.next_fire_at = when if spec.enabled else None
+        row.cron, row.time_zone, row.enabled, row.max_lateness_s = new
+        row.removed_at = None
+        row.version += 1
+    row.name = spec.name

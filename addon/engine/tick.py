@@ -3,43 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId
-from addon.base.database import insert
 from addon.engine import failpoints
 from addon.engine.core import Core
-from addon.engine.cron import fires_until, next_fire
+from addon.engine.cron import next_fire
 from addon.engine.errors import DATABASE_AWAY, Busy, Held
 from addon.engine.job import Refused
 from addon.engine.lane import end_chains, held
 from addon.engine.models import ExecutionSpace, JobExecution, JobSchedule, Lane, RetryDue, ScheduleFire, is_active
+from addon.engine.obstacles import NONE, in_the_way
+from addon.engine.slots import LONGEST_LATENESS, Due, look, record
 from addon.engine.start import Start, start
 
 log = logging.getLogger(__name__)
 
-RECORDED_SLOTS = 1000
-"""Missed slots of one schedule that are recorded one by one; a hold over many more leaves the oldest without a row."""
-
-LONGEST_LATENESS = timedelta(hours=24)
 ROUND_SECONDS = 5.0
 """A tick begins with no further tenant after so long: stopping the process waits for it. The next one goes on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """One due schedule: `newest` is the slot to start, if it is not `too_late`; `older` ones were missed."""
-
-    schedule: JobSchedule
-    newest: datetime
-    older: tuple[datetime, ...]
-    too_late: bool
-    coalesce_from: datetime
 
 
 def schedule_tick(core: Core) -> int:
@@ -187,26 +172,8 @@ def _due_by_job(core: Core, session: Session, tenant_id: TenantId, now: datetime
     )
     due: dict[str, list[Due]] = {}
     for row in rows:
-        due.setdefault(row.job_type, []).append(_missed(row, now))
+        due.setdefault(row.job_type, []).append(look(row, now))
     return due
-
-
-def _missed(schedule: JobSchedule, now: datetime) -> Due:
-    """Look at the slots of a due schedule from its next time up to now."""
-    assert schedule.next_fire_at is not None
-    slots: deque[datetime] = deque([schedule.next_fire_at], maxlen=RECORDED_SLOTS)
-    slots.extend(fires_until(schedule.cron, schedule.time_zone, schedule.next_fire_at, now))
-    following = next_fire(schedule.cron, schedule.time_zone, slots[-1])
-    longest = min(LONGEST_LATENESS, timedelta(seconds=schedule.max_lateness_s))
-    period = following - slots[-1] if following is not None else longest
-    newest = slots[-1]
-    return Due(
-        schedule=schedule,
-        newest=newest,
-        older=tuple(slots)[:-1],
-        too_late=now - newest > min(longest, period),
-        coalesce_from=now - longest,
-    )
 
 
 def _start_slots(
@@ -233,9 +200,10 @@ def _start_slots(
         except Refused as refusal:
             log.info("slot of %s for tenant %s stays pending: %s", job_type, tenant_id, refusal.reason)
             return None
+    since = min((slot.oldest for slot in due if slot.older or slot.too_late), default=None)
+    obstacles = NONE if since is None else in_the_way(core, session, tenant_id, since)
     for slot in due:
-        started = execution if slot in in_time else None
-        _record(session, slot, started, now)
+        record(session, slot, execution if slot in in_time else None, now, obstacles)
         slot.schedule.next_fire_at = next_fire(slot.schedule.cron, slot.schedule.time_zone, now)
     session.flush()
     failpoints.boundary(session, "slot")
@@ -244,26 +212,6 @@ def _start_slots(
 
 def _fired(session: Session, slot: Due) -> bool:
     return session.get(ScheduleFire, (slot.schedule.id, slot.newest)) is not None
-
-
-def _record(session: Session, slot: Due, execution: JobExecution | None, now: datetime) -> None:
-    """Write what became of the newest slot and of the missed ones before it."""
-
-    def row(when: datetime, outcome: str) -> dict[str, object]:
-        return {
-            "schedule_id": slot.schedule.id,
-            "scheduled_for": when,
-            "tenant_id": slot.schedule.tenant_id,
-            "outcome": outcome,
-            "execution_id": execution.id if execution is not None and outcome != "skipped_late" else None,
-            "at": now,
-        }
-
-    rows = [row(slot.newest, "started" if execution is not None else "skipped_late")]
-    for when in slot.older:
-        joined = execution is not None and when >= slot.coalesce_from
-        rows.append(row(when, "coalesced" if joined else "skipped_late"))
-    session.execute(insert(session, ScheduleFire).on_conflict_do_nothing(), rows)
 
 
 def _retries(session: Session, tenant_id: TenantId) -> list[RetryDue]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -18,7 +18,24 @@ from addon.screens.parts import Parts
 from addon.screens.present import Presenter
 from addon.screens.problems import known_cursor
 
-DAY = timedelta(hours=24)
+REASONS = {
+    "busy": "{} was running at that time.",
+    "retry_waiting": "The retry of {} was waiting at that time, and went first.",
+    "hold": "All schedules were on hold at that time.",
+    "first_run": "No Confluence administrator had confirmed the first run at that time.",
+    "closed": "The app was not installed and enabled on this site at that time.",
+    "unknown": "Nothing was running and nothing was on hold at that time, as far as is recorded.",
+    "changed": "The times of the schedule were changed before it could start.",
+    "switched_off": "The schedule was switched off before it could start.",
+    "removed": "The rule was removed before it could start.",
+    "installed": "The app was installed again before it could start, and all schedules began anew.",
+}
+"""Why a slot was missed, in words for people; an execution in the way is named by its job."""
+OUTCOMES: dict[str, Literal["coalesced", "skippedLate", "withdrawn"]] = {
+    "coalesced": "coalesced",
+    "skipped_late": "skippedLate",
+    "withdrawn": "withdrawn",
+}
 
 
 class MissedQuery(schemas.Query):
@@ -36,8 +53,11 @@ class MissedSlot(schemas.Model):
     rule_id: str | None = Field(description="The rule or automation; null for a job's only schedule")
     name: str
     scheduled_for: datetime
-    outcome: Literal["coalesced", "skippedLate"]
-    reason: str
+    outcome: Literal["coalesced", "skippedLate", "withdrawn"] = Field(
+        description="Covered by the execution of a later time, skipped as too late, or withdrawn by a change meanwhile"
+    )
+    reason: str = Field(description="Why nothing started at that time, as far as is recorded")
+    blocked_by: str | None = Field(description="The execution that was in the way, as long as that is kept")
     execution_id: str | None = Field(description="The execution that covered it, as long as that is kept")
     at: datetime
 
@@ -82,16 +102,13 @@ class SlotsApi:
             rule_id=slot.rule_id or None,
             name=slot.name,
             scheduled_for=slot.scheduled_for,
-            outcome="coalesced" if slot.outcome == "coalesced" else "skippedLate",
-            reason=_reason(slot),
+            outcome=OUTCOMES[slot.outcome],
+            reason=self._reason(slot),
+            blocked_by=slot.blocked_by,
             execution_id=slot.execution_id,
             at=slot.at,
         )
 
-
-def _reason(slot: queries.Slot) -> str:
-    if slot.outcome == "coalesced":
-        return "Nothing could start at this time. The execution of a later time of the same schedule covered it."
-    if slot.at - slot.scheduled_for > DAY:
-        return "Nothing could start at this time nor within 24 hours after it, so it was skipped."
-    return "Nothing could start at this time, and later it was too late for it, so it was skipped."
+    def _reason(self, slot: queries.Slot) -> str:
+        blocking = self._presenter.title(slot.blocked_job) if slot.blocked_job else "Another execution"
+        return REASONS[slot.reason or "unknown"].format(blocking)

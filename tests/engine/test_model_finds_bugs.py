@@ -13,8 +13,22 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import Database
-from addon.engine import Fenced, JobExecution, JobSchedule, lane, lease, reaper, runner, spaces, tick, transitions
+from addon.engine import (
+    Fenced,
+    JobExecution,
+    JobSchedule,
+    lane,
+    lease,
+    reaper,
+    runner,
+    schedules,
+    slots,
+    spaces,
+    tick,
+    transitions,
+)
 from addon.engine.cron import next_fire
+from addon.engine.models import ScheduleFire
 from tests.engine.model import explore
 
 HISTORIES, STEPS = 600, 12
@@ -75,13 +89,25 @@ def does_nothing(module: str, name: str, result: Any = None) -> Plant:
 
 
 def missed_slots_forgotten(patch: pytest.MonkeyPatch) -> None:
-    record = tick._record
-    swap(patch, record, lambda session, slot, *rest: record(session, replace(slot, older=()), *rest))
+    record = slots.record
+    swap(patch, record, lambda session, due, *rest: record(session, replace(due, older=()), *rest))
 
 
 def oldest_missed_slot_forgotten(patch: pytest.MonkeyPatch) -> None:
-    record = tick._record
-    swap(patch, record, lambda session, slot, *rest: record(session, replace(slot, older=slot.older[1:]), *rest))
+    record = slots.record
+    swap(patch, record, lambda session, due, *rest: record(session, replace(due, older=due.older[1:]), *rest))
+
+
+def removed_with_its_record(patch: pytest.MonkeyPatch) -> None:
+    replace_schedules = schedules.replace_schedules
+
+    def tidy(core: Any, session: Any, tenant: Any, specs: Any) -> None:
+        replace_schedules(core, session, tenant, specs)
+        for gone in session.scalars(sa.select(JobSchedule.id).where(JobSchedule.removed_at.is_not(None))).all():
+            session.execute(sa.delete(ScheduleFire).where(ScheduleFire.schedule_id == gone))
+            session.execute(sa.delete(JobSchedule).where(JobSchedule.id == gone))
+
+    swap(patch, replace_schedules, tidy)
 
 
 def slots_move_on_while_held(patch: pytest.MonkeyPatch) -> None:
@@ -206,6 +232,8 @@ ALWAYS: dict[str, Plant] = {
     "what is given up is not written down": does_nothing("runner", "settler"),
 }
 MORE: dict[str, Plant] = {
+    "a withdrawn slot is not recorded": does_nothing("schedules", "withdraw"),
+    "a removed rule takes its record along": removed_with_its_record,
     "the fence is ignored": fence_ignored,
     "missed slots are forgotten": missed_slots_forgotten,
     "a worker is its own zombie": owner_compared_but_not_the_fence,

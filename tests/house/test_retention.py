@@ -201,19 +201,38 @@ def test_what_jobs_left_behind_goes(past: Past) -> None:
 
 def test_old_slots_and_events_of_the_lane_go(past: Past) -> None:
     at = past.clock.now()
-    schedule = JobSchedule(
-        id=new_id(), tenant_id=past.tenant_id, job_type="x", rule_id="", name="x", cron="0 * * * *", time_zone="UTC",
-        enabled=True, next_fire_at=at, max_lateness_s=60,
-    )  # fmt: skip
+    schedule = _schedule(past, "", enabled=True)
     past.add(schedule)
     ages = [timedelta(days=days) for days in (401, 399)]
     for age in ages:
-        slot: dict[str, Any] = {"schedule_id": schedule.id, "scheduled_for": at - age, "outcome": "skipped_late"}
-        past.add(ScheduleFire(tenant_id=past.tenant_id, at=at - age, **slot))
+        past.add(_missed(schedule, at - age))
     past.add(*[_lane_event(past, at - 500 * DAY) for _ in range(3)], *[_lane_event(past, at) for _ in range(KEPT - 1)])
     past.forget()
     assert past.ids(ScheduleFire.scheduled_for) == {at - ages[1]}
     assert len(past.ids(AuditEvent.id)) == KEPT
+
+
+def test_a_removed_schedule_goes_with_the_last_record_of_its_slots(past: Past) -> None:
+    now = past.clock.now()
+    off = _schedule(past, "off")
+    old, young, unused = (_schedule(past, name, removed_at=now - 500 * DAY) for name in ("old", "young", "unused"))
+    past.add(off, old, young, unused)
+    past.add(_missed(old, now - 401 * DAY), *[_missed(young, now - days * DAY) for days in (401, 399)])
+    assert past.forget() == 4
+    assert past.ids(JobSchedule.rule_id) == {"off", "young"}
+    assert past.ids(ScheduleFire.schedule_id) == {young.id}
+
+
+def _schedule(past: Past, rule_id: str, **values: Any) -> JobSchedule:
+    return JobSchedule(
+        id=new_id(), tenant_id=past.tenant_id, job_type="x", rule_id=rule_id, name="x", cron="0 * * * *",
+        time_zone="UTC", max_lateness_s=60, **{"enabled": False, "next_fire_at": None} | values,
+    )  # fmt: skip
+
+
+def _missed(schedule: JobSchedule, at: Any) -> ScheduleFire:
+    key = {"schedule_id": schedule.id, "tenant_id": schedule.tenant_id, "scheduled_for": at}
+    return ScheduleFire(**key, outcome="skipped_late", reason="unknown", at=at)
 
 
 def _lane_event(past: Past, at: Any) -> AuditEvent:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 
 from addon.base import ScheduleSpec, SecretBox, TenantId
+from addon.engine.models import IN_THE_WAY, WITHDRAWN
+from addon.screens.slots import REASONS
 from tests.screens.conftest import EVE, SAM, House, add_tenant
 
 WEEKLY = ScheduleSpec("send-notifications", "default/weekly", "Weekly digest", "0 */6 * * *", "UTC")
+UNKNOWN = "Nothing was running and nothing was on hold at that time, as far as is recorded."
 REFRESH = ScheduleSpec("refresh-statuses", "", "Refresh content statuses", "30 */6 * * *", "UTC")
 
 
@@ -101,12 +104,13 @@ def test_missed_slots_are_listed_in_pages_with_what_became_of_them(away: House) 
         "name": "Weekly digest",
         "scheduledFor": "2026-11-24T06:00:00Z",
         "outcome": "coalesced",
-        "reason": "Nothing could start at this time. The execution of a later time of the same schedule covered it.",
+        "reason": UNKNOWN,
+        "blockedBy": None,
         "executionId": run["id"],
         "at": run["startedAt"],
     }
     assert found[-1]["executionId"] is None
-    assert found[-1]["reason"] == "Nothing could start at this time nor within 24 hours after it, so it was skipped."
+    assert found[-1]["reason"] == UNKNOWN
     times = [slot["scheduledFor"] for slot in answer["items"]]
     assert times == sorted(times, reverse=True)
     first = away.get("/missed-slots", limit=10).json
@@ -118,14 +122,31 @@ def test_missed_slots_are_listed_in_pages_with_what_became_of_them(away: House) 
     assert [error["pointer"] for error in refused.json["errors"]] == ["cursor"]
 
 
-def test_a_schedule_whose_times_lapse_sooner_is_not_said_to_have_waited_a_day(house: House) -> None:
-    give(house, ScheduleSpec("send-notifications", "a/b", "B", "0 18 * * *", "UTC", max_lateness=timedelta(hours=1)))
-    house.clock.set(at("22T20:00"))
-    assert house.parts.engine.schedule_tick() == 0
+def test_a_slot_says_what_was_in_its_way_and_which_execution(house: House) -> None:
+    give(house, WEEKLY)
+    manual = house.start().json["id"]
+    house.clock.set(at("22T18:30"))
+    house.parts.engine.run_due()
+    house.clock.set(at("23T00:00"))
+    assert house.parts.engine.schedule_tick() == 1
     [slot] = house.get("/missed-slots").json["items"]
-    assert (slot["outcome"], slot["executionId"]) == ("skippedLate", None)
-    assert "too late" in slot["reason"]
-    assert "24 hours" not in slot["reason"]
+    assert (slot["outcome"], slot["blockedBy"]) == ("coalesced", manual)
+    assert slot["reason"] == "Refresh content statuses was running at that time."
+
+
+def test_the_record_of_a_rule_outlives_the_rule_and_says_what_happened(house: House) -> None:
+    give(house, WEEKLY, REFRESH)
+    house.clock.set(at("22T18:30"))
+    give(house, REFRESH)
+    [slot] = house.get("/missed-slots").json["items"]
+    assert (slot["name"], slot["ruleId"], slot["outcome"]) == ("Weekly digest", "default/weekly", "withdrawn")
+    assert slot["reason"] == "The rule was removed before it could start."
+    assert (slot["executionId"], slot["blockedBy"], slot["at"]) == (None, None, "2026-11-22T18:30:00Z")
+    assert {job["job"]: job["nextAt"] for job in house.get("/jobs").json["items"]}["send-notifications"] is None
+
+
+def test_every_reason_of_the_record_has_words() -> None:
+    assert set(REASONS) == {*IN_THE_WAY, *WITHDRAWN}
 
 
 def test_missed_slots_are_for_confluence_administrators(away: House) -> None:

@@ -125,6 +125,7 @@ def _slot(number: int, tenant_id: TenantId, at: datetime, schedule_id: str) -> d
     return {
         "schedule_id": schedule_id, "tenant_id": tenant_id, "scheduled_for": at, "at": at,
         "outcome": "skipped_late" if missed else "started", "execution_id": None if missed else execution_id(number),
+        "reason": "busy" if missed else None, "blocked_by": execution_id(number - 1) if missed else None,
     }  # fmt: skip
 
 

@@ -194,7 +194,9 @@ def upgrade() -> None:
         sa.Column("next_fire_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("max_lateness_s", sa.Integer(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.CheckConstraint("removed_at IS NULL OR NOT enabled", name=op.f("ck_job_schedule_removed")),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_job_schedule_tenant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job_schedule")),
         sa.UniqueConstraint(
@@ -445,28 +447,50 @@ def upgrade() -> None:
         sa.Column("outcome", sa.String(length=16), nullable=False),
         sa.Column("execution_id", sa.String(length=36), nullable=True),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reason", sa.String(length=16), nullable=True),
+        sa.Column("blocked_by", sa.String(length=36), nullable=True),
         sa.Column("tenant_id", sa.String(length=36), nullable=False),
         sa.CheckConstraint(
-            "outcome IN ('started', 'coalesced', 'skipped_late')", name=op.f("ck_schedule_fire_outcome")
+            "(outcome = 'started') = (reason IS NULL)", name=op.f("ck_schedule_fire_missed_for_a_reason")
+        ),
+        sa.CheckConstraint(
+            "(outcome = 'withdrawn') = (reason IN ('changed', 'switched_off', 'removed', 'installed'))",
+            name=op.f("ck_schedule_fire_withdrawn"),
+        ),
+        sa.CheckConstraint(
+            "outcome = 'withdrawn' OR reason IN ('busy', 'retry_waiting', 'hold', 'first_run', 'closed', 'unknown')",
+            name=op.f("ck_schedule_fire_in_the_way"),
+        ),
+        sa.CheckConstraint(
+            "outcome IN ('started', 'coalesced', 'skipped_late', 'withdrawn')", name=op.f("ck_schedule_fire_outcome")
+        ),
+        sa.ForeignKeyConstraint(
+            ["blocked_by"], ["job_execution.id"], name=op.f("fk_schedule_fire_blocked_by"), ondelete="SET NULL"
         ),
         sa.ForeignKeyConstraint(
             ["execution_id"], ["job_execution.id"], name=op.f("fk_schedule_fire_execution_id"), ondelete="SET NULL"
         ),
-        sa.ForeignKeyConstraint(
-            ["schedule_id"], ["job_schedule.id"], name=op.f("fk_schedule_fire_schedule_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["schedule_id"], ["job_schedule.id"], name=op.f("fk_schedule_fire_schedule_id")),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_schedule_fire_tenant_id")),
         sa.PrimaryKeyConstraint("schedule_id", "scheduled_for", name=op.f("pk_schedule_fire")),
     )
     op.create_index("ix_schedule_fire_at", "schedule_fire", ["tenant_id", "at"], unique=False)
+    op.create_index(
+        "ix_schedule_fire_blocked_by",
+        "schedule_fire",
+        ["blocked_by"],
+        unique=False,
+        postgresql_where=sa.text("blocked_by IS NOT NULL"),
+        sqlite_where=sa.text("blocked_by IS NOT NULL"),
+    )
     op.create_index("ix_schedule_fire_execution", "schedule_fire", ["execution_id", "tenant_id"], unique=False)
     op.create_index(
         "ix_schedule_fire_missed",
         "schedule_fire",
         ["tenant_id", "scheduled_for", "schedule_id"],
         unique=False,
-        postgresql_where=sa.text("outcome IN ('coalesced', 'skipped_late')"),
-        sqlite_where=sa.text("outcome IN ('coalesced', 'skipped_late')"),
+        postgresql_where=sa.text("outcome IN ('coalesced', 'skipped_late', 'withdrawn')"),
+        sqlite_where=sa.text("outcome IN ('coalesced', 'skipped_late', 'withdrawn')"),
     )
 
 
@@ -474,10 +498,16 @@ def downgrade() -> None:
     op.drop_index(
         "ix_schedule_fire_missed",
         table_name="schedule_fire",
-        postgresql_where=sa.text("outcome IN ('coalesced', 'skipped_late')"),
-        sqlite_where=sa.text("outcome IN ('coalesced', 'skipped_late')"),
+        postgresql_where=sa.text("outcome IN ('coalesced', 'skipped_late', 'withdrawn')"),
+        sqlite_where=sa.text("outcome IN ('coalesced', 'skipped_late', 'withdrawn')"),
     )
     op.drop_index("ix_schedule_fire_execution", table_name="schedule_fire")
+    op.drop_index(
+        "ix_schedule_fire_blocked_by",
+        table_name="schedule_fire",
+        postgresql_where=sa.text("blocked_by IS NOT NULL"),
+        sqlite_where=sa.text("blocked_by IS NOT NULL"),
+    )
     op.drop_index("ix_schedule_fire_at", table_name="schedule_fire")
     op.drop_table("schedule_fire")
     op.drop_table("retry_due")

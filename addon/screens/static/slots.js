@@ -1,4 +1,4 @@
-/* What was a scheduled run started for, and at which times of its schedules could nothing start? */
+/* What was a scheduled run started for, and at which times of its schedules did nothing start, and why? */
 
 import { h } from "./dom.js";
 import { capital, count, moment, number, span, timeZone } from "./format.js";
@@ -50,18 +50,21 @@ export function missedSection(list) {
     "section",
     { "aria-labelledby": "missed-title", "data-key": "missed" },
     h("h2", { id: "missed-title" }, "Missed slots"),
-    h("p", { class: "subtle lead" }, `Times of schedules at which nothing could start (${timeZone()}), latest first.`),
-    list.items && table("What became of missed slots", ["Due", "Job", "Rule", "What became of it"], list.items.map(missedRow), "table-missed"),
+    h("p", { class: "subtle lead" }, `Times of schedules at which nothing started (${timeZone()}), latest first.`),
+    list.items && table("What became of missed slots", ["Due", "Job", "Rule", "What became of it", "Why nothing started"], list.items.map(missedRow), "table-missed"),
     moreButton(list, "Older missed slots"),
   );
 }
 
 function missedRow(slot) {
-  const cells = [at(slot.scheduledFor, capital(moment(slot.scheduledFor))), slot.title, slot.ruleId ? slot.name : "–", fate(slot)];
+  const cells = [at(slot.scheduledFor, capital(moment(slot.scheduledFor))), slot.title, slot.ruleId ? slot.name : "–", fate(slot), why(slot)];
   return row(cells, `${slot.job} ${slot.ruleId} ${slot.scheduledFor}`);
 }
 
+const why = ({ reason, blockedBy }) => (blockedBy ? h("a", { href: `#/executions/${blockedBy}` }, reason) : reason);
+
 function fate(slot) {
+  if (slot.outcome === "withdrawn") return "Not started any more";
   if (slot.outcome !== "coalesced") return seconds(slot.scheduledFor, slot.at) > DAY ? "Skipped: more than 24 hours late" : "Skipped: too late";
   const run = `the run of ${moment(slot.at)}`;
   return ["Joined ", slot.executionId ? h("a", { href: `#/executions/${slot.executionId}` }, run) : run];

@@ -97,19 +97,19 @@ class People(Hours):
                 self.cancel_execution(active.id, 0)
             self.wait_for_a_slot(tenant, 0)
 
-    @rule(tenant=tenants, schedule=pick)
-    def switch_a_schedule(self, tenant: int, schedule: int) -> None:
+    @rule(tenant=tenants, schedule=pick, how=st.sampled_from(("switch", "retime", "remove")))
+    def change_a_schedule(self, tenant: int, schedule: int, how: str) -> None:
+        """Switch it off or on, give it other times or its own again, remove it or bring it back."""
         number = OWN[tenant][schedule % len(OWN[tenant])]
-        self.off ^= {(tenant, number)}
-        tenant_id = self.tenants[tenant]
+        key, tenant_id = (tenant, number), self.tenants[tenant]
+        on = key not in self.off | self.removed
+        changed = {"switch": self.off, "retime": self.retimed, "remove": self.removed}[how]
+        changed ^= {key}
         with self.db.write(tenant_id) as session:
             self.worker(0).replace_schedules(session, tenant_id, self.specs(tenant))
-        changed = [
-            each.id
-            for each, spec in zip(self.seen.schedules_of(tenant_id), self.specs(tenant), strict=True)
-            if each.enabled != spec.enabled
-        ]
-        self.count_slots_from_now(*changed)
+        if on or key not in self.off | self.removed:
+            words = {"switch": "switched_off", "retime": "changed", "remove": "removed"}
+            self.begin_anew(tenant, number, words[how])
 
     @rule(tenant=tenants, gone=st.booleans())
     def disable_or_enable(self, tenant: int, gone: bool) -> None:
@@ -131,6 +131,7 @@ class People(Hours):
                 self.memory.cancels.add(row.id)
                 assert row.owner is not None or self.row(row.id).status == "cancelled", "nobody can settle it any more"
         if gone and not lane.open:
-            self.count_slots_from_now(*(each.id for each in self.seen.schedules_of(tenant_id)))
+            for number in OWN[tenant]:
+                self.begin_anew(tenant, number, "installed")
         if gone:
             assert not self.look().retries_of(tenant_id), "a chain ends with the installation"

@@ -19,6 +19,21 @@ LATEST = timedelta(hours=24)
 PERIODS = {"refresh-statuses": timedelta(hours=6), "execute-automations": timedelta(hours=24)}
 
 
+SOON = timedelta(minutes=5)
+IN_THE_WAY = ("busy", "retry_waiting", "hold", "first_run", "closed", "unknown")
+
+
+@dataclass
+class Era:
+    """A schedule had these times since then, and perhaps until they were taken from it, and why."""
+
+    cron: str
+    zone: str
+    since: datetime
+    until: datetime | None = None
+    why: str | None = None
+
+
 @dataclass
 class Memory:
     """What was promised in earlier steps."""
@@ -26,8 +41,8 @@ class Memory:
     born: datetime
     cancels: set[str] = field(default_factory=set)
     """Executions whose cancel was acknowledged."""
-    since: dict[str, datetime] = field(default_factory=dict)
-    """By schedule: from when on its slots count."""
+    eras: dict[str, list[Era]] = field(default_factory=dict)
+    """By schedule: the times it had, the first ones first."""
     submitted: dict[str, set[str]] = field(default_factory=dict)
     """By execution: the spaces of which something was submitted."""
     gone: set[str] = field(default_factory=set)
@@ -57,6 +72,8 @@ def check(memory: Memory, before: Picture, now: Picture) -> None:
     for execution in memory.cancels:
         assert now.executions[execution].status in ("cancelling", "cancelled"), "no cancel is lost"
     _retries(now)
+    for schedule, fires in before.fires.items():
+        assert set(fires) <= set(now.fires.get(schedule, ())), "what is recorded of a slot stays"
     if (before.fires, before.schedules) != (now.fires, now.schedules):
         _fires(memory, now)
 
@@ -154,31 +171,48 @@ def _retries(now: Picture) -> None:
 
 
 def _fires(memory: Memory, now: Picture) -> None:
+    assert set(now.schedules) == set(memory.eras), "what is known of a schedule stays, and it comes back as it was"
     for schedule in now.schedules.values():
-        fires, since = now.fires.get(schedule.id, []), memory.since[schedule.id]
-        slots = plain_slots(schedule.cron, schedule.time_zone, memory.born)
-        assert {fire.scheduled_for for fire in fires} <= set(slots)
+        fires, over = now.fires.get(schedule.id, []), []
+        for era in memory.eras[schedule.id]:
+            slots = [slot for slot in plain_slots(era.cron, era.zone, memory.born) if slot > era.since]
+            if era.until is None:
+                assert schedule.next_fire_at in slots
+                over += [slot for slot in slots if slot < schedule.next_fire_at]
+            else:
+                over += [slot for slot in slots if slot <= era.until]
+        assert [fire.scheduled_for for fire in fires] == over, "each slot that is over has one record, no other has one"
+        assert schedule.enabled == (memory.eras[schedule.id][-1].until is None) == (schedule.next_fire_at is not None)
         for fire in fires:
-            _outcome(now, schedule, fire)
-        if not schedule.enabled:
-            assert schedule.next_fire_at is None
-            continue
-        due = [slot for slot in slots if slot > since]
-        assert schedule.next_fire_at in due
-        passed = [slot for slot in due if slot < schedule.next_fire_at]
-        recorded = [fire.scheduled_for for fire in fires if fire.scheduled_for > since]
-        assert recorded == passed, "each slot that is over has one record, and no other has one"
+            _outcome(memory, now, fire)
 
 
-def _outcome(now: Picture, schedule: Any, fire: Any) -> None:
+def _outcome(memory: Memory, now: Picture, fire: Any) -> None:
     late = fire.at - fire.scheduled_for
     assert late >= timedelta(0)
-    assert (fire.execution_id is None) == (fire.outcome == "skipped_late")
-    if fire.outcome == "skipped_late":
-        assert late > LATEST, "only what is too late is skipped"
+    assert (fire.execution_id is None) == (fire.outcome in ("skipped_late", "withdrawn"))
+    assert (late > LATEST) == (fire.outcome == "skipped_late"), "only what is too late is skipped"
+    if fire.outcome == "withdrawn":
+        ends = [
+            era.why for era in memory.eras[fire.schedule_id] if era.since < fire.scheduled_for and era.until == fire.at
+        ]
+        assert ends == [fire.reason], "it was withdrawn by what happened then"
         return
-    assert late <= LATEST
-    started = now.executions[fire.execution_id]
-    assert (started.trigger, started.started_at) == ("scheduled", fire.at)
-    newest = max(each.scheduled_for for each in now.fires[schedule.id] if each.at == fire.at)
-    assert (fire.outcome == "started") == (fire.scheduled_for == newest), "the newest starts, older ones join it"
+    if fire.outcome != "started":
+        assert fire.reason in IN_THE_WAY
+        _in_the_way(now, fire)
+    if fire.execution_id is not None:
+        started = now.executions[fire.execution_id]
+        assert (started.trigger, started.started_at) == ("scheduled", fire.at)
+        others = [each for each in now.fires[fire.schedule_id] if each.execution_id == fire.execution_id]
+        newest = max(each.scheduled_for for each in others)
+        assert (fire.outcome == "started") == (fire.scheduled_for == newest), "the newest starts, older ones join it"
+
+
+def _in_the_way(now: Picture, fire: Any) -> None:
+    """An execution that is named as the reason ran then or soon after."""
+    assert (fire.blocked_by is not None) == (fire.reason in ("busy", "retry_waiting"))
+    if fire.reason == "busy":
+        run = now.executions[fire.blocked_by]
+        assert run.started_at <= fire.scheduled_for + SOON
+        assert run.ended_at is None or run.ended_at > fire.scheduled_for

@@ -17,7 +17,7 @@ from addon.engine.run import ActiveRun
 from addon.engine.runner import _Drive, run_next
 from tests.engine.conftest import empty
 from tests.engine.model.pictures import Picture, look, one_row, unread_spaces
-from tests.engine.model.promises import Memory, check
+from tests.engine.model.promises import Era, Memory, check
 from tests.engine.model.settled import NOBODY
 from tests.engine.model.site import Died, Site
 from tests.engine.model.slots import DAYS, plain_slots
@@ -35,6 +35,8 @@ SCHEDULES = (
     (SUBMITS, "two", "30 1 * * *", "America/New_York"),
     ("refresh-statuses", "", "15 2,8,14,20 * * *", "Europe/Berlin"),
 )
+OTHER_TIMES = ("45 */4 * * *", "Europe/Berlin")
+"""What somebody may make of any of them: cron and time zone."""
 OWN = ((0, 1, 2), (3, 1))
 """By tenant: which schedules it has."""
 
@@ -87,9 +89,16 @@ class World(RuleBasedStateMachine):
         self.workers = [self.new_worker() for _ in range(2)]
         self.hands: list[Hand] = []
         self.off: set[tuple[int, int]] = set()
+        self.retimed: set[tuple[int, int]] = set()
+        self.removed: set[tuple[int, int]] = set()
         self.tenants = [self.new_tenant(number) for number in range(2)]
         self.seen = look(self.db)
-        self.count_slots_from_now()
+        found = {(each.tenant_id, each.job_type, each.rule_id): each.id for each in self.seen.schedules.values()}
+        self.schedule_ids = {
+            (tenant, n): found[(self.tenants[tenant], *SCHEDULES[n][:2])] for tenant in range(2) for n in OWN[tenant]
+        }
+        for key, schedule in self.schedule_ids.items():
+            self.memory.eras[schedule] = [Era(*self.times(*key), start)]
 
     def new_worker(self) -> Engine:
         return Engine(self.db, self.clock, SETTINGS, {job.type: job for job in self.jobs})
@@ -114,15 +123,26 @@ class World(RuleBasedStateMachine):
         return tenant
 
     def specs(self, tenant: int) -> list[ScheduleSpec]:
+        """Return the schedules a tenant has now."""
         return [
-            ScheduleSpec(SCHEDULES[n][0], SCHEDULES[n][1], "a", *SCHEDULES[n][2:], enabled=(tenant, n) not in self.off)
+            ScheduleSpec(*SCHEDULES[n][:2], "a", *self.times(tenant, n), enabled=(tenant, n) not in self.off)
             for n in OWN[tenant]
+            if (tenant, n) not in self.removed
         ]
 
-    def count_slots_from_now(self, *schedules: str) -> None:
-        """The next times of these schedules, or of all, were computed anew."""
-        for schedule in schedules or self.seen.schedules:
-            self.memory.since[schedule] = self.clock.now()
+    def times(self, tenant: int, number: int) -> tuple[str, str]:
+        """Return cron and time zone of a schedule, on or off."""
+        cron, zone = SCHEDULES[number][2:] if (tenant, number) not in self.retimed else OTHER_TIMES
+        return cron, zone
+
+    def begin_anew(self, tenant: int, number: int, why: str) -> None:
+        """The times of a schedule were taken from it, if it had any, and it has got those it has now, if any."""
+        key, now = (tenant, number), self.clock.now()
+        eras = self.memory.eras[self.schedule_ids[key]]
+        if eras[-1].until is None:
+            eras[-1].until, eras[-1].why = now, why
+        if key not in self.off | self.removed:
+            eras.append(Era(*self.times(*key), now))
 
     def look(self) -> Picture:
         """Look at everything, and compare it with the last look and with all that was promised since the beginning."""

@@ -1,0 +1,462 @@
+"""The record of slots: why one was missed, and what is kept when its schedule is changed, switched off or removed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import Database, ScheduleSpec
+from addon.engine import Engine, JobSchedule, queries
+from addon.engine.obstacles import Obstacle, Obstacles
+from addon.engine.schedules import forget_removed
+from tests.engine.conftest import BOTH, Rig
+from tests.support.fakejob import Trouble
+
+REFRESH = ScheduleSpec("refresh-statuses", "", "Refresh", "0 */6 * * *", "UTC")
+DIGEST = ScheduleSpec("send-notifications", "default/digest", "Digest", "0 * * * *", "UTC")
+
+
+def at(day: int, hour: int, minute: int = 0) -> datetime:
+    """Return a time after the rig's clock was set: 22 November, noon."""
+    return datetime(2026, 11, day, hour, minute, tzinfo=UTC)
+
+
+def give(rig: Rig, engine: Engine, *specs: ScheduleSpec) -> None:
+    with rig.db.write(rig.tenant) as session:
+        engine.replace_schedules(session, rig.tenant, specs)
+
+
+def missed(rig: Rig) -> list[queries.Slot]:
+    """Return the missed slots, the oldest first."""
+    with rig.db.read(rig.tenant) as session:
+        found, _ = queries.missed(session, rig.tenant, limit=500)
+    return found[::-1]
+
+
+def told(rig: Rig) -> list[tuple[datetime, str, str | None]]:
+    return [(slot.scheduled_for, slot.outcome, slot.reason) for slot in missed(rig)]
+
+
+def hold(rig: Rig, engine: Engine, *, on: bool = True, until: datetime | None = None) -> None:
+    with rig.db.write(rig.tenant) as session:
+        engine.set_hold(session, rig.tenant, on=on, reason="moving", until=until)
+
+
+# What a change leaves behind
+
+
+def remove(rig: Rig, engine: Engine) -> None:
+    give(rig, engine)
+
+
+def switch_off(rig: Rig, engine: Engine) -> None:
+    give(rig, engine, replace(DIGEST, enabled=False, cron="5 * * * *"))
+
+
+def change(rig: Rig, engine: Engine) -> None:
+    give(rig, engine, replace(DIGEST, cron="30 * * * *"))
+
+
+def change_zone(rig: Rig, engine: Engine) -> None:
+    give(rig, engine, replace(DIGEST, time_zone="Asia/Kolkata"))
+
+
+def install_again(rig: Rig, engine: Engine) -> None:
+    with rig.db.write(rig.tenant) as session:
+        engine.restart_schedules(session, rig.tenant)
+
+
+CHANGES = pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (remove, "removed"),
+        (switch_off, "switched_off"),
+        (change, "changed"),
+        (change_zone, "changed"),
+        (install_again, "installed"),
+    ],
+)
+
+
+@BOTH
+@CHANGES
+def test_what_is_pending_when_a_schedule_is_changed_is_recorded_as_withdrawn(
+    rig: Rig, change: Callable[[Rig, Engine], None], reason: str
+) -> None:
+    engine = rig.engine()
+    give(rig, engine, DIGEST)
+    rig.clock.set(at(22, 15))
+    change(rig, engine)
+    assert told(rig) == [(at(22, hour), "withdrawn", reason) for hour in (13, 14, 15)]
+    assert {(slot.execution_id, slot.at) for slot in missed(rig)} == {(None, at(22, 15))}
+    assert engine.schedule_tick() == 0, "what was withdrawn is not started"
+    assert rig.rows() == []
+
+
+@CHANGES
+def test_what_is_too_late_at_a_change_is_skipped_as_by_a_tick(
+    rig: Rig, change: Callable[[Rig, Engine], None], reason: str
+) -> None:
+    engine = rig.engine()
+    give(rig, engine, replace(DIGEST, cron="0 */6 * * *"))
+    hold(rig, engine)
+    rig.clock.set(at(24, 7))
+    change(rig, engine)
+    assert told(rig) == [
+        *[(at(22, 18) + n * timedelta(hours=6), "skipped_late", "hold") for n in range(3)],
+        *[(at(23, 12) + n * timedelta(hours=6), "withdrawn", reason) for n in range(4)],
+    ]
+
+
+def test_a_change_records_no_slot_where_nothing_was_pending(rig: Rig) -> None:
+    engine = rig.engine()
+    give(rig, engine, DIGEST)
+    rig.clock.set(at(22, 13))
+    assert engine.schedule_tick() == 1
+    rig.clock.set(at(22, 13, 59))
+    for spec in (replace(DIGEST, name="Renamed"), replace(DIGEST, cron="5 * * * *"), replace(DIGEST, enabled=False)):
+        give(rig, engine, spec)
+    give(rig, engine)
+    assert missed(rig) == []
+
+
+def test_a_schedule_whose_zone_nobody_knows_any_more_can_be_replaced(rig: Rig) -> None:
+    engine = rig.engine()
+    give(rig, engine, DIGEST)
+    with rig.db.write(rig.tenant) as session:
+        session.execute(sa.update(JobSchedule).values(time_zone="Atlantis/Main_Square"))
+    rig.clock.set(at(22, 15))
+    give(rig, engine, DIGEST)
+    assert told(rig) == [(at(22, 13), "withdrawn", "changed")]
+    rig.clock.set(at(22, 16))
+    assert engine.schedule_tick() == 1
+
+
+# What is left of a removed one
+
+
+@BOTH
+def test_a_removed_rule_leaves_the_record_of_its_slots_under_its_last_name(rig: Rig) -> None:
+    engine = rig.engine()
+    give(rig, engine, DIGEST)
+    rig.clock.set(at(22, 15, 30))
+    assert engine.schedule_tick() == 1
+    give(rig, engine, replace(DIGEST, name="Morning digest"))
+    give(rig, engine)
+    assert [(slot.name, slot.rule_id, slot.outcome) for slot in missed(rig)] == [
+        ("Morning digest", "default/digest", "coalesced")
+    ] * 2
+    with rig.db.read(rig.tenant) as session:
+        found, _ = queries.slots(session, rig.rows()[0].id)
+        assert [slot.outcome for slot in found] == ["started", "coalesced", "coalesced"]
+        assert queries.next_fires(session, rig.tenant) == {}, "it is listed nowhere"
+        assert engine.waiting(session, rig.tenant) == []
+    engine.run_due()
+    rig.clock.set(at(23, 15))
+    assert engine.schedule_tick() == 0
+    install_again(rig, engine)
+    assert len(missed(rig)) == 2, "neither a tick nor a new installation finds anything pending"
+
+
+@BOTH
+def test_a_removed_rule_comes_back_with_a_fresh_next_time_and_its_old_record(rig: Rig) -> None:
+    engine = rig.engine()
+    give(rig, engine, DIGEST)
+    rig.clock.set(at(22, 14))
+    give(rig, engine)
+    rig.clock.set(at(22, 20, 30))
+    give(rig, engine, DIGEST)
+    with rig.db.read(rig.tenant) as session:
+        assert queries.next_fires(session, rig.tenant) == {DIGEST.job_type: at(22, 21)}
+        assert len(session.scalars(sa.select(JobSchedule)).all()) == 1
+    rig.clock.set(at(22, 21))
+    assert engine.schedule_tick() == 1
+    assert told(rig) == [(at(22, 13), "withdrawn", "removed"), (at(22, 14), "withdrawn", "removed")]
+
+
+def test_a_removed_rule_is_forgotten_with_the_last_record_and_not_before(rig: Rig) -> None:
+    engine = rig.engine()
+    give(rig, engine, DIGEST, REFRESH)
+    rig.clock.set(at(22, 13))
+    give(rig, engine)
+
+    def forget() -> int:
+        with rig.db.write(rig.tenant) as session:
+            return forget_removed(session, rig.tenant, 10)
+
+    assert forget() == 1, "no slot of the refresh was ever due"
+    assert forget() == 0
+    with rig.db.write(rig.tenant) as session:
+        session.execute(sa.text("DELETE FROM schedule_fire"))
+    assert forget() == 1
+    give(rig, engine, DIGEST)
+    assert forget() == 0, "who is back stays"
+
+
+# Two processes
+
+
+def outcomes(rig: Rig) -> set[tuple[str, bool]]:
+    """Return what was recorded, and whether an execution hangs on it, and check that they fit together."""
+    fires = rig.fires()
+    assert [fire.execution_id for fire in fires if fire.execution_id] == [row.id for row in rig.rows()]
+    return {(fire.outcome, fire.execution_id is not None) for fire in fires}
+
+
+@BOTH
+@CHANGES
+def test_a_slot_that_is_just_being_started_is_not_withdrawn_as_well(
+    rig: Rig, change: Callable[[Rig, Engine], None], reason: str
+) -> None:
+    ticking, changing = rig.engine(), rig.engine()
+    give(rig, ticking, DIGEST)
+    rig.clock.set(at(22, 13))
+    other = threading.Thread(target=change, args=(rig, changing))
+    asked = threading.Event()
+
+    def note(*_: Any) -> None:
+        if threading.current_thread() is other:
+            asked.set()
+
+    def admit(session: Session, tenant_id: str) -> None:
+        """The tick has the lane by now, and has seen that the slot is due."""
+        other.start()
+        asked.wait(30)
+
+    rig.mails.admit = admit  # type: ignore[method-assign]
+    sa.event.listen(rig.db.engine, "before_cursor_execute", note)
+    try:
+        assert ticking.schedule_tick() == 1
+        other.join(30)
+    finally:
+        sa.event.remove(rig.db.engine, "before_cursor_execute", note)
+    assert not other.is_alive()
+    assert outcomes(rig) == {("started", True)}
+    with rig.db.read(rig.tenant) as session:
+        due = session.scalars(sa.select(JobSchedule.next_fire_at)).one()
+    assert due is None or due > at(22, 13), "the tick has not written its own next time over that of the change"
+    assert due != at(22, 14) or change is install_again
+
+
+@BOTH
+@CHANGES
+def test_a_slot_that_is_just_being_withdrawn_is_not_started_as_well(
+    rig: Rig, change: Callable[[Rig, Engine], None], reason: str
+) -> None:
+    ticking, changing = rig.engine(), rig.engine()
+    give(rig, ticking, DIGEST)
+    rig.clock.set(at(22, 13))
+    started: list[int] = []
+    other = threading.Thread(target=lambda: started.append(ticking.schedule_tick()))
+
+    def tick_now(session: Session) -> None:
+        """On SQLite the tick waits for the whole transaction, on PostgreSQL it passes over the site."""
+        other.start()
+        if not rig.db.is_sqlite:
+            other.join(30)
+
+    with at_commit(rig.db, tick_now):
+        change(rig, changing)
+    other.join(30)
+    assert started == [0]
+    assert outcomes(rig) == {("withdrawn", False)}
+    assert ticking.schedule_tick() == 0
+
+
+class at_commit:
+    """Call something within the next transaction that commits, before it does."""
+
+    def __init__(self, db: Database, call: Callable[[Session], None]) -> None:
+        self.calls = [call]
+        self.of = db._writers
+
+    def __enter__(self) -> None:
+        sa.event.listen(self.of, "before_commit", self._once)
+
+    def __exit__(self, *_: object) -> None:
+        sa.event.remove(self.of, "before_commit", self._once)
+
+    def _once(self, session: Session) -> None:
+        if self.calls:
+            self.calls.pop()(session)
+
+
+@BOTH
+def test_whoever_comes_first_a_slot_that_is_started_and_removed_at_once_has_one_record(rig: Rig) -> None:
+    ticking, changing = rig.engine(), rig.engine()
+    together = threading.Barrier(2)
+
+    def at_once(what: Callable[..., object], *args: object) -> threading.Thread:
+        thread = threading.Thread(target=lambda: (together.wait(30), what(*args)))
+        thread.start()
+        return thread
+
+    for day in range(22, 27):
+        rig.clock.set(at(day, 12, 30))
+        give(rig, ticking, DIGEST)
+        rig.clock.set(at(day, 13))
+        before, rows = len(rig.fires()), len(rig.rows())
+        for thread in (at_once(ticking.schedule_tick), at_once(remove, rig, changing)):
+            thread.join(60)
+        fire = rig.fires()[-1]
+        assert (len(rig.fires()) - before, fire.scheduled_for) == (1, at(day, 13))
+        assert len(rig.rows()) - rows == (fire.outcome == "started") == (fire.execution_id is not None)
+        ticking.run_due()
+
+
+# Why nothing could start
+
+
+@BOTH
+def test_slots_missed_behind_an_execution_name_it(rig: Rig) -> None:
+    engine = rig.engine()
+    give(rig, engine, DIGEST)
+    rig.clock.set(at(22, 12, 50))
+    manual = rig.start(engine)
+    rig.clock.set(at(22, 15, 10))
+    engine.run_due()
+    assert engine.schedule_tick() == 1
+    assert [(slot.scheduled_for, slot.outcome, slot.reason) for slot in missed(rig)] == [
+        (at(22, 13), "coalesced", "busy"),
+        (at(22, 14), "coalesced", "busy"),
+    ]
+    assert {(slot.blocked_by, slot.blocked_job) for slot in missed(rig)} == {(manual.id, rig.job.type)}
+    assert [fire.reason for fire in rig.fires() if fire.outcome == "started"] == [None]
+
+
+def test_a_run_that_came_shortly_after_the_slot_is_why_and_one_that_came_much_later_is_not(rig: Rig) -> None:
+    engine = rig.engine()
+    give(rig, engine, DIGEST)
+    ran = []
+    for hour, minute in ((13, 1), (14, 30)):
+        rig.clock.set(at(22, hour, minute))
+        ran.append(rig.start(engine).id)
+        rig.clock.advance(timedelta(minutes=10))
+        engine.run_due()
+    rig.clock.set(at(22, 15))
+    assert engine.schedule_tick() == 1
+    assert [(slot.reason, slot.blocked_by) for slot in missed(rig)] == [("busy", ran[0]), ("unknown", None)]
+
+
+@BOTH
+def test_slots_missed_while_schedules_were_held_say_so(rig: Rig) -> None:
+    engine = rig.engine()
+    give(rig, engine, DIGEST)
+    hold(rig, engine)
+    rig.clock.set(at(22, 13, 30))
+    hold(rig, engine, on=False)
+    hold(rig, engine, until=at(22, 15, 30))
+    rig.clock.set(at(22, 17))
+    assert engine.schedule_tick() == 1
+    assert [slot.reason for slot in missed(rig)] == ["hold", "hold", "hold", "unknown"], (
+        "a hold ended at half past three"
+    )
+
+
+def test_slots_missed_before_the_first_run_and_while_the_app_was_away_say_so(rig: Rig) -> None:
+    engine, tenant = rig.engine(), rig.new_tenant()
+    rig.tenant = tenant
+    rig.open(engine, first_run=True)
+    give(rig, engine, DIGEST)
+
+    def lane(hour: int, change: Callable[..., None], **more: Any) -> None:
+        rig.clock.set(at(22, hour, 30))
+        with rig.db.write(tenant) as session:
+            change(session, tenant, **more)
+
+    lane(13, engine.confirm_first_run)
+    lane(13, engine.close_lane)
+    lane(14, engine.open_lane, first_run=True)
+    rig.clock.set(at(22, 16))
+    assert engine.schedule_tick() == 1
+    assert [slot.reason for slot in missed(rig)] == ["first_run", "closed", "unknown"]
+    rig.tenant = rig.new_tenant()
+    rig.open(engine, first_run=True)
+    give(rig, engine, replace(DIGEST, cron="0 0 * * *"))
+    rig.clock.advance(timedelta(hours=60))
+    remove(rig, engine)
+    assert {slot.reason for slot in missed(rig)} == {"first_run", "removed"}
+
+
+def test_slots_that_waited_for_another_jobs_retry_name_it(rig: Rig) -> None:
+    engine = rig.engine()
+
+    def trouble(run: Any, space: Any) -> Any:
+        raise Trouble("503", transient=True)
+
+    rig.job.call = trouble
+    give(rig, engine, replace(REFRESH, cron="0 13 22 11 *"), replace(DIGEST, cron="* 13 * * *"))
+    rig.clock.set(at(22, 13))
+    assert engine.schedule_tick() == 1
+    engine.run_due()
+    (failed,) = rig.rows()
+    for minute in (1, 3):
+        rig.clock.set(at(22, 13, minute))
+        assert engine.schedule_tick() == (0 if failed.job_type == "refresh-statuses" else 1)
+    give(rig, engine, replace(DIGEST, cron="* 13 * * *", max_lateness=timedelta(seconds=30)))
+    remove(rig, engine)
+    assert [(slot.outcome, slot.reason, slot.blocked_by) for slot in missed(rig)][:1] == [
+        ("skipped_late", "retry_waiting", failed.id)
+    ]
+
+
+def test_a_tick_that_starts_what_is_due_in_time_asks_nothing_more(rig: Rig) -> None:
+    """What was missed costs three statements more, for a whole site."""
+    engine = rig.engine()
+    give(rig, engine, DIGEST, REFRESH)
+    costs = []
+    for now in (at(22, 13), at(22, 14), at(22, 17)):
+        rig.clock.set(now)
+        seen: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any, seen: list[str] = seen) -> None:
+            seen.append(statement)
+
+        sa.event.listen(rig.db.engine, "before_cursor_execute", note)
+        assert engine.schedule_tick() == 1
+        sa.event.remove(rig.db.engine, "before_cursor_execute", note)
+        engine.run_due()
+        costs.append(len(seen))
+        asked = [statement for statement in seen if "FROM audit_event" in statement]
+        assert len(asked) == (now == at(22, 17))
+    assert costs == [costs[0], costs[0], costs[0] + 3]
+
+
+RUN = Obstacle("busy", at(22, 13), at(22, 14), "run")
+WAIT = Obstacle("retry_waiting", at(22, 12, 58), at(22, 13, 3), "retry", spares="refresh-statuses")
+HOLD = Obstacle("hold", at(22, 13, 50), at(22, 18))
+
+
+@pytest.mark.parametrize(
+    ("slot", "until", "expected"),
+    [
+        (at(22, 12), at(22, 13), "unknown"),
+        (at(22, 12, 56), at(22, 13, 56), "busy"),
+        (at(22, 12, 59), at(22, 13), "retry_waiting"),
+        (at(22, 13), at(22, 14), "busy"),
+        (at(22, 13, 55), at(22, 14, 55), "hold"),
+        (at(22, 13, 40), at(22, 13, 45), "busy"),
+        (at(22, 18), at(22, 19), "unknown"),
+        (at(22, 13, 30), at(22, 13, 30), "busy"),
+    ],
+)
+def test_of_several_things_in_the_way_the_one_that_lasted_longest_is_named(
+    slot: datetime, until: datetime, expected: str
+) -> None:
+    assert reasons([RUN, WAIT, HOLD], slot, until) == reasons([HOLD, WAIT, RUN], slot, until) == expected
+
+
+def test_a_retry_is_not_in_the_way_of_its_own_job(rig: Rig) -> None:
+    assert Obstacles([WAIT]).at(at(22, 13), at(22, 14), "refresh-statuses") == ("unknown", None)
+    assert Obstacles([WAIT]).at(at(22, 13), at(22, 14), "send-notifications") == ("retry_waiting", "retry")
+
+
+def reasons(found: Sequence[Obstacle], slot: datetime, until: datetime) -> str:
+    return Obstacles(found).at(slot, until, "send-notifications")[0]
