@@ -96,11 +96,11 @@ def test_a_cancel_lets_no_further_item_begin_on_the_call_threads(rig: Rig) -> No
         def call(number: int) -> int:
             begun.append(number)
             if number < 4:
-                every_thread_busy.wait(10)
+                every_thread_busy.wait(60)
             if number == 2:
                 rig.cancel(engine, run.execution_id)
                 asked.set()
-            asked.wait(10)
+            asked.wait(60)
             return number
 
         outcomes = [item for item, _ in run.map(call, iter(range(100)))]
@@ -355,11 +355,11 @@ def test_real_threads_run_what_is_started_and_stop_within_the_time_given(rig: Ri
     from addon.base import SystemClock
 
     rig.clock = SystemClock()  # type: ignore[assignment]
-    engine = rig.engine(settings=EngineSettings(ttl=4, runners=2))
+    engine = rig.engine(settings=EngineSettings(ttl=3600, runners=2))
     engine.boot()
     try:
         first = rig.start(engine)
-        eventually(lambda: rig.row(first.id).status == "successful")
+        eventually(lambda: rig.row(first.id).status == "successful" and engine.active_runs() == 0)
         working, held = threading.Event(), threading.Event()
 
         def call(run: Run, space: RunSpace) -> dict[str, Any]:
@@ -370,10 +370,10 @@ def test_real_threads_run_what_is_started_and_stop_within_the_time_given(rig: Ri
 
         rig.job.call = call
         second = rig.start(engine)
-        assert working.wait(10)
+        assert working.wait(60)
         assert engine.active_runs() == 1
     finally:
-        engine.shutdown(10)
+        engine.shutdown(60)
     row = rig.row(second.id)
     assert (row.status, row.owner) == ("running", None), "handed over"
     held.set()
@@ -399,35 +399,35 @@ def test_a_cancel_by_the_same_process_needs_no_heartbeat(rig: Rig) -> None:
     engine.boot()
     try:
         started = rig.start(engine)
-        assert working.wait(10)
+        assert working.wait(60)
         rig.cancel(engine, started.id)
         eventually(lambda: rig.row(started.id).status == "cancelled")
     finally:
-        engine.shutdown(10)
+        engine.shutdown(60)
 
 
 def test_a_run_that_does_not_stop_in_time_keeps_its_lease(rig: Rig) -> None:
     from addon.base import SystemClock
 
     rig.clock = SystemClock()  # type: ignore[assignment]
-    engine = rig.engine(settings=EngineSettings(ttl=60, runners=1))
+    engine = rig.engine(settings=EngineSettings(ttl=3600, runners=1))
     working, release = threading.Event(), threading.Event()
 
     def call(run: Run, space: RunSpace) -> dict[str, Any]:
         working.set()
-        release.wait(20)
+        release.wait(60)
         return {}
 
     rig.job.call = call
     engine.boot()
     started = rig.start(engine)
-    assert working.wait(10)
+    assert working.wait(60)
     engine.shutdown(0.05)
     assert rig.row(started.id).owner == engine.worker_id
     with rig.db.read(rig.tenant) as session:
         assert queries.current(session, rig.tenant) is not None
     release.set()
-    engine.shutdown(10)
+    engine.shutdown(60)
     assert rig.row(started.id).owner is None
 
 

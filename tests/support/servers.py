@@ -41,7 +41,7 @@ def running(wsgi: Any, *, host: str = "127.0.0.1", port: int = 0, threads: int =
         thread.join(10)
 
 
-def eventually(probe: Callable[[], T], *, seconds: float = 20.0, every: float = 0.02) -> T:
+def eventually(probe: Callable[[], T], *, seconds: float = 60.0, every: float = 0.02) -> T:
     """Return the first truthy answer of `probe`; fail when there is none within `seconds`."""
     waiting = threading.Event()
     deadline = time.monotonic() + seconds
