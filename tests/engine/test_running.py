@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from addon.base import Space
-from addon.engine import Abandon, Fatal, Item, Pause, Run, RunSpace, live_progress, queries
-from addon.engine.calls import CallThreads
+from addon.engine import Abandon, Fatal, Item, Run, RunSpace, queries
 from addon.engine.metrics import add
 from addon.engine.models import ExecutionSpace
 from tests.engine.conftest import EVERYWHERE, Rig
 from tests.support.fakejob import Trouble, spaces
-from tests.support.servers import eventually
 
 
 @EVERYWHERE
@@ -264,206 +260,6 @@ def test_outcomes_cannot_be_recorded_outside_of_a_fenced_transaction(rig: Rig) -
     started = rig.start(engine)
     engine.run_due()
     assert rig.row(started.id).status == "successful"
-
-
-def test_progress_is_weighted_never_falls_and_estimates_from_the_recent_rate(rig: Rig) -> None:
-    engine = rig.engine()
-    rig.job.listing = lambda run: [RunSpace(str(n), f"S{n}", "", weight=10 * (n + 1)) for n in range(4)]
-    seen: list[tuple[int, int | None]] = []
-
-    def left(run: Run) -> int | None:
-        return live_progress(rig.row(run.execution_id), rig.clock.now()).seconds_left
-
-    def work(run: Run, spaces: Sequence[RunSpace]) -> None:
-        for space in spaces:
-            rig.clock.advance(10)
-            with run.write() as session:
-                run.done(session, space, {})
-            row = rig.row(run.execution_id)
-            seen.append((row.percent, left(run)))
-            rig.clock.advance(3)
-            run.safe_point()
-            assert rig.row(run.execution_id).percent == row.percent
-            assert seen[-1][1] is None or left(run) == seen[-1][1] - 3, "it runs down, also past safe points"
-
-    rig.job.work = work  # type: ignore[method-assign]
-    rig.start(engine)
-    rig.drive(engine)
-    assert [percent for percent, _ in seen] == [10, 30, 60, 99]
-    assert seen[0][1] == 90, "90 of the weight are left at 1 per second"
-    assert seen[3][1] is None, "nothing is left to wait for"
-
-
-def test_an_estimate_that_is_outlasted_is_not_shown_any_more(rig: Rig) -> None:
-    engine = rig.engine()
-    seen: list[int | None] = []
-
-    def work(run: Run, spaces: Sequence[RunSpace]) -> None:
-        rig.clock.advance(20)
-        with run.write() as session:
-            run.done(session, spaces[0], {})
-        for seconds in (0, 39, 2, 300):
-            rig.clock.advance(seconds)
-            engine._heart.beat()
-            run.safe_point()
-            seen.append(live_progress(rig.row(run.execution_id), rig.clock.now()).seconds_left)
-        with run.write() as session:
-            for space in spaces[1:]:
-                run.done(session, space, {})
-
-    rig.job.work = work  # type: ignore[method-assign]
-    rig.start(engine)
-    rig.drive(engine)
-    assert seen == [40, 1, None, None]
-
-
-def test_how_far_a_space_has_come_counts_before_it_ends(rig: Rig) -> None:
-    """A run over one large space is neither at 0 nor without an estimate until its very end."""
-    engine = rig.engine()
-    rig.job.listing = lambda run: spaces("BIG")
-    seen: list[tuple[int, int | None]] = []
-
-    def work(run: Run, spaces: Sequence[RunSpace]) -> None:
-        for done in (100, 250, 200, 1000, 400):
-            rig.clock.advance(15)
-            with run.write() as session:
-                run.progress(session, spaces[0], done, 1000)
-            row = rig.row(run.execution_id)
-            assert (row.spaces_done, row.status) == (0, "running")
-            seen.append((row.percent, live_progress(row, rig.clock.now()).seconds_left))
-        with run.write() as session:
-            run.done(session, spaces[0], {})
-        assert rig.row(run.execution_id).spaces_done == 1
-
-    rig.job.work = work  # type: ignore[method-assign]
-    started = rig.start(engine)
-    rig.drive(engine)
-    assert [percent for percent, _ in seen] == [10, 25, 25, 99, 99], "it never falls"
-    assert seen[0][1] == 135, "900 of 1,000 are left after 100 in 15 s"
-    assert rig.row(started.id).percent == 100
-
-
-def test_what_a_rolled_back_write_said_of_the_progress_is_forgotten(rig: Rig) -> None:
-    engine = rig.engine()
-    rig.job.listing = lambda run: spaces("BIG")
-
-    def work(run: Run, spaces: Sequence[RunSpace]) -> None:
-        def broken() -> None:
-            with run.write() as session:
-                run.progress(session, spaces[0], 9, 10)
-                raise ZeroDivisionError
-
-        with pytest.raises(ZeroDivisionError):
-            broken()
-        with run.write() as session:
-            run.progress(session, spaces[0], 3, 10)
-        assert rig.row(run.execution_id).percent == 30
-        with run.write() as session:
-            run.done(session, spaces[0], {})
-
-    rig.job.work = work  # type: ignore[method-assign]
-    rig.start(engine)
-    rig.drive(engine)
-
-
-def test_no_estimate_is_shown_before_it_can_mean_something(rig: Rig) -> None:
-    engine = rig.engine()
-    seen: list[int | None] = []
-
-    def work(run: Run, spaces: Sequence[RunSpace]) -> None:
-        for space in spaces:
-            rig.clock.advance(2)
-            with run.write() as session:
-                run.done(session, space, {})
-            seen.append(live_progress(rig.row(run.execution_id), rig.clock.now()).seconds_left)
-
-    rig.job.work = work  # type: ignore[method-assign]
-    rig.start(engine)
-    rig.drive(engine)
-    assert seen == [None, None, None]
-
-
-def test_call_threads_work_side_by_side_and_one_failure_stops_no_other(rig: Rig) -> None:
-    engine = rig.engine()
-    together = threading.Barrier(4, timeout=60)
-
-    def work(run: Run, given: Sequence[RunSpace]) -> None:
-        def call(number: int) -> int:
-            if number < 4:
-                together.wait()
-            run.used(points=2, calls=1)
-            if number == 5:
-                raise Trouble("no", transient=False)
-            return number * number
-
-        results = dict(run.map(call, range(20)))
-        assert isinstance(results.pop(5), Trouble)
-        assert results == {number: number * number for number in range(20) if number != 5}
-        assert list(run.map(call, [])) == []
-        with run.write() as session:
-            for space in given:
-                run.done(session, space, {})
-
-    rig.job.work = work  # type: ignore[method-assign]
-    started = rig.start(engine)
-    engine.run_due()
-    row = rig.row(started.id)
-    assert (row.status, row.points, row.calls) == ("successful", 40, 20)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("call-")]
-
-
-def test_the_call_threads_go_on_while_results_are_written_down(rig: Rig) -> None:
-    engine = rig.engine()
-    threads = rig.settings.call_threads
-    begun: list[int] = []
-
-    def work(run: Run, given: Sequence[RunSpace]) -> None:
-        results = run.map(begun.append, range(4 * threads))
-        next(results)
-        eventually(lambda: len(begun) > threads)
-        list(results)
-        with run.write() as session:
-            for space in given:
-                run.done(session, space, {})
-
-    rig.job.work = work  # type: ignore[method-assign]
-    started = rig.start(engine)
-    engine.run_due()
-    assert len(begun) == 4 * threads
-    assert rig.row(started.id).status == "successful"
-
-
-def test_what_was_handed_to_the_call_threads_is_not_begun_after_a_stop(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine = rig.engine()
-    threads = rig.settings.call_threads
-    together, stopped = threading.Barrier(threads, timeout=60), threading.Event()
-    begun: list[int] = []
-    one = CallThreads._one
-
-    def tell_when_stopped(self: CallThreads, work: Any, item: Any, halted: threading.Event) -> Any:
-        try:
-            return one(self, work, item, halted)
-        finally:
-            if item == 0:
-                stopped.set()
-
-    def call(number: int) -> None:
-        begun.append(number)
-        if number < threads:
-            together.wait()
-        if number == 0:
-            raise Pause(rig.clock.now() + timedelta(hours=1), "the hour's points are used up")
-        stopped.wait(60)
-
-    monkeypatch.setattr(CallThreads, "_one", tell_when_stopped)
-    rig.job.work = lambda run, given: list(run.map(call, range(100)))  # type: ignore[assignment,method-assign]
-    started = rig.start(engine)
-    engine.run_due()
-    assert rig.row(started.id).pause_reason == "the hour's points are used up"
-    # Nobody empties what is at hand, although the other threads were free only after the stop.
-    assert sorted(begun) == list(range(threads))
 
 
 def test_a_job_can_see_its_open_spaces_in_the_database_only_through_the_engine(rig: Rig) -> None:
