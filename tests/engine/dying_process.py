@@ -8,7 +8,7 @@ import sys
 import addon.models  # noqa: F401  (registers every table)
 from addon.base import Database, TenantId
 from addon.engine import failpoints
-from tests.engine.dying import STORIES, World
+from tests.engine.stories import STORIES, World
 from tests.support.clock import VirtualClock
 
 KILLED = 137

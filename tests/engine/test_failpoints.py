@@ -16,8 +16,9 @@ from addon.connect.models import Tenant
 from addon.engine import failpoints
 from addon.engine.transitions import TABLE
 from tests.engine.conftest import empty
-from tests.engine.dying import POINTS, SQL, STORIES, World, assert_whole, die_at, passed_points, recover
+from tests.engine.dying import POINTS, SQL, assert_whole, die_at, passed_points, recover
 from tests.engine.dying_process import KILLED
+from tests.engine.stories import STORIES, World
 from tests.support.clock import VirtualClock
 
 
@@ -144,7 +145,7 @@ def test_a_real_process_that_exits_at_a_commit_leaves_nothing_lost_and_nothing_t
     story = next(name for name, path in paths.items() if point in path)
     url = world.db.url.render_as_string(hide_password=False)
     command = [sys.executable, "-m", "tests.engine.dying_process", url, world.tenant, story, point]
-    child = subprocess.run(command, cwd=Path(__file__).parents[2], timeout=60, check=False)
+    child = subprocess.run(command, cwd=Path(__file__).parents[2], timeout=100, check=False)
     assert child.returncode == KILLED
     recover(world)
     assert_whole(world)
