@@ -16,7 +16,7 @@ from tests.engine.conftest import EVERYWHERE, Rig
 from tests.support.fakejob import spaces
 from tests.support.servers import eventually
 
-SETTINGS = EngineSettings(ttl=20.0, runners=2, call_threads=2)
+SETTINGS = EngineSettings(ttl=3600.0, runners=2, call_threads=2)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def booted(rig: Rig, backend: str) -> Iterator[Callable[[], Engine]]:
     yield boot
     for engine, worker in began:
         engine.shutdown()
-        assert worker is None or worker.stop(20)
+        assert worker is None or worker.stop(60)
     if backend == "procrastinate":
         with rig.db.engine.begin() as connection:
             connection.execute(sa.text("DELETE FROM procrastinate_jobs"))
@@ -58,7 +58,7 @@ def test_a_start_is_claimed_and_ends_without_any_tick(rig: Rig, booted: Callable
 @EVERYWHERE
 def test_several_sites_run_side_by_side_and_no_site_twice(rig: Rig, booted: Callable[[], Engine]) -> None:
     engine = booted()
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=60)
 
     def together(run: Run, space: RunSpace) -> Mapping[str, Any]:
         both.wait()
@@ -94,12 +94,12 @@ def test_cancel_reaches_a_run_at_work(rig: Rig, booted: Callable[[], Engine]) ->
 
     def wait(run: Run, space: RunSpace) -> Mapping[str, Any]:
         began.set()
-        go_on.wait(20)
+        go_on.wait(60)
         return {}
 
     rig.job.call = wait
     started = rig.start(engine)
-    assert began.wait(20)
+    assert began.wait(60)
     rig.cancel(engine, started.id)
     go_on.set()
     eventually(lambda: rig.row(started.id).status == "cancelled")
@@ -115,13 +115,13 @@ def test_what_a_stopping_process_hands_over_is_taken_up_once_another_one_is_ther
 
     def slow(run: Run, space: RunSpace) -> Mapping[str, Any]:
         began.set()
-        run.clock.wait(run.stop, 0.2 if space.key != "A" else 20)
+        run.clock.wait(run.stop, 0.2 if space.key != "A" else 60)
         return {}
 
     rig.job.call = slow
     started = rig.start(first)
-    assert began.wait(20)
-    assert first.shutdown(20)
+    assert began.wait(60)
+    assert first.shutdown(60)
     assert rig.row(started.id).owner is None
     booted()
     eventually(lambda: rig.row(started.id).status == "successful")

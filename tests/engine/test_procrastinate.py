@@ -118,10 +118,10 @@ def test_a_wake_makes_a_worker_work_once_and_leaves_nothing(
         for _ in range(2):
             with queue.write(tenant) as session:
                 dispatcher.wake(session, tenant)
-            assert woken.acquire(timeout=20)
+            assert woken.acquire(timeout=60)
             eventually(lambda: wakes(queue) == [])
     finally:
-        assert worker.stop(20)
+        assert worker.stop(60)
 
 
 def test_a_worker_whose_connections_were_cut_listens_again(
@@ -149,9 +149,9 @@ def test_a_worker_whose_connections_were_cut_listens_again(
         eventually(lambda: set(listening()) - set(before))
         with queue.write(tenant) as session:
             dispatcher.wake(session, tenant)
-        assert woken.wait(20)
+        assert woken.wait(60)
     finally:
-        assert worker.stop(20)
+        assert worker.stop(60)
 
 
 def test_what_a_dead_worker_had_taken_is_pruned(queue: Database, new_tenant: Callable[[], TenantId]) -> None:

@@ -1,4 +1,7 @@
-"""A whole engine in a process of its own, for tests that kill it: `python -m tests.engine.worker_process URL`."""
+"""A whole engine in a process of its own, for tests that kill it: `python -m tests.engine.worker_process URL [SPACE]`.
+
+Its lease lasts longer than any test, its ticks come at once. With SPACE it never comes back from the call of that one.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,25 @@ from typing import Any
 
 import addon.models  # noqa: F401  (registers every table)
 from addon.base import Database, SystemClock
-from addon.engine import Engine, EngineSettings, Metronome, Run, RunSpace
+from addon.engine import Engine, EngineSettings, Metronome, Run, RunSpace, Tick
 from tests.support.fakejob import FakeJob, spaces
 
 SPACES = 25
 
 
-def call(run: Run, space: RunSpace) -> Mapping[str, Any]:
-    threading.Event().wait(0.02)
-    return {"contentsChecked": 1}
+TICK = 0.2
 
 
-def main(url: str) -> None:
+def main(url: str, last: str | None = None) -> None:
+    def call(run: Run, space: RunSpace) -> Mapping[str, Any]:
+        if space.key == last:
+            threading.Event().wait()
+        return {"contentsChecked": 1}
+
     job = FakeJob(listing=lambda run: spaces(*(f"S{number}" for number in range(SPACES))), call=call)
-    engine = Engine(Database(url), SystemClock(), EngineSettings(ttl=1.5, runners=1, tick_seconds=0.2), {job.type: job})
+    engine = Engine(Database(url), SystemClock(), EngineSettings(ttl=3600, runners=1), {job.type: job})
     engine.boot()
-    metronome = Metronome(engine.ticks())
+    metronome = Metronome([Tick(tick.name, TICK, tick.call) for tick in engine.ticks()])
     metronome.start()
     sys.stdin.read()
     metronome.stop()
@@ -32,4 +38,4 @@ def main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
