@@ -41,7 +41,7 @@ class Diary:
     holds: list[Hold] = field(default_factory=list)
     reinstalled: list[tuple[TenantId, datetime]] = field(default_factory=list)
     dropped: dict[str, set[datetime]] = field(default_factory=dict)
-    """By schedule: pending slots that a re-install let go."""
+    """By schedule: pending slots that a re-install let go: they are in the record as that."""
     again: dict[str, set[datetime]] = field(default_factory=dict)
     """By schedule: slots that had been dealt with and that a re-install made due again."""
     ended: set[str] = field(default_factory=set)
@@ -134,13 +134,17 @@ class Chronos:
         passed = {slot for slot in slots if slot < following}
         wrong = recorded - passed - self.diary.again.get(schedule.id, set())
         assert not wrong, f"{schedule.name}: {sorted(wrong)} are no slots, or are due for ever"
-        lost = passed - recorded - self.diary.dropped.get(schedule.id, set())
-        assert not lost, f"{schedule.name}: {sorted(lost)} are in no record"
+        assert not passed - recorded, f"{schedule.name}: {sorted(passed - recorded)} are in no record"
+        dropped = self.diary.dropped.get(schedule.id, set())
         for fire in fires:
             late = fire.at - fire.scheduled_for
             assert late >= timedelta(0), "no slot before its time"
             in_time = late <= timedelta(seconds=schedule.max_lateness_s)
-            assert (fire.outcome == "skipped_late") == (fire.execution_id is None) == (not in_time)
+            assert (fire.outcome == "skipped_late") == (not in_time)
+            assert (fire.execution_id is None) == (fire.outcome in ("skipped_late", "withdrawn"))
+            assert (fire.reason is None) == (fire.outcome == "started")
+            if fire.outcome == "withdrawn":
+                assert (fire.reason, fire.scheduled_for in dropped) == ("installed", True), "nobody took it back"
             if fire.outcome == "coalesced":
                 self._coalesced(fire)
 
