@@ -250,6 +250,7 @@ def test_slots_that_were_missed_are_shown_with_what_became_of_them(stack: Stack,
     missed = frame.get_by_role("region", name="What became of missed slots").locator("tbody tr")
     expect(missed.filter(has_text="Joined the run of")).to_have_count(3)
     expect(missed.filter(has_text="Skipped: more than 24 hours late")).to_have_count(22)
+    expect(missed.filter(has_text="as far as is recorded")).to_have_count(25)
     more = frame.get_by_role("button", name="Older missed slots")
     more.focus()
     page.keyboard.press("Enter")

@@ -33,7 +33,7 @@ def heard(db: Database) -> Iterator[dict[str, Any]]:
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
         if re.match(r"\s*(SELECT|DELETE|UPDATE|WITH)\b", statement):
-            statements.setdefault(statement, parameters)
+            statements.setdefault(statement, parameters[0] if isinstance(parameters, list) else parameters)
 
     sa.event.listen(db.engine, "before_cursor_execute", note)
     yield statements
@@ -138,6 +138,10 @@ def test_no_screen_and_no_tick_reads_a_large_table_as_a_whole(
     assert scanned(db, retention) == []
     with db.read_all() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(queries.JobExecution)) < size + TENANTS
+    with heard(db) as change, db.write(tenants[1]) as session:
+        engine.replace_schedules(session, tenants[1], [])
+    assert any("FROM audit_event" in statement for statement in change), "it is asked why slots were missed"
+    assert scanned(db, change) == []
 
 
 def test_missed_slots_are_found_without_reading_those_that_started(database: Database, new_tenant: Any) -> None:

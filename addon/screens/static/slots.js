@@ -64,7 +64,7 @@ function missedRow(slot) {
 const why = ({ reason, blockedBy }) => (blockedBy ? h("a", { href: `#/executions/${blockedBy}` }, reason) : reason);
 
 function fate(slot) {
-  if (slot.outcome === "withdrawn") return "Not started any more";
+  if (slot.outcome === "withdrawn") return "Withdrawn";
   if (slot.outcome !== "coalesced") return seconds(slot.scheduledFor, slot.at) > DAY ? "Skipped: more than 24 hours late" : "Skipped: too late";
   const run = `the run of ${moment(slot.at)}`;
   return ["Joined ", slot.executionId ? h("a", { href: `#/executions/${slot.executionId}` }, run) : run];
