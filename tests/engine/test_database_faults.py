@@ -29,12 +29,24 @@ def proxy(database: Database) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def behind_proxy(database: Database, proxy: Proxy) -> Iterator[Database]:
-    """The same database, reached through the proxy by a process that waits two seconds for an answer."""
+def reach(database: Database, proxy: Proxy) -> Iterator[Callable[[float], Database]]:
+    """A function that returns the same database reached through the proxy; it waits so many seconds for an answer."""
     url = database.url.set(port=proxy.port).render_as_string(hide_password=False)
-    db = Database(url, pool_size=8, patience=TTL)
-    yield db
-    db.dispose()
+    made: list[Database] = []
+
+    def reached(patience: float) -> Database:
+        made.append(Database(url, pool_size=8, patience=patience))
+        return made[-1]
+
+    yield reached
+    for db in made:
+        db.dispose()
+
+
+@pytest.fixture
+def behind_proxy(reach: Callable[[float], Database]) -> Database:
+    """The same database, reached through the proxy by a process that waits a few seconds for an answer."""
+    return reach(TTL)
 
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
@@ -45,7 +57,7 @@ def test_a_worker_that_hears_nothing_of_the_database_stops_by_itself_and_another
     tenant: TenantId,
     run_processes: Callable[..., Process],
 ) -> None:
-    cut_off = run_processes(behind_proxy, calls_of_a_space=400)
+    cut_off = run_processes(behind_proxy, ttl=TTL, calls_of_a_space=100_000)
     started = cut_off.start(tenant)
     eventually(lambda: len(cut_off.job.calls) > 5)
     assert proxy.swallow(new=True) > 0
@@ -65,14 +77,25 @@ def test_a_worker_that_hears_nothing_of_the_database_stops_by_itself_and_another
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 def test_half_open_connections_are_given_up_and_the_run_goes_on_over_new_ones(
-    behind_proxy: Database, proxy: Proxy, tenant: TenantId, run_processes: Callable[..., Process]
+    reach: Callable[[float], Database], proxy: Proxy, tenant: TenantId, run_processes: Callable[..., Process]
 ) -> None:
-    worker = run_processes(behind_proxy, calls_of_a_space=10)
+    worker = run_processes(reach(1.5))
+    swallowed: list[int] = []
+
+    def swallow_in_the_middle(run: Run, space: RunSpace) -> dict[str, Any]:
+        with run.read() as session:
+            session.execute(sa.select(1))
+            if not swallowed:
+                swallowed.append(proxy.swallow())
+            session.execute(sa.select(1))
+        return {"contentsChecked": 1}
+
+    worker.job.call = swallow_in_the_middle
     started = worker.start(tenant)
-    eventually(lambda: len(worker.job.calls) > 5)
-    assert proxy.swallow() > 0
     eventually(lambda: worker.ended(started))
-    assert worker.row(started).spaces_done == 3
+    assert swallowed[0] > 0
+    assert worker.events(started)[:4] == ["started", "claimed", "handed_over", "claimed"]
+    assert (worker.row(started).losses, worker.row(started).spaces_done) == (0, 3)
 
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
@@ -112,13 +135,13 @@ def test_a_run_that_waits_in_vain_for_a_locked_row_is_given_back_and_no_space_is
     def somebody_locks_the_row(run: Run, space: RunSpace) -> dict[str, Any]:
         if not locks.is_set():
             locks.set()
-            locked.wait(10)
+            locked.wait(60)
         return {}
 
     locked = threading.Event()
     worker.job.call = somebody_locks_the_row
     started = worker.start(tenant)
-    assert locks.wait(10)
+    assert locks.wait(60)
     with database.write_all() as session:
         session.execute(sa.select(JobExecution).where(JobExecution.id == started).with_for_update())
         locked.set()
@@ -147,9 +170,14 @@ def test_a_run_that_loses_its_connection_again_and_again_waits_longer_and_goes_o
 
     worker.job.call = cut_seven_times
     started = worker.start(tenant)
-    eventually(lambda: worker.row(started).pause_reason == OUTAGE_REASON)
+    for number in (1, 2):
+        eventually(lambda number=number: len(worker.waits(started)) == number)  # type: ignore[misc]
+        assert worker.row(started).pause_reason == OUTAGE_REASON
+        worker.wait_no_longer(started)
     eventually(lambda: worker.ended(started))
     events = worker.events(started)
+    first, second = worker.waits(started)
+    assert second > 1.5 * first > 0
     assert (events.count("handed_over"), events.count("paused")) == (OUTAGES_AT_ONCE, 2)
     assert (worker.row(started).losses, worker.row(started).spaces_done) == (0, 3)
 
@@ -159,12 +187,18 @@ def test_connections_that_are_cut_at_any_moment_cost_time_and_nothing_else(
     behind_proxy: Database, proxy: Proxy, tenant: TenantId, run_processes: Callable[..., Process]
 ) -> None:
     chance, waiting = random.Random(4), threading.Event()
-    worker = run_processes(behind_proxy, calls_of_a_space=2, pace=0.005)
+    # Who is cut off while it claims does not know that it owns the run: that lease has to end.
+    worker = run_processes(behind_proxy, ttl=TTL, calls_of_a_space=2, pace=0.005)
     worker.job.listing = lambda run: spaces(*(f"S{number}" for number in range(40)))
     started = worker.start(tenant)
     for _ in range(30):
         waiting.wait(chance.uniform(0.02, 0.1))
         proxy.cut()
-    eventually(lambda: worker.ended(started))
+
+    def ended() -> bool:
+        worker.wait_no_longer(started)
+        return worker.ended(started)
+
+    eventually(ended)
     row = worker.row(started)
     assert (row.spaces_done, row.spaces_failed, row.metrics["contentsChecked"]) == (40, 0, 40)

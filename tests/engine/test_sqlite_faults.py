@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from addon.base import Database, TenantId
+from addon.engine import JobExecution
 from addon.sandbox.site import Site
 from tests.support.clock import VirtualClock
 from tests.support.house import House, house_over
@@ -28,7 +29,7 @@ from tests.support.site import small_site
 AWAY = "urn:content-steward:problem:database-unavailable"
 HOLD = (
     "import sqlite3, sys\n"
-    "connection = sqlite3.connect(sys.argv[1], timeout=20, isolation_level=None)\n"
+    "connection = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)\n"
     "connection.execute('BEGIN IMMEDIATE'); print('held', flush=True)\n"
     "sys.stdin.readline(); connection.execute('ROLLBACK'); print('released', flush=True)"
 )
@@ -100,6 +101,11 @@ def put_policies(house: House) -> Any:
     return house.api("PUT", "/api/policies", json=now.json(), headers={"If-Match": now.headers["ETag"]})
 
 
+def claimed(house: House, execution_id: str) -> bool:
+    with house.parts.db.read_all() as session:
+        return session.get_one(JobExecution, execution_id).owner is not None
+
+
 def test_a_start_while_the_database_is_locked_is_told_to_come_back(house: House) -> None:
     assert house.api("GET", "/api/executions").ok
     with locked(house.parts.db) as holder:
@@ -113,7 +119,8 @@ def test_a_start_while_the_database_is_locked_is_told_to_come_back(house: House)
     assert start(house).status_code == 201
 
 
-def test_a_start_waits_for_a_lock_that_is_held_for_a_moment(house: House) -> None:
+def test_a_start_waits_for_a_lock_that_is_held_for_a_moment(house: House, pragmas: dict[str, int]) -> None:
+    pragmas["busy_timeout"] = 60_000
     with locked(house.parts.db) as holder:
         timer = threading.Timer(0.1, holder.release)
         timer.start()
@@ -126,12 +133,12 @@ def test_a_lock_held_for_longer_than_a_lease_costs_time_and_nothing_else(
     tenant: TenantId,
     run_processes: Callable[..., Process],
 ) -> None:
-    worker = run_processes(Database(str(database.url), patience=0.4), calls_of_a_space=100)
+    worker = run_processes(Database(str(database.url), patience=0.4), ttl=TTL, calls_of_a_space=100_000)
     started = worker.start(tenant)
     eventually(lambda: len(worker.job.calls) > 5)
     with locked(database) as holder:
         since = CLOCK.monotonic()
-        eventually(lambda: CLOCK.monotonic() > since + TTL + 1)
+        eventually(lambda: CLOCK.monotonic() > since + TTL + 0.5)
         # The heart could not beat: no call that changes something begins when the lease may be over.
         assert max(worker.job.calls) < since + TTL
         holder.release()
@@ -153,6 +160,7 @@ def test_a_full_disk_stops_a_refresh_half_way_and_room_lets_it_end_with_nothing_
     pragmas["max_page_count"] = pages + 4
     working = threading.Thread(target=house.work)
     working.start()
+    eventually(lambda: claimed(house, started))
     eventually(lambda: put_policies(house).json().get("type") == AWAY)
     looked = house.api("GET", f"/api/executions/{started}").json()
     assert (looked["status"], working.is_alive()) == ("running", True)

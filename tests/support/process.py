@@ -8,17 +8,34 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from addon.base import Database, SystemClock, TenantId
-from addon.engine import Engine, EngineSettings, JobExecution, Metronome, Run, RunSpace, queries
+from addon.engine import Engine, EngineSettings, JobExecution, Metronome, Run, RunSpace, Tick, queries
 from tests.support.fakejob import FakeJob, spaces
 
 CLOCK = SystemClock()
-TTL = 2.0
-SETTINGS = EngineSettings(ttl=TTL, runners=1, call_threads=1, tick_seconds=0.5)
+TTL = 4.0
+"""Where a lease has to end: seconds, more than a busy machine stands still."""
+LONG = 600.0
+"""Where none has to."""
+TICK = 0.3
+
+
+class Settings(EngineSettings):
+    """Beats often and looks again at once when the database could not be used, however long the lease is."""
+
+    @property
+    def beat(self) -> float:
+        return 0.5
+
+    @property
+    def again(self) -> float:
+        return 0.1
 
 
 @dataclass
@@ -35,8 +52,10 @@ class LongJob(FakeJob):
 
     def _chain(self, run: Run, space: RunSpace) -> dict[str, Any]:
         for _ in range(self.calls_of_a_space):
+            # Asked before the engine is: a thread that stands still in between began no call late.
+            began = CLOCK.monotonic()
             run.call_seconds(write=True)
-            self.calls.append(CLOCK.monotonic())
+            self.calls.append(began)
             threading.Event().wait(self.pace)
         return {"contentsChecked": 1}
 
@@ -48,11 +67,13 @@ class Process:
     db: Database
     job: LongJob = field(default_factory=LongJob)
     window: Database | None = None
-    """Through which the test looks, when the process' own way to the database is the one that breaks."""
+    """Through which the test starts and looks, when the process' own way to the database is the one that breaks."""
+    ttl: float = LONG
 
     def __post_init__(self) -> None:
-        self.engine = Engine(self.db, CLOCK, SETTINGS, {self.job.type: self.job})
-        self.metronome = Metronome(self.engine.ticks())
+        settings = Settings(ttl=self.ttl, runners=1, call_threads=1)
+        self.engine = Engine(self.db, CLOCK, settings, {self.job.type: self.job})
+        self.metronome = Metronome([Tick(tick.name, TICK, tick.call) for tick in self.engine.ticks()])
 
     def boot(self) -> None:
         self.engine.boot()
@@ -60,10 +81,10 @@ class Process:
 
     def stop(self) -> None:
         self.metronome.stop()
-        self.engine.shutdown(5)
+        self.engine.shutdown(20)
 
     def start(self, tenant: TenantId) -> str:
-        with self.db.write(tenant) as session:
+        with (self.window or self.db).write(tenant) as session:
             return self.engine.start(session, tenant_id=tenant, job_type=self.job.type, scope="site").id
 
     def row(self, execution_id: str) -> JobExecution:
@@ -73,6 +94,18 @@ class Process:
     def events(self, execution_id: str) -> list[str]:
         with (self.window or self.db).read_all() as session:
             return [event.tag.removeprefix("job:execution:") for event in queries.events(session, execution_id)]
+
+    def waits(self, execution_id: str) -> list[float]:
+        """Return for how many seconds a run was put aside each time."""
+        with (self.window or self.db).read_all() as session:
+            events = [event for event in queries.events(session, execution_id) if event.tag.endswith(":paused")]
+            return [(datetime.fromisoformat(event.detail["until"]) - event.at).total_seconds() for event in events]
+
+    def wait_no_longer(self, execution_id: str) -> None:
+        """Let the time pass for which a run is put aside, if it is."""
+        with (self.window or self.db).write_all() as session:
+            waiting = (JobExecution.id == execution_id, JobExecution.not_before > CLOCK.now())
+            session.execute(sa.update(JobExecution).where(*waiting).values(not_before=CLOCK.now()))
 
     def ended(self, execution_id: str, status: str = "successful") -> bool:
         return self.row(execution_id).status == status
@@ -90,8 +123,8 @@ def tenant(database: Database, new_tenant: Callable[..., TenantId]) -> TenantId:
 def run_processes(database: Database) -> Iterator[Callable[..., Process]]:
     made: list[Process] = []
 
-    def run(db: Database, **options: Any) -> Process:
-        process = Process(db, LongJob(**options), window=database)
+    def run(db: Database, *, ttl: float = LONG, **options: Any) -> Process:
+        process = Process(db, LongJob(**options), window=database, ttl=ttl)
         made.append(process)
         process.boot()
         return process
