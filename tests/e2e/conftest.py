@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+log = logging.getLogger(__name__)
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
@@ -40,13 +43,19 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def browser_page(browser: Browser) -> Iterator[Page]:
-    """A fresh page with its own cookies. Errors of scripts on it fail the test."""
+def browser_page(browser: Browser, caplog: pytest.LogCaptureFixture) -> Iterator[Page]:
+    """A fresh page with its own cookies. Errors of scripts on it fail the test; a failure tells what happened on it."""
+    caplog.set_level(logging.INFO, logger=__name__)
     context = browser.new_context(viewport={"width": 1280, "height": 860}, timezone_id="UTC")
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(20_000)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("crash", lambda _page: log.error("the page crashed"))
+    page.on("console", lambda said: log.info("console: %s", said.text))
+    page.on("framenavigated", lambda frame: log.info("opened %s", frame.url))
+    page.on("requestfailed", lambda request: log.info("failed %s %s: %s", request.method, request.url, request.failure))
+    page.on("requestfinished", lambda request: log.info("answered %s %s", request.method, request.url))
     yield page
     context.close()
     assert errors == []
