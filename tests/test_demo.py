@@ -163,7 +163,7 @@ def test_steward_demo_prints_an_address_that_opens_and_ends_on_interrupt() -> No
         answer = eventually(lambda: requests.get(url, timeout=10))
         assert "Rivermark" in answer.text
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=30)
+        rest, _ = process.communicate(timeout=60)
         assert "Stopping." in rest
         assert process.returncode == 0
     finally:

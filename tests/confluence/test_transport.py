@@ -59,7 +59,7 @@ class Server:
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        connection.settimeout(5)
+        connection.settimeout(60)
         with connection:
             try:
                 while not self.stop.is_set():
@@ -138,7 +138,7 @@ def test_an_answer_beyond_the_cap_is_dropped(transport: Transport, serve: Callab
             connection.sendall(b"x" * 50_000)
 
     with pytest.raises(Malformed, match="too large"):
-        fetch(transport, serve(script), seconds=5)
+        fetch(transport, serve(script), seconds=60)
 
 
 def test_a_connection_cut_in_the_body_is_a_network_error(transport: Transport, serve: Callable[..., Server]) -> None:
@@ -147,7 +147,7 @@ def test_a_connection_cut_in_the_body_is_a_network_error(transport: Transport, s
         connection.shutdown(socket.SHUT_RDWR)
 
     with pytest.raises(Network):
-        fetch(transport, serve(script), seconds=5)
+        fetch(transport, serve(script), seconds=60)
 
 
 def test_nobody_listening_is_a_network_error(transport: Transport, serve: Callable[..., Server]) -> None:
@@ -167,7 +167,7 @@ def test_connections_are_kept_for_the_next_call_and_the_url_goes_out_as_it_was_b
 
     server = serve(script)
     for _call in range(3):
-        assert fetch(transport, server, seconds=5).json() == {}
+        assert fetch(transport, server, seconds=60).json() == {}
     assert server.connections == 1
     assert server.requests[0].startswith(b"GET /wiki/rest/api/x?a=b%20c HTTP/1.1\r\n")
     assert b"User-Agent: content-steward/test" in server.requests[0]

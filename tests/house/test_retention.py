@@ -279,7 +279,7 @@ def test_two_processes_at_one_tenant_delete_everything_once_and_neither_fails(pa
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert raised == []
     past.forget()
     assert len(past.ids(JobExecution.id)) == KEPT

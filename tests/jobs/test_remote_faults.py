@@ -66,10 +66,10 @@ def site() -> Site:
 
 @pytest.fixture(scope="module")
 def house(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """One add-on for all cases; a call of it may take two seconds in all."""
+    """One add-on for all cases; a call of it may take three seconds in all."""
     clock = site.clock
     assert isinstance(clock, VirtualClock)
-    with house_over(site, clock, tmp_path_factory.mktemp("faults"), lease_seconds=4, retry_seconds=300) as house:
+    with house_over(site, clock, tmp_path_factory.mktemp("faults"), lease_seconds=6, retry_seconds=300) as house:
         switch_on(house)
         house.run(REFRESH)
         yield house

@@ -368,7 +368,7 @@ def test_two_senders_at_once_never_send_a_mail_twice(post: Post, server: MailSer
 
     def send() -> None:
         mailer = post.mailer()
-        barrier.wait(10)
+        barrier.wait(60)
         mailer.send_due(post.tenant, post.execution if as_owner else None, addresses=by_account)
         ended.append("well")
 

@@ -13,6 +13,7 @@ import pytest
 
 from addon.mail.outbox import UNKNOWN
 from tests.mail.conftest import Post, by_account
+from tests.support.servers import eventually
 from tests.support.smtp import MailServer
 
 ROOT = Path(__file__).parents[2]
@@ -38,8 +39,9 @@ def test_a_sender_killed_in_the_middle_sends_nothing_twice(post: Post, server: M
     def kill_at_the_fourth(who: str) -> None:
         asked.append(who)
         if len(asked) == 4:
+            eventually(lambda: started)
             os.kill(started[0].pid, signal.SIGKILL)
-            started[0].wait(10)
+            started[0].wait(60)
 
     setattr(server, stage, kill_at_the_fourth)
     words = [sys.executable, "-c", SENDER, str(post.database.url), server.url, post.tenant, post.execution]

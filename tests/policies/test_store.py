@@ -111,7 +111,7 @@ def test_of_two_puts_at_the_same_instant_one_is_accepted(
     outcomes: list[int] = []
 
     def put(name: str) -> None:
-        barrier.wait(10)
+        barrier.wait(60)
         try:
             _put(database, policies, tenant, _rename(data, name), 1)
             outcomes.append(200)
@@ -122,7 +122,7 @@ def test_of_two_puts_at_the_same_instant_one_is_accepted(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert sorted(outcomes) == [200, 412]
 
 

@@ -56,7 +56,7 @@ def test_of_two_starts_at_the_same_instant_one_wins(house: House) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert sorted(answers) == [201, 409]
 
 
