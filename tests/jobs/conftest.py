@@ -135,6 +135,13 @@ def bench(database: Database, clock: VirtualClock, new_tenant: Callable[..., Ten
     return make_bench(database, clock, new_tenant())
 
 
+@pytest.fixture
+def docs(bench: Bench) -> Bench:
+    """The bench with one more space, DOCS."""
+    bench.site.add_space("DOCS")
+    return bench
+
+
 def make_bench(database: Database, clock: VirtualClock, tenant_id: TenantId) -> Bench:
     """Return a bench over an empty site, with the shipped policies."""
     site = Site(clock)
