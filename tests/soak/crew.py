@@ -1,9 +1,9 @@
 """Workers that can be killed by the dozen: `python -m tests.soak.crew`, one process that forks them.
 
-It says "ready", reads commands, a line each, from its input ("work URL TTL CALL-SECONDS", "listen" with the same words
-for a worker that procrastinate wakes, "hammer URL TTL SECONDS SEED FILE", "tick URL TTL PACE SEED FOLDER") and
-answers with the child's pid. A child is forked before any thread or connection exists; the dead are never waited for,
-so that their pids are nobody else's.
+It says "ready", reads commands, a line each, from its input ("work URL TTL CALL-SECONDS [CALLS-OF-A-SPACE]", "listen"
+with the same words for a worker that procrastinate wakes, "hammer URL TTL SECONDS SEED FILE", "tick URL TTL PACE SEED
+FOLDER") and answers with the child's pid. A child is forked before any thread or connection exists; the dead are never
+waited for, so that their pids are nobody else's.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ CALL = sa.text("INSERT INTO soak_call (execution_id, fence, space) VALUES (:run,
 
 
 class SoakJob(FakeJob):
-    """Each space is one outside call and one fenced write that leaves an effect beside the outcome."""
+    """Each space is outside calls, mostly one, and one fenced write that leaves an effect beside the outcome."""
 
-    def __init__(self, db: Database, *, call_seconds: float, stall: float = 0.0, seed: int = 0) -> None:
+    def __init__(self, db: Database, *, call_seconds: float, calls: int = 1, stall: float = 0.0, seed: int = 0) -> None:
         """`stall` is the share of spaces whose write comes only long after the lease, as of a process that hung."""
         super().__init__(listing=lambda run: spaces(*(f"S{number}" for number in range(SPACES))))
         self.db = db
         self.call_length = call_seconds
+        self.calls = calls
         self.stall = stall
         self.random = random.Random(seed)
         self.counts: Counter[str] = Counter()
@@ -53,10 +54,11 @@ class SoakJob(FakeJob):
             with run.write() as session:
                 run.begin(session, [space])
             what = {"run": run.execution_id, "fence": run.lease.fence, "space": space.key}
-            if self.random.random() < self.stall:
+            hung = self.random.random() < self.stall
+            if hung:
                 self.counts["stalls"] += 1
                 waiting.wait(run._settings.ttl * 1.6)
-            else:
+            for _ in range(self.calls if not hung else 0):
                 run.call_seconds(write=True)
                 with self.db.write_all() as session:
                     session.execute(CALL, what)
@@ -110,9 +112,9 @@ def hammer(db: Database, ttl: float, seconds: float, seed: int) -> dict[str, int
     return dict(counts)
 
 
-def work(db: Database, ttl: float, call_seconds: float, *, listen: bool) -> None:
+def work(db: Database, ttl: float, call_seconds: float, calls: int = 1, *, listen: bool) -> None:
     """Be a worker process until killed."""
-    job = SoakJob(db, call_seconds=call_seconds)
+    job = SoakJob(db, call_seconds=call_seconds, calls=calls)
     dispatcher = ProcrastinateDispatcher() if listen else None
     engine = Engine(db, SystemClock(), settings(ttl), {job.type: job}, dispatcher)
     engine.boot()
@@ -125,7 +127,7 @@ def work(db: Database, ttl: float, call_seconds: float, *, listen: bool) -> None
 def child(words: list[str]) -> None:
     db, ttl = Database(words[1], pool_size=8), float(words[2])
     if words[0] in ("work", "listen"):
-        work(db, ttl, float(words[3]), listen=words[0] == "listen")
+        work(db, ttl, float(words[3]), *map(int, words[4:]), listen=words[0] == "listen")
         return
     if words[0] == "tick":
         keep_time(db, ttl, Pace.read(words[3]), int(words[4]), Path(words[5]))
