@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from cryptography.fernet import Fernet
 from addon.sandbox.inbox import Inbox
 from addon.sandbox.server import SandboxServer
 from addon.sandbox.site import Site
-from tests.support.servers import eventually
+from tests.support.servers import eventually, free_port
 
 ADMIN = "u-admin"
 TERMINAL = ("successful", "failed", "cancelled")
@@ -33,7 +32,7 @@ class Stack:
         self.inbox = inbox
         self.folder = folder
         self.command = command
-        self.port = _free_port()
+        self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
         self.settings: dict[str, str] = {
@@ -144,10 +143,3 @@ def stack_over(
             stack.kill()
         server.stop()
         inbox.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -223,16 +223,18 @@ def claim_comes_early(patch: pytest.MonkeyPatch) -> None:
 
 
 ALWAYS: dict[str, Plant] = {
-    "pause while cancelling": changed("pause", sources=("running", "cancelling"), target="running"),
     "finalize while cancelling": changed("finalize", sources=("running", "cancelling")),
     "the reaper leaves the fence": without_effect("lose", "fence"),
     "the reaper counts no losses": without_effect("lose", "losses"),
     "a cancel is only acknowledged": does_nothing("cancel", "move", True),
     "an end is told twice": end_told_twice,
-    "what is given up is not written down": does_nothing("runner", "settler"),
+    "a withdrawn slot is not recorded": does_nothing("schedules", "withdraw"),
+    "a failed run gets no retry": does_nothing("ending", "_note_retry"),
 }
 MORE: dict[str, Plant] = {
-    "a withdrawn slot is not recorded": does_nothing("schedules", "withdraw"),
+    "the last space takes its secret along": last_space_is_forgotten,
+    "pause while cancelling": changed("pause", sources=("running", "cancelling"), target="running"),
+    "what is given up is not written down": does_nothing("runner", "settler"),
     "a removed rule takes its record along": removed_with_its_record,
     "the fence is ignored": fence_ignored,
     "missed slots are forgotten": missed_slots_forgotten,
@@ -247,7 +249,6 @@ MORE: dict[str, Plant] = {
     "a pause forgets until when": pause_forgets_until_when,
     "a hold is not asked": hold_not_asked,
     "a retry comes early": retry_comes_early,
-    "a failed run gets no retry": does_nothing("ending", "_note_retry"),
     "a cancel does not ask what was submitted": does_nothing("cancel", "unsettled", False),
     "what waits to be settled keeps its fence": without_effect("leave_to_settle", "fence"),
     "who is lost while it settles is not counted": without_effect("lose_cancelling", "losses"),
@@ -259,7 +260,6 @@ MORE: dict[str, Plant] = {
     "a silent site is asked for ever": lambda patch: patch.setattr(runner, "MAX_TRIES", 10**6),
     "a worker may hang for ever while it settles": lambda patch: patch.setattr(reaper, "MAX_TRIES", 10**6),
     "what is to be settled is claimed early": claim_comes_early,
-    "the last space takes its secret along": last_space_is_forgotten,
 }
 """Found by the same means; left to `make soak-model`."""
 BUGS = ALWAYS | MORE

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import Database, metadata
+from tests.support.servers import free_port
 
 _TEMPLATE = "steward_template"
 
@@ -84,12 +84,6 @@ def _run(*command: object) -> None:
         raise RuntimeError(f"{words} failed: {done.stderr}")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 BOTH = pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
 """Mark for tests that must hold on both databases."""
 
@@ -107,7 +101,7 @@ def own_server(*, durable: bool = False) -> Iterator[PostgresServer]:
     folder = Path(tempfile.mkdtemp(prefix="steward-pg-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
-    server = PostgresServer(binaries, folder / "data", _free_port(), durable)
+    server = PostgresServer(binaries, folder / "data", free_port(), durable)
     try:
         _run(binaries / "initdb", "-D", server.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
         server.start()

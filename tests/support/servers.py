@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +15,17 @@ from waitress import wasyncore
 from addon.server import create_server
 
 T = TypeVar("T")
+_SERVICES = range(20_000, 32_000)
+"""Ports that the system gives to no outgoing connection, so that a server finds its own free whenever it comes back."""
+
+
+def free_port() -> int:
+    """Return a loopback port for a server that is started later, and perhaps again and again."""
+    while True:
+        port = random.SystemRandom().choice(_SERVICES)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
