@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import FrameLocator, Page, expect
+from playwright.sync_api import FrameLocator, Page, Route, expect
 
 from addon.base import SystemClock
 from addon.sandbox import Site
@@ -223,6 +223,25 @@ def test_a_space_screen_is_about_its_space(stack: Stack, page: Page) -> None:
     assert metric(frame, "spacesTotal") == 1
     frame.get_by_role("link", name="Job audit log").first.click()
     expect(frame.get_by_role("region", name="Job audit log").locator("tbody tr")).to_have_count(1)
+
+
+def test_an_answer_that_comes_after_its_screen_was_left_is_not_drawn_over_the_next_one(
+    stack: Stack, page: Page
+) -> None:
+    late: list[Route] = []
+    page.route("**/api/quota", lambda route: late.append(route))
+    with page.expect_request("**/api/quota"):
+        page.goto(f"{stack.server.url}/wiki/plugins/servlet/ac/content-steward/site-jobs")
+    frame = page.frame_locator("iframe.ac-iframe")
+    frame.get_by_role("link", name="Policies", exact=True).click()
+    expect(frame.get_by_role("heading", name="Status schemes")).to_be_visible()
+    with page.expect_response("**/api/quota"):
+        late[0].continue_()
+    # What was answered before is dealt with before this is.
+    (inner,) = [each for each in page.frames if each.url.startswith(stack.base_url)]
+    assert inner.evaluate("() => fetch('/healthz').then((answer) => answer.status)") == 200
+    expect(frame.get_by_role("heading", name="Start a job")).to_have_count(0)
+    expect(frame.get_by_role("navigation", name="Parts of the policies")).to_be_visible()
 
 
 def test_all_schedules_are_held_and_released(stack: Stack, page: Page) -> None:

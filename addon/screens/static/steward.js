@@ -13,15 +13,16 @@ import { policiesScreen } from "./policies.js";
 const { view, spaceKey } = document.body.dataset;
 const app = { main: document.getElementById("main"), spaceKey: spaceKey || null, ownTimeZone: false };
 let screen = null;
+let stage = null;
 
 function route() {
   const [path, query = ""] = (location.hash.startsWith("#/") ? location.hash.slice(1) : view).split("?");
   const execution = path.match(/^\/executions\/([^/]+)$/);
-  if (execution) return executionScreen(app, execution[1]);
-  if (path === "/audit-log") return auditScreen(app, new URLSearchParams(query));
-  if (path === "/overview") return overviewScreen(app);
-  if (path.startsWith("/policies") && !app.spaceKey) return policiesScreen(app, path);
-  return jobsScreen(app);
+  if (execution) return executionScreen(stage, execution[1]);
+  if (path === "/audit-log") return auditScreen(stage, new URLSearchParams(query));
+  if (path === "/overview") return overviewScreen(stage);
+  if (path.startsWith("/policies") && !stage.spaceKey) return policiesScreen(stage, path);
+  return jobsScreen(stage);
 }
 
 function mark(path) {
@@ -39,7 +40,8 @@ function open(event) {
     history.replaceState(null, "", screen.address());
     return;
   }
-  if (screen) screen.hide();
+  if (screen) leave();
+  stage = { ...app };
   screen = route();
   mark((location.hash.slice(1) || view).split("?")[0]);
   document.title = `${screen.title} · Content Steward`;
@@ -48,6 +50,12 @@ function open(event) {
   screen.show();
   window.scrollTo(0, 0);
   if (event) focusOn(app.main);
+}
+
+/* An answer may come after its screen was left: what that screen draws then must not be drawn over the next one. */
+function leave() {
+  screen.hide();
+  stage.main = document.createElement("main");
 }
 
 function outside() {
