@@ -27,10 +27,10 @@ def installed(tmp_path: Path) -> Path:
     """The `steward` command of a new environment that holds the wheel and what it asks for, and nothing else."""
     wheels, environment = tmp_path / "wheels", tmp_path / "environment"
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", wheels, ROOT)
-    run(sys.executable, "-m", "venv", environment)
+    run(sys.executable, "-m", "venv", "--without-pip", environment)
     [wheel] = wheels.glob("content_steward-*.whl")
-    pip = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    run(*pip, "--constraint", ROOT / "constraints.txt", wheel, cwd=tmp_path)
+    pip = [sys.executable, "-m", "pip", "--python", environment, "--quiet", "--disable-pip-version-check"]
+    run(*pip, "install", "--no-compile", "--constraint", ROOT / "constraints.txt", wheel, cwd=tmp_path)
     return environment / "bin" / "steward"
 
 
