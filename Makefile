@@ -2,8 +2,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# One more than there are cores, because browsers, leases and other processes keep a test waiting half of its time.
-WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .PHONY: help setup demo test fuzz soak-model soak bench lint types screenshots clean
 
@@ -30,7 +28,7 @@ types: setup ## Static types
 	$(BIN)/mypy
 
 test: setup lint types ## Everything: style, types, tests
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 fuzz: setup ## Send many thousands of generated requests to every route
 	STEWARD_FUZZ=$(or $(TIMES),10) $(BIN)/pytest tests/test_fuzz.py tests/connect/test_qsh_peer.py
