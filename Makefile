@@ -37,8 +37,9 @@ soak-model: setup ## Long random histories of the engine, and a real death at ea
 	HYPOTHESIS_PROFILE=soak STEWARD_SOAK=$(or $(TIMES),1) $(BIN)/pytest tests/engine/test_model.py
 	$(BIN)/pytest -m long tests/engine/test_model_finds_bugs.py tests/engine/test_failpoints.py
 
-soak: soak-model ## Race, kill and stop processes for some minutes, and print what was counted
+soak: soak-model ## Everything that takes too long for CI: race, kill and stop processes, a million rows; prints what was counted
 	$(BIN)/pytest -m long tests/soak --numprocesses 0
+	$(BIN)/pytest -m long tests/confluence tests/house tests/sandbox --numprocesses 0
 
 bench: setup ## Print the cost table and write bench.json
 	$(BIN)/python -m tests.benchmarks

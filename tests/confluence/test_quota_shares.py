@@ -84,7 +84,15 @@ def hours_of(run: Wanting) -> list[int]:
     return sorted(run.spent)
 
 
-@pytest.mark.parametrize("arrival", ["the small ones first", "all at once", "the huge one first", "one by one"])
+@pytest.mark.parametrize(
+    "arrival",
+    [
+        "all at once",
+        "one by one",
+        pytest.param("the small ones first", marks=pytest.mark.long),
+        pytest.param("the huge one first", marks=pytest.mark.long),
+    ],
+)
 def test_small_tenants_finish_in_their_first_hour_beside_a_huge_one(
     arrival: str, database: Database, clock: VirtualClock
 ) -> None:
