@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -106,26 +108,38 @@ class TestTakeover:
 
     def killed_after(self, bench: Bench, run: FakeRun, method: str) -> None:
         """Let the process lose its lease right after the site has done a call, before anything is stored."""
+        self._killed(bench, run, method, lambda pages: bench.site.tasks.submit(pages) if method == "archive" else None)
+
+    def killed_before(self, bench: Bench, run: FakeRun, method: str, *, calls: int = 0) -> None:
+        """Let the process lose its lease right before a call is sent, after so many of its kind."""
+        self._killed(bench, run, method, lambda _pages: None, calls)
+
+    def _killed(
+        self, bench: Bench, run: FakeRun, method: str, arrived: Callable[[Any], object], calls: int = 0
+    ) -> None:
+        numbers = itertools.count()
 
         def kill(called: str, arguments: tuple[Any, ...]) -> None:
-            if called == method:
+            if called == method and next(numbers) == calls:
                 bench.client.faults.clear()
-                if method == "archive":
-                    bench.site.tasks.submit(arguments[0])
+                arrived(arguments[0])
                 run.lost = True
                 raise Interrupted("killed")
 
         bench.client.faults.append(kill)
+
+    def goes_on_after_its_death(self, job: ExecuteAutomations, run: FakeRun) -> None:
+        with pytest.raises(Interrupted):
+            job.work(run, run.left())
+        run.lost = False
+        job.work(run, run.left())
 
     def test_a_crash_between_submission_and_task_id_loses_nothing(self, docs: Bench) -> None:
         old = docs.page("DOCS", "Old", months=30)
         docs.put(automations(archive()))
         run, job = self.begin(docs)
         self.killed_after(docs, run, "archive")
-        with pytest.raises(Interrupted):
-            job.work(run, run.left())
-        run.lost = False
-        job.work(run, run.left())
+        self.goes_on_after_its_death(job, run)
         metrics = run.end(job)
         assert log(run)[old] == ("archive", "done", None)
         assert docs.client.calls["archive"] == 1
@@ -150,18 +164,8 @@ class TestTakeover:
         old = docs.page("DOCS", "Old", months=30)
         docs.put(automations(archive()))
         run, job = self.begin(docs)
-
-        def kill(method: str, arguments: tuple[Any, ...]) -> None:
-            if method == "archive":
-                docs.client.faults.clear()
-                run.lost = True
-                raise Interrupted("killed")
-
-        docs.client.faults.append(kill)
-        with pytest.raises(Interrupted):
-            job.work(run, run.left())
-        run.lost = False
-        job.work(run, run.left())
+        self.killed_before(docs, run, "archive")
+        self.goes_on_after_its_death(job, run)
         assert log(run)[old] == ("archive", "done", None)
         assert status(docs, old) == "archived"
 
@@ -169,19 +173,8 @@ class TestTakeover:
         pages = [docs.page("DOCS", f"Old {number}", months=30) for number in range(5)]
         docs.put(automations(delete()))
         run, job = self.begin(docs)
-        trashed = iter(range(10))
-
-        def kill(method: str, arguments: tuple[Any, ...]) -> None:
-            if method == "trash" and next(trashed) == 3:
-                docs.client.faults.clear()
-                run.lost = True
-                raise Interrupted("killed")
-
-        docs.client.faults.append(kill)
-        with pytest.raises(Interrupted):
-            job.work(run, run.left())
-        run.lost = False
-        job.work(run, run.left())
+        self.killed_before(docs, run, "trash", calls=3)
+        self.goes_on_after_its_death(job, run)
         metrics = run.end(job)
         assert {item.content_id: item.title for item in run.logged} == {
             page: f"Old {number}" for number, page in enumerate(pages)
@@ -194,19 +187,8 @@ class TestTakeover:
         docs.site.edition = "standard"
         docs.put(automations(archive(cap=4)))
         run, job = self.begin(docs)
-        submitted = iter(range(10))
-
-        def kill(method: str, arguments: tuple[Any, ...]) -> None:
-            if method == "archive" and next(submitted) == 2:
-                docs.client.faults.clear()
-                run.lost = True
-                raise Interrupted("killed")
-
-        docs.client.faults.append(kill)
-        with pytest.raises(Interrupted):
-            job.work(run, run.left())
-        run.lost = False
-        job.work(run, run.left())
+        self.killed_before(docs, run, "archive", calls=2)
+        self.goes_on_after_its_death(job, run)
         metrics = run.end(job)
         assert metrics["contentsArchived"] == 4
         assert metrics["contentsMatched"] == 6
