@@ -11,6 +11,7 @@ from addon.base.patience import is_away, is_blocked, is_temporary
 from addon.base.ports import Caller, ScheduleSpec, Site, SiteSource, Space, TenantGone, Unreachable
 from addon.base.problems import FieldError, Problem
 from addon.base.secretbox import SecretBox
+from addon.base.zones import known_zone, zone_names
 
 __all__ = [
     "REMOVED_PERSON",
@@ -33,6 +34,8 @@ __all__ = [
     "is_away",
     "is_blocked",
     "is_temporary",
+    "known_zone",
     "metadata",
     "new_id",
+    "zone_names",
 ]

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
-from addon.base import FieldError
+from addon.base import FieldError, known_zone
 from addon.policies import schemes
 from addon.policies.document import Automation, Cron, PolicyDocument, Rule
 from addon.policies.errors import pointer
@@ -215,8 +214,8 @@ def _cron(path: tuple[str | int, ...], schedule: Cron) -> Iterator[FieldError]:
     if reason:
         yield FieldError(pointer(*path, "cron"), reason)
     try:
-        ZoneInfo(schedule.time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        known_zone(schedule.time_zone)
+    except ValueError:
         yield FieldError(
             pointer(*path, "timeZone"), "is not a time zone: use an IANA name such as Europe/Berlin or UTC"
         )

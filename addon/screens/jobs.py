@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from addon.base import Caller, FieldError, Problem
+from addon.base import Caller, FieldError, Problem, zone_names
 from addon.engine import Lane, Refused, queries
 from addon.jobs.apply import apply_policies
 from addon.policies import Hold, PolicyDocument
@@ -148,7 +148,11 @@ class JobsApi:
 
 
 def site_zone(policies: PolicyDocument) -> str:
-    """Return the IANA zone of the site, the one its administrators plan in: that of the rules, else of the refresh."""
+    """Return the IANA zone of the site, the one its administrators plan in: that of the rules, else of the refresh.
+
+    A zone that was saved once and is not known here any more is passed over, down to UTC.
+    """
     planned = [rule.schedule for scheme in policies.notification_schemes for rule in scheme.rules]
     planned += [each.schedule for scheme in policies.automation_schemes for each in scheme.automations]
-    return next(iter(planned), policies.schedules.refresh_statuses).time_zone
+    zones = [each.time_zone for each in (*planned, policies.schedules.refresh_statuses)]
+    return next((zone for zone in zones if zone in zone_names()), "UTC")

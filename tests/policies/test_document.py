@@ -139,6 +139,11 @@ MISTAKES: list[tuple[str, Change, str]] = [
         RULE + "/schedule/timeZone",
     ),
     (
+        "the machine's own zone",
+        lambda d: _rule(d)["schedule"].update(timeZone="localtime"),
+        RULE + "/schedule/timeZone",
+    ),
+    (
         "a time zone that is a path",
         lambda d: d["schedules"]["refreshStatuses"].update(timeZone="../etc/passwd"),
         "/schedules/refreshStatuses/timeZone",

@@ -9,10 +9,10 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 
+from addon.base import known_zone
 from addon.confluence import SiteClient, SiteError
 from addon.confluence.content import User
 from addon.engine.job import Run
@@ -156,8 +156,8 @@ def _rendered(templates: Sequence[Template], context: dict[str, object]) -> tupl
 def _zone(name: str | None, otherwise: str = "UTC") -> str:
     """Return `name` if it is a time zone known here, else `otherwise`."""
     try:
-        return ZoneInfo(name).key if name else otherwise
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return known_zone(name).key if name else otherwise
+    except ValueError:
         return otherwise
 
 
