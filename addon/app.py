@@ -20,7 +20,7 @@ from addon.engine import Dispatcher, Engine, EngineSettings, Metronome, Tick
 from addon.housekeeping import housekeeping
 from addon.installation import LifecycleEffects
 from addon.jobs import JobSettings, build_jobs, mail_addresses
-from addon.mail import Mailer, SmtpTransport, check_template
+from addon.mail import Mailer, Renderer, SmtpTransport
 from addon.policies import Policies
 from addon.schema import scaled
 from addon.screens import Parts, register
@@ -99,6 +99,7 @@ def stop(app: Flask) -> bool:
     wakes = app.extensions.pop(WAKES, None)
     if wakes is not None:
         stopped = wakes.stop(WAKES_SECONDS) and stopped
+    parts.mailer.renderer.close()
     parts.confluence.close()
     parts.db.dispose()
     return stopped
@@ -168,16 +169,17 @@ def _parts(settings: Settings, clock: Clock) -> Parts:
             raise ValueError(error.reason) from error
         return checked.cql, checked.notices
 
+    renderer = Renderer()
     policies = Policies(
         clock,
         settings.namespace,
         time_zone=settings.default_time_zone,
         first_run=settings.first_run,
         check_cql=check_cql,
-        check_template=check_template,
+        check_templates=renderer.check,
     )
     transport = SmtpTransport.from_url(settings.smtp_url.get_secret_value()) if settings.smtp_url else None
-    mailer = Mailer(db, clock, transport, settings.mail_from)
+    mailer = Mailer(db, clock, transport, settings.mail_from, renderer=renderer)
     jobs = build_jobs(
         confluence=confluence,
         policies=policies,

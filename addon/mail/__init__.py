@@ -4,7 +4,7 @@ from addon.mail.delivery import Addresses, Sent
 from addon.mail.digest import DigestContent, DigestSection, digest_context
 from addon.mail.mailer import Mailer
 from addon.mail.outbox import NewMail, counts
-from addon.mail.render import TemplateMistake, check_template, render_digest
+from addon.mail.render import Renderer, TemplateMistake
 from addon.mail.transport import SmtpTransport, Transport, TransportError
 
 __all__ = [
@@ -13,13 +13,12 @@ __all__ = [
     "DigestSection",
     "Mailer",
     "NewMail",
+    "Renderer",
     "Sent",
     "SmtpTransport",
     "TemplateMistake",
     "Transport",
     "TransportError",
-    "check_template",
     "counts",
     "digest_context",
-    "render_digest",
 ]

@@ -14,6 +14,7 @@ from addon.mail.delivery import Addresses, Delivery, LookUpFailed, Sent
 from addon.mail.message import Sender
 from addon.mail.models import OutboxMail
 from addon.mail.outbox import NewMail, Outbox
+from addon.mail.render import Renderer
 from addon.mail.transport import Transport
 
 log = logging.getLogger(__name__)
@@ -38,8 +39,10 @@ class Mailer:
         mail_from: str,
         *,
         max_attempts: int = MAX_ATTEMPTS,
+        renderer: Renderer | None = None,
     ) -> None:
-        """Parameters: `mail_from` is the From header; a mail is given up after `max_attempts` failures.
+        """Parameters: `mail_from` is the From header; a mail is given up after `max_attempts` failures; `renderer`
+        makes mails from templates, a new one when not given.
 
         Raises ValueError when `mail_from` holds no address.
         """
@@ -48,6 +51,7 @@ class Mailer:
         self._transport = transport
         self._sender = Sender(mail_from)
         self._max_attempts = max_attempts
+        self.renderer = renderer or Renderer()
 
     @property
     def configured(self) -> bool:

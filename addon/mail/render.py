@@ -1,54 +1,41 @@
-"""How does an administrator's template become a mail? In a sandbox that can loop and print, and nothing else.
+"""Mails rendered from administrators' templates, in a process of their own.
 
-Templates are Jinja, of which they may use printing, conditions, loops and a few filters. There are no calls, no
-assignments, no macros, no way to switch escaping off: what a page's author writes into a title can never become markup
-in somebody's mail. Loops and output are counted, so that no template can keep a worker busy.
+Whatever a template does, it costs its own mail: the child that renders (sandboxed.py) is ended when it uses more than
+its CPU time or memory, and a new one takes its place. It is started when the first mail or template needs it, and ends
+with this process, whose end closes its input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, Literal, Protocol
+import hashlib
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
-import jinja2
-from jinja2 import meta, nodes
-from jinja2.runtime import Context
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
+from addon.mail import sandboxed
 from addon.mail.digest import FULL, MINIMAL
 from addon.mail.message import one_line
+from addon.mail.sandboxed import PARTS, Part
 
-Part = Literal["subject", "text", "html"]
+log = logging.getLogger(__name__)
 
-MAX_PASSES = 20_000
-"""Passes through loops of one rendering, all loops together."""
-MAX_CHARACTERS = {"subject": 2_000, "text": 300_000, "html": 1_000_000}
-MAX_NESTED_LOOPS = 4
-FILTERS = (
-    "abs", "capitalize", "count", "d", "default", "e", "escape", "first", "groupby", "join", "last", "length", "lower",
-    "round", "sort", "title", "trim", "truncate", "upper", "urlencode",
-)  # fmt: skip
-ALLOWED: tuple[type[nodes.Node], ...] = (
-    nodes.Template, nodes.Output, nodes.TemplateData, nodes.Const, nodes.Name, nodes.Getattr, nodes.Getitem,
-    nodes.If, nodes.For, nodes.CondExpr, nodes.Filter, nodes.Test, nodes.Compare, nodes.Operand, nodes.And, nodes.Or,
-    nodes.Not, nodes.Add, nodes.Sub, nodes.Neg, nodes.Concat, nodes.Tuple, nodes.Keyword,
-)  # fmt: skip
-WORDS: Mapping[type[nodes.Node], str] = {
-    nodes.Call: "functions cannot be called in a mail template",
-    nodes.Assign: "{% set %} cannot be used in a mail template",
-    nodes.AssignBlock: "{% set %} cannot be used in a mail template",
-    nodes.Macro: "macros cannot be used in a mail template",
-    nodes.Include: "other templates cannot be included",
-    nodes.Import: "other templates cannot be imported",
-    nodes.FromImport: "other templates cannot be imported",
-    nodes.Extends: "other templates cannot be extended",
-    nodes.Scope: "escaping cannot be switched off",
-}
-PASSES = "passes left"
-RENDERING_ERRORS = (
-    jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
-)  # fmt: skip
+WALL_SECONDS = 30.0
+"""How long an answer may take on a machine that is busy elsewhere. The CPU time is the limit that counts."""
+MAX_ANSWER = 16_000_000
+"""Bytes of one answer; the longest mail allowed, written as JSON, is shorter."""
+TOO_HEAVY = "takes more time or memory to render than a mail may"
+REMEMBERED = 256
+"""Templates that were too heavy, kept so that they are not tried again."""
+_ENDED_BY_OTHERS = (0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP)
 
 
 class TemplateMistake(Exception):
@@ -79,109 +66,131 @@ class DigestTemplate(Protocol):
         ...
 
 
-def render_digest(template: DigestTemplate, context: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Return (subject, text, html) of a digest.
+class Renderer:
+    """The only way from a template to a mail. Safe to use from several threads, which take turns."""
 
-    Parameters: `context` as made by `addon.mail.digest.digest_context`. Raises TemplateMistake.
-    """
-    return (
-        one_line(_render("subject", template.subject, context)),
-        _render("text", template.text, context).strip() + "\n",
-        _render("html", template.html, context).strip() + "\n",
-    )
+    def __init__(self, *, wall_seconds: float = WALL_SECONDS) -> None:
+        """Start nothing yet. `wall_seconds` is how long one answer may take."""
+        self._wall_seconds = wall_seconds
+        self._turn = threading.Lock()
+        self._child: _Child | None = None
+        self._heavy: OrderedDict[bytes, None] = OrderedDict()
+
+    def digest(self, template: DigestTemplate, context: Mapping[str, Any]) -> tuple[str, str, str]:
+        """Return (subject, text, html) of a digest.
+
+        Parameters: `context` as made by `addon.mail.digest.digest_context`. Raises TemplateMistake.
+        """
+        texts = _texts(template)
+        key = hashlib.sha256(json.dumps(texts).encode()).digest()
+        with self._turn:
+            # One that was too heavy once is not tried for each of ten thousand people.
+            answers = [] if key in self._heavy else self._ask({"template": texts, "context": context}, 1)
+            if not answers:
+                self._heavy[key] = None
+                while len(self._heavy) > REMEMBERED:
+                    self._heavy.popitem(last=False)
+                raise TemplateMistake("text", TOO_HEAVY)
+        if "mistake" in answers[0]:
+            part, reason = answers[0]["mistake"]
+            raise TemplateMistake(part, one_line(reason))
+        subject, text, html = answers[0]["texts"]
+        return one_line(subject), text.strip() + "\n", html.strip() + "\n"
+
+    def check(self, templates: Sequence[DigestTemplate]) -> list[tuple[int, str, str]]:
+        """Return what is wrong with `templates`, as (position, part, reason); empty when all of them render.
+
+        Each is tried with a full and a small digest. They share one budget, so that many heavy templates cost no more
+        than one: after the first that is too heavy the others are not looked at.
+        """
+        if not templates:
+            return []
+        request = {"templates": [_texts(template) for template in templates], "contexts": [FULL, MINIMAL]}
+        with self._turn:
+            answers = self._ask(request, len(templates))
+        mistakes = [
+            (position, part, one_line(reason))
+            for position, answer in enumerate(answers)
+            for part, reason in answer["mistakes"]
+        ]
+        if len(answers) < len(templates):
+            mistakes.append((len(answers), "text", TOO_HEAVY))
+        return mistakes
+
+    def close(self) -> None:
+        """End the child. A later call starts another."""
+        with self._turn:
+            self._end()
+
+    def _ask(self, request: Mapping[str, Any], number: int) -> list[dict[str, Any]]:
+        """Return `number` answers; fewer when the process was ended over the one that is missing.
+
+        A child that something else ended (an operator, the kernel) says nothing about the template: it is asked again
+        once.
+        """
+        answers: list[dict[str, Any]] = []
+        for again in (True, False):
+            if self._child is None:
+                self._child = _Child(self._wall_seconds)
+                weakref.finalize(self, self._child.end)
+            answers = self._child.ask(request, number)
+            if len(answers) == number:
+                break
+            ended = self._end()
+            log.warning("the process that renders mails ended with %s and is replaced", ended)
+            if not (again and ended in _ENDED_BY_OTHERS):
+                break
+        return answers
+
+    def _end(self) -> int | None:
+        child, self._child = self._child, None
+        return child.end() if child else None
 
 
-def check_template(subject: str, text: str, html: str) -> Sequence[tuple[str, str]]:
-    """Return what is wrong with a template, as (part, reason); empty when it renders with a full and a small digest."""
-    mistakes: list[tuple[str, str]] = []
-    parts: tuple[tuple[Part, str], ...] = (("subject", subject), ("text", text), ("html", html))
-    for part, source in parts:
+class _Child:
+    """One rendering process and the socket that is its input and output."""
+
+    def __init__(self, wall_seconds: float) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            # Nothing of our environment goes along: it holds the encryption keys. A session of its own keeps the
+            # terminal's signals away.
+            self._process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603  (our own interpreter and file)
+                [sys.executable, "-I", sandboxed.__file__],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                env={"PATH": os.defpath},
+                start_new_session=True,
+            )
+        ours.settimeout(wall_seconds)
+        self._socket = ours
+        self._lines = ours.makefile("rb")
+
+    def ask(self, request: Mapping[str, Any], number: int) -> list[dict[str, Any]]:
+        """Return the answers to a request, fewer than `number` when the process ends or is silent for too long."""
+        answers: list[dict[str, Any]] = []
         try:
-            for context in (FULL, MINIMAL):
-                rendered = _render(part, source, context)
-            if not rendered.strip():
-                raise TemplateMistake(part, "renders to nothing")
-        except TemplateMistake as mistake:
-            mistakes.append((mistake.part, mistake.reason))
-    return mistakes
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            while len(answers) < number:
+                line = self._lines.readline(MAX_ANSWER)
+                if not line.endswith(b"\n"):
+                    break
+                answers.append(json.loads(line))
+        except OSError as error:
+            log.info("the process that renders mails does not answer: %s", error)
+        return answers
+
+    def end(self) -> int:
+        """End the process; return how it ended: as subprocess says, and a KILL of ours as SIGPROF. May be repeated."""
+        self._lines.close()
+        self._socket.close()
+        try:
+            return self._process.wait(timeout=1.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return -signal.SIGPROF
 
 
-def _render(part: Part, source: str, context: Mapping[str, Any]) -> str:
-    template = _compiled(part, source)
-    pieces: list[str] = []
-    size = 0
-    try:
-        for piece in template.generate({**context, PASSES: [MAX_PASSES]}):
-            size += len(piece)
-            if size > MAX_CHARACTERS[part]:
-                raise TemplateMistake(part, f"renders to more than {MAX_CHARACTERS[part]:,} characters")
-            pieces.append(piece)
-    except RENDERING_ERRORS as error:
-        raise TemplateMistake(part, one_line(str(error))[:300] or type(error).__name__) from error
-    return "".join(pieces)
-
-
-@lru_cache(maxsize=128)
-def _compiled(part: Part, source: str) -> jinja2.Template:
-    environment = HTML if part == "html" else TEXT
-    try:
-        tree = environment.parse(source)
-        _refuse_more_than_printing(part, tree)
-        unknown = meta.find_undeclared_variables(tree) - set(FULL)
-        if unknown:
-            known = ", ".join(sorted(FULL))
-            raise TemplateMistake(part, f"there is no {', '.join(sorted(unknown))}; there are {known}")
-        for loop in list(tree.find_all(nodes.For)):
-            loop.iter = nodes.Filter(loop.iter, "counted passes", [], [], None, None, lineno=loop.lineno)
-        return jinja2.Template.from_code(environment, environment.compile(tree), {})
-    except jinja2.TemplateSyntaxError as error:
-        raise TemplateMistake(part, f"line {error.lineno}: {error.message}") from error
-    except (SyntaxError, RecursionError, MemoryError, *RENDERING_ERRORS) as error:
-        raise TemplateMistake(part, "is too deeply nested to be read") from error
-
-
-def _refuse_more_than_printing(part: Part, tree: nodes.Template) -> None:
-    for node, loops in _walk(tree, 0):
-        if not isinstance(node, ALLOWED):
-            reason = WORDS.get(type(node), f"{type(node).__name__} cannot be used in a mail template")
-        elif isinstance(node, nodes.Filter) and node.name not in FILTERS:
-            reason = f"there is no filter {node.name}; there are {', '.join(FILTERS)}"
-        elif isinstance(node, nodes.Name) and node.name.startswith("_"):
-            reason = f"there is no {node.name}"
-        elif loops > MAX_NESTED_LOOPS:
-            reason = f"more than {MAX_NESTED_LOOPS} loops inside each other"
-        else:
-            continue
-        raise TemplateMistake(part, f"line {node.lineno}: {reason}")
-
-
-def _walk(node: nodes.Node, loops: int) -> Iterator[tuple[nodes.Node, int]]:
-    loops += isinstance(node, nodes.For)
-    yield node, loops
-    for child in node.iter_child_nodes():
-        yield from _walk(child, loops)
-
-
-@jinja2.pass_context
-def _counted(context: Context, values: Iterable[Any]) -> Iterator[Any]:
-    left = context[PASSES]
-    for value in values:
-        left[0] -= 1
-        if left[0] < 0:
-            raise jinja2.TemplateRuntimeError(f"the loops take more than {MAX_PASSES:,} passes")
-        yield value
-
-
-def _environment(*, escape: bool) -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        autoescape=escape, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, cache_size=0
-    )
-    environment.filters = {name: environment.filters[name] for name in FILTERS}
-    # A name with a blank in it cannot be written in a template.
-    environment.filters["counted passes"] = _counted
-    environment.globals.clear()
-    return environment
-
-
-TEXT = _environment(escape=False)
-HTML = _environment(escape=True)
+def _texts(template: DigestTemplate) -> dict[str, str]:
+    return {part: getattr(template, part) for part in PARTS}

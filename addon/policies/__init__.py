@@ -1,6 +1,6 @@
 """What administrators configure: one versioned document per tenant, its shapes, its checks, its defaults."""
 
-from addon.policies.checks import CheckCql, CheckTemplate, Notice
+from addon.policies.checks import CheckCql, CheckTemplates, Notice
 from addon.policies.codec import MAX_BYTES, MEDIA_TYPES, dump, parse
 from addon.policies.defaults import refresh_cron, shipped
 from addon.policies.document import (
@@ -31,7 +31,7 @@ __all__ = [
     "Automation",
     "AutomationScheme",
     "CheckCql",
-    "CheckTemplate",
+    "CheckTemplates",
     "Checked",
     "Hold",
     "Notice",

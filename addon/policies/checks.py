@@ -12,13 +12,13 @@ from cronsim import CronSim, CronSimError
 
 from addon.base import FieldError, known_zone
 from addon.policies import schemes
-from addon.policies.document import Automation, Cron, PolicyDocument, Rule
+from addon.policies.document import Automation, Cron, PolicyDocument, Rule, Template
 from addon.policies.errors import pointer
 
 CheckCql = Callable[[str, bool], tuple[str, Sequence[str]]]
 """(text, may read our status aliases) -> (text to use, notices). Raises ValueError with the reason."""
-CheckTemplate = Callable[[str, str, str], Sequence[tuple[str, str]]]
-"""(subject, text, html) -> (which of the three, what is wrong with it) for each mistake."""
+CheckTemplates = Callable[[Sequence[Template]], Sequence[tuple[int, str, str]]]
+"""templates -> (position, subject or text or html, what is wrong with it) for each mistake."""
 
 NO_STATUSES = "asks for statuses, which Confluence cannot search while statusStamps is false"
 REFERENCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -45,7 +45,7 @@ def inconsistencies(document: PolicyDocument) -> list[FieldError]:
 
 
 def check_texts(
-    data: dict[str, Any], document: PolicyDocument, check_cql: CheckCql, check_template: CheckTemplate
+    data: dict[str, Any], document: PolicyDocument, check_cql: CheckCql, check_templates: CheckTemplates
 ) -> tuple[list[FieldError], list[Notice]]:
     """Check every CQL and template of `document`; put CQL that needed correcting into `data` in its corrected form.
 
@@ -68,9 +68,10 @@ def check_texts(
             errors.append(FieldError(pointer(*path), f"{NO_STATUSES}; switch it off or ask for something else"))
         else:
             notices.append(Notice(pointer(*path), f"{NO_STATUSES}; it cannot be switched on as it is"))
-    for position, template in enumerate(document.templates):
-        for part, reason in check_template(template.subject, template.text, template.html):
-            errors.append(FieldError(pointer("templates", position, part), reason))
+    errors += [
+        FieldError(pointer("templates", position, part), reason)
+        for position, part, reason in check_templates(document.templates)
+    ]
     return errors, notices
 
 

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from addon.base import Clock, FieldError, Problem, TenantId
 from addon.base.database import insert
 from addon.policies import defaults, usage
-from addon.policies.checks import CheckCql, CheckTemplate, Notice, check_texts, inconsistencies
-from addon.policies.document import Hold, PolicyDocument, invalid
+from addon.policies.checks import CheckCql, CheckTemplates, Notice, check_texts, inconsistencies
+from addon.policies.document import Hold, PolicyDocument, Template, invalid
 from addon.policies.errors import pointer
 from addon.policies.models import PolicyVersion, StatusSlug
 
@@ -42,8 +42,8 @@ def accept_cql(text: str, allow_aliases: bool) -> tuple[str, Sequence[str]]:
     return text, ()
 
 
-def accept_template(subject: str, text: str, html: str) -> Sequence[tuple[str, str]]:
-    """Take any template as it is. The application injects the real check."""
+def accept_templates(templates: Sequence[Template]) -> Sequence[tuple[int, str, str]]:
+    """Take any templates as they are. The application injects the real check."""
     return ()
 
 
@@ -59,7 +59,7 @@ class Policies:
         first_run: Literal["hold", "start"] = "hold",
         switched_on: bool = False,
         check_cql: CheckCql = accept_cql,
-        check_template: CheckTemplate = accept_template,
+        check_templates: CheckTemplates = accept_templates,
     ) -> None:
         """Parameters: `namespace` prefixes the CQL aliases of the shipped document; `time_zone`, `first_run` and
         `switched_on` are its defaults (see `seed`); the two checks judge CQL and template texts.
@@ -70,7 +70,7 @@ class Policies:
         self._hold = first_run == "hold"
         self._switched_on = switched_on
         self._check_cql = check_cql
-        self._check_template = check_template
+        self._check_templates = check_templates
 
     def version(self, session: Session, tenant_id: TenantId) -> int:
         """Return the version of the tenant's current policies, 0 when none was stored yet."""
@@ -142,7 +142,7 @@ class Policies:
             document = PolicyDocument.read(document)
         data = document.data()
         errors = inconsistencies(document)
-        text_errors, notices = check_texts(data, document, self._check_cql, self._check_template)
+        text_errors, notices = check_texts(data, document, self._check_cql, self._check_templates)
         if errors or text_errors:
             raise invalid([*errors, *text_errors])
         accepted = PolicyDocument.model_validate(data)

@@ -11,7 +11,7 @@ from cronsim import CronSim
 
 from addon.base import TenantId, new_id
 from addon.confluence import check_administrators_cql
-from addon.mail import check_template
+from addon.mail import Renderer
 from addon.policies import Policies, refresh_cron, shipped
 from tests.support.clock import VirtualClock
 
@@ -23,7 +23,7 @@ def test_the_shipped_document_passes_every_check_there_is() -> None:
         checked = check_administrators_cql(text, namespace="steward", allow_aliases=allow_aliases)
         return checked.cql, list(checked.notices)
 
-    policies = Policies(VirtualClock(), check_cql=check_cql, check_template=check_template)
+    policies = Policies(VirtualClock(), check_cql=check_cql, check_templates=Renderer().check)
     for document in (shipped("steward", TENANT), shipped("steward", TENANT, hold=False, switched_on=True)):
         checked = policies.check(document)
         assert checked.notices == ()

@@ -197,7 +197,7 @@ def test_a_corrected_cql_is_stored_with_a_notice_and_a_refused_one_is_named(cloc
 
 
 def test_a_template_that_cannot_be_rendered_is_named(clock: VirtualClock) -> None:
-    policies = Policies(clock, check_template=lambda subject, text, html: [("html", "nope")])
+    policies = Policies(clock, check_templates=lambda templates: [(0, "html", "nope")])
     data = Policies(clock).at(None, TenantId("t"), 0).data()  # type: ignore[arg-type]
     with pytest.raises(Problem) as refused:
         policies.check(data)

@@ -20,7 +20,7 @@ from addon.engine.models import ExecutionSpace
 from addon.jobs.models import NotificationMatch
 from addon.jobs.notifications.collecting import Due
 from addon.jobs.parts import JobParts
-from addon.mail import DigestContent, DigestSection, NewMail, TemplateMistake, digest_context, render_digest
+from addon.mail import DigestContent, DigestSection, NewMail, Renderer, TemplateMistake, digest_context
 from addon.mail.outbox import ENQUEUE_BATCH
 from addon.policies import PolicyDocument, Template
 from addon.policies.defaults import digest_template
@@ -121,7 +121,7 @@ class Digests:
             sections=sections,
             time_zone=_zone(user.time_zone if user else None, time_zone),
         )
-        subject, text, html = _rendered(templates, context)
+        subject, text, html = _rendered(self._parts.mailer.renderer, templates, context)
         return NewMail(self._run.tenant_id, self._run.execution_id, account_id, subject, text, html)
 
     def _matches(self, account_id: str) -> list[NotificationMatch]:
@@ -143,14 +143,14 @@ class Digests:
         )
 
 
-def _rendered(templates: Sequence[Template], context: dict[str, object]) -> tuple[str, str, str]:
+def _rendered(renderer: Renderer, templates: Sequence[Template], context: dict[str, object]) -> tuple[str, str, str]:
     """Render with the first rule's template; one that fails with these contents gives way to the shipped one."""
     for template in templates:
         try:
-            return render_digest(template, context)
+            return renderer.digest(template, context)
         except TemplateMistake as mistake:
             log.warning("mail template %s failed: %s", template.id, mistake)
-    return render_digest(digest_template(), context)
+    return renderer.digest(digest_template(), context)
 
 
 def _zone(name: str | None, otherwise: str = "UTC") -> str:
