@@ -74,7 +74,8 @@ class Space:
     type: str
     status: str = "current"
     homepage_id: str | None = None
-    labels: frozenset[str] = frozenset()
+    labels: frozenset[str] | None = None
+    """None: nobody asked for them; no listing shows them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 from addon.base import Space
@@ -44,19 +43,6 @@ def taking_part(run: Run, client: SiteClient, live: PolicyDocument) -> list[Spac
         unfound = _unfound(live, shown)
         traits.save(session, run.tenant_id, census=census, unfound=unfound, census_at=now)
     return shown
-
-
-def labelled(client: SiteClient, document: PolicyDocument, spaces: Sequence[Space]) -> list[Space]:
-    """Return `spaces` with those of their labels that the policies ask for: one listing for each such label."""
-    selectors = [*document.excluded_spaces, *(assignment.space for assignment in document.assignments)]
-    wanted = sorted({selector.label for selector in selectors if selector.label is not None})
-    if not wanted or not spaces:
-        return list(spaces)
-    held: dict[str, set[str]] = {}
-    for label in wanted:
-        for space in client.spaces(labels=[label]):
-            held.setdefault(space.id, set()).add(label)
-    return [replace(space, labels=frozenset(held.get(space.id, ()))) for space in spaces]
 
 
 def _types_to_list(known: Traits, document: PolicyDocument) -> list[str] | None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from addon.base import Space
 from addon.confluence import SiteClient
 from addon.engine.job import Run, RunSpace
-from addon.jobs.census import labelled, taking_part
+from addon.jobs.census import taking_part
 from addon.jobs.faults import reason_of
+from addon.jobs.standing import labelled
 from addon.policies import PolicyDocument
 
 GONE = "no longer visible or deleted"
@@ -45,18 +46,19 @@ def list_spaces(run: Run, client: SiteClient, live: PolicyDocument) -> list[RunS
         shown = client.spaces()
     else:
         shown = taking_part(run, client, live)
-    listed = [_run_space(space, live.exclusion(space)) for space in labelled(client, live, shown)]
+    listed = [_run_space(space, live.exclusion(space)) for space in labelled(client, shown, live)]
     return [space for space in listed if named or space.state != "skipped"]
 
 
-def members(client: SiteClient, live: PolicyDocument, spaces: Sequence[RunSpace]) -> list[Member]:
+def members(client: SiteClient, live: PolicyDocument, own: PolicyDocument, spaces: Sequence[RunSpace]) -> list[Member]:
     """Return each of `spaces` with its skip reason, if it has one: excluded meanwhile.
 
-    Asks the site only when a policy needs what the run's list does not hold (labels).
+    Exclusion is that of the `live` policies, schemes are those of the run's `own`. Asks the site only when either needs
+    what the run's list does not hold (labels).
     """
     plain = [Space(space.id, space.key, space.name, space.type) for space in spaces]
-    seen = labelled(client, live, plain)
-    return [Member(own, space, live.exclusion(space)) for own, space in zip(spaces, seen, strict=True)]
+    seen = labelled(client, plain, live, own)
+    return [Member(listed, space, live.exclusion(space)) for listed, space in zip(spaces, seen, strict=True)]
 
 
 def skip(run: Run, found: Sequence[Member]) -> list[Member]:

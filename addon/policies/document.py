@@ -310,6 +310,12 @@ class PolicyDocument(Part):
         return frozenset(each.key.casefold() for each in self.excluded_spaces if each.key is not None)
 
     @cached_property
+    def labels_asked(self) -> frozenset[str]:
+        """The space labels that decide about schemes and exclusion, as they are written."""
+        selectors = [*self.excluded_spaces, *(assignment.space for assignment in self.assignments)]
+        return frozenset(selector.label for selector in selectors if selector.label is not None)
+
+    @cached_property
     def exclusion_rules(self) -> tuple[Selector, ...]:
         """The exclusions that are not by key."""
         return tuple(each for each in self.excluded_spaces if each.key is None)

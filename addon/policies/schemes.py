@@ -44,12 +44,18 @@ S = TypeVar("S", bound=Scheme)
 
 
 def matches(selector: Selector, space: Space) -> bool:
-    """Whether `selector` selects `space`. Keys compare without case, as Confluence's own do."""
+    """Whether `selector` selects `space`. Keys compare without case, as Confluence's own do.
+
+    Raises ValueError for a label when nobody asked for the labels of `space`: to take it for one without labels would
+    give it another scheme than it has.
+    """
     if selector.key is not None:
         return selector.key.casefold() == space.key.casefold()
     if selector.type is not None:
         return selector.type.casefold() == space.type.casefold()
     if selector.label is not None:
+        if space.labels is None:
+            raise ValueError(f"the labels of the space {space.key} were not asked for")
         return selector.label.casefold() in {label.casefold() for label in space.labels}
     assert selector.key_pattern is not None, "the model holds exactly one"
     return fnmatchcase(space.key.casefold(), selector.key_pattern.casefold().replace("[", "[[]"))

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy.orm import Session
-
 from addon.base import Caller, FieldError, Problem, Space
+from addon.confluence import WRITE_AGE
 from addon.engine import (
     Busy,
     Held,
@@ -209,9 +208,9 @@ class ExecutionsApi:
         the reason why it cannot start.
         """
         viewer = self._access.retry(caller, execution_id, query.space_key)
+        self._not_excluded(caller, viewer.space)
         try:
             with self._parts.db.write(caller.tenant_id) as session:
-                self._not_excluded(session, caller, viewer.space)
                 row = self._parts.engine.retry_failed(
                     session,
                     tenant_id=caller.tenant_id,
@@ -255,8 +254,8 @@ class ExecutionsApi:
             raise Problem(422, "invalid", " ".join(error.detail for error in errors), errors=errors)
 
     def _start(self, caller: Caller, body: schemas.StartExecution, space: Space | None) -> JobExecution:
+        self._not_excluded(caller, space)
         with self._parts.db.write(caller.tenant_id) as session:
-            self._not_excluded(session, caller, space)
             try:
                 return self._parts.engine.start(
                     session,
@@ -270,11 +269,13 @@ class ExecutionsApi:
             except UnknownJob as error:
                 raise Problem(422, "unknown-job", f"There is no job called {body.job}.") from error
 
-    def _not_excluded(self, session: Session, caller: Caller, space: Space | None) -> None:
+    def _not_excluded(self, caller: Caller, space: Space | None) -> None:
         if space is None:
             return
-        _, policies = self._parts.policies.current(session, caller.tenant_id)
-        rule = policies.exclusion(space)
+        with self._parts.db.read(caller.tenant_id) as session:
+            _, policies = self._parts.policies.current(session, caller.tenant_id)
+        (standing,) = self._lookups.labelled(caller.tenant_id, [space], policies, WRITE_AGE)
+        rule = policies.exclusion(standing)
         if rule is not None:
             raise Problem(422, "space-excluded", f"The space {space.key} is {rule}.")
 

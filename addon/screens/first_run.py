@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -15,7 +16,8 @@ from addon.confluence import SiteClient, SiteError, base, group_spaces
 from addon.confluence.queries import all_of, any_of, encoded_length, none_of
 from addon.engine import Refused, queries
 from addon.jobs.apply import apply_policies
-from addon.policies import Hold, PolicyDocument, Selector
+from addon.jobs.standing import labelled
+from addon.policies import Hold, PolicyDocument, Selector, StatusScheme
 from addon.screens.access import Access
 from addon.screens.lookups import Lookups, Remembered
 from addon.screens.operations import operation
@@ -107,7 +109,11 @@ class FirstRunApi:
     def confirm(self, caller: Caller, *, body: ConfirmFirstRun) -> Confirmed:
         """Let a new installation begin over all spaces, or over the named ones while the others become excluded."""
         self._access.site(caller, write=True)
-        spaces = [] if body.spaces == "all" else self._client(caller.tenant_id).spaces()
+        client = self._client(caller.tenant_id)
+        listed = [] if body.spaces == "all" else client.spaces()
+        with self._parts.db.read(caller.tenant_id) as session:
+            _, document = self._parts.policies.current(session, caller.tenant_id)
+        spaces = labelled(client, listed, document)
         with self._parts.db.write(caller.tenant_id) as session:
             lane = queries.lane(session, caller.tenant_id)
             if lane is None or not lane.first_run:
@@ -136,27 +142,20 @@ class FirstRunApi:
 
     def _glance(self, tenant_id: TenantId, document: PolicyDocument) -> FirstRun:
         client = self._client(tenant_id)
-        spaces = client.spaces()
+        spaces = labelled(client, client.spaces(), document)
         reasons = {space.key: document.exclusion(space) for space in spaces}
         included = [space for space in spaces if reasons[space.key] is None]
-        counts = _counts(client, document, included)
-        scheme = next(scheme for scheme in document.status_schemes if scheme.default)
-        writes = sum(counts[entry.status] or 0 for entry in scheme.entries[:-1])
-        groups = math.ceil(len(included) / 50)
-        points = len(spaces) + groups * 3 * len(scheme.entries) + writes * POINTS_A_WRITE
-        hours = points // self._parts.settings.quota_points
-        known = [count for count in counts.values() if count is not None]
+        estimate = estimated(client, document, included)
+        hours = estimate.points // self._parts.settings.quota_points
+        known = [count for count in estimate.counts.values() if count is not None]
         return FirstRun(
             pending=True,
             counts=[
-                StatusCount(
-                    status=entry.status,
-                    name=status.name if (status := document.status(entry.status)) else entry.status,
-                    contents=counts[entry.status],
-                )
-                for entry in reversed(scheme.entries)
+                StatusCount(status=each.id, name=each.name, contents=estimate.counts[each.id])
+                for each in reversed(document.statuses)
+                if each.id in estimate.counts
             ],
-            contents=sum(known) if len(known) == len(counts) else None,
+            contents=sum(known) if len(known) == len(estimate.counts) else None,
             spaces=[
                 SpaceChoice(
                     key=space.key, name=space.name, included=reasons[space.key] is None, reason=reasons[space.key]
@@ -165,8 +164,8 @@ class FirstRunApi:
             ],
             spaces_included=len(included),
             spaces_excluded=len(spaces) - len(included),
-            estimated_points=points,
-            estimated_minutes=hours * 60 + max(1, math.ceil(writes / WRITES_A_MINUTE)),
+            estimated_points=len(spaces) + estimate.points,
+            estimated_minutes=hours * 60 + max(1, math.ceil(estimate.writes / WRITES_A_MINUTE)),
             mail=self._no_mail(tenant_id),
             archive=_no_archive(client),
         )
@@ -180,9 +179,39 @@ class FirstRunApi:
         return None
 
 
-def _counts(client: SiteClient, document: PolicyDocument, spaces: Sequence[Space]) -> dict[str, int | None]:
-    """Return how many contents of `spaces` would have each status of the default scheme; None where unknown."""
-    scheme = next(scheme for scheme in document.status_schemes if scheme.default)
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a first refresh would find and cost: contents by status (None: unknown), stamps to write, points."""
+
+    counts: Mapping[str, int | None]
+    writes: int
+    points: int
+
+
+def estimated(client: SiteClient, document: PolicyDocument, spaces: Sequence[Space]) -> Estimate:
+    """Return the estimate for `spaces`, each by the status scheme that it has."""
+    default = next(scheme for scheme in document.status_schemes if scheme.default)
+    of_scheme: dict[str, list[Space]] = {} if spaces else {default.id: []}
+    for space in spaces:
+        of_scheme.setdefault(document.status_scheme(space).id, []).append(space)
+    counts: dict[str, int | None] = {}
+    writes = points = 0
+    for scheme in document.status_schemes:
+        own = of_scheme.get(scheme.id)
+        if own is None:
+            continue
+        found = _counts(client, scheme, own)
+        stamped = sum(found[entry.status] or 0 for entry in scheme.entries[:-1])
+        writes += stamped
+        points += math.ceil(len(own) / 50) * 3 * len(scheme.entries) + stamped * POINTS_A_WRITE
+        for slug, number in found.items():
+            before = counts.get(slug, 0)
+            counts[slug] = None if number is None or before is None else before + number
+    return Estimate(counts, writes, points)
+
+
+def _counts(client: SiteClient, scheme: StatusScheme, spaces: Sequence[Space]) -> dict[str, int | None]:
+    """Return how many contents of `spaces` would have each status of `scheme`; None where unknown."""
     wanted: dict[str, str | None] = {}
     earlier: list[str] = []
     for entry in scheme.entries[:-1]:
@@ -200,7 +229,7 @@ def _counts(client: SiteClient, document: PolicyDocument, spaces: Sequence[Space
     except SiteError as error:
         log.info("the first run's counts are left out: %s", error)
         return unknown
-    return {**counts, scheme.entries[-1].status: max(0, total - sum(counts.values()))}
+    return {**counts, scheme.default_status: max(0, total - sum(counts.values()))}
 
 
 def _no_archive(client: SiteClient) -> str | None:

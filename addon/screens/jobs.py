@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from addon.base import Caller, FieldError, Problem, zone_names
+from addon.confluence import READ_AGE
 from addon.engine import Lane, Refused, queries
 from addon.jobs.apply import apply_policies
 from addon.policies import Hold, PolicyDocument
@@ -33,7 +34,13 @@ class JobsApi:
         """Return the job types with their next times, and what runs, waits or is held in the given scope."""
         viewer = self._access.scope(caller, query.space_key)
         with self._parts.db.read(caller.tenant_id) as session:
-            seen = self._jobs(session, viewer)
+            _, policies = self._parts.policies.current(session, caller.tenant_id)
+        excluded = None
+        if viewer.space is not None:
+            (space,) = self._lookups.labelled(caller.tenant_id, [viewer.space], policies, READ_AGE)
+            excluded = policies.exclusion(space)
+        with self._parts.db.read(caller.tenant_id) as session:
+            seen = self._jobs(session, viewer, policies, excluded)
         wanted = [seen.hold.by, seen.current.started_by if seen.current else None]
         names = self._lookups.names(caller.tenant_id, wanted)
         seen.hold.by_name = names.get(seen.hold.by or "")
@@ -41,12 +48,11 @@ class JobsApi:
             seen.current.started_by_name = names.get(seen.current.started_by or "")
         return seen
 
-    def _jobs(self, session: Session, viewer: Viewer) -> schemas.Jobs:
+    def _jobs(self, session: Session, viewer: Viewer, policies: PolicyDocument, excluded: str | None) -> schemas.Jobs:
         tenant_id = viewer.caller.tenant_id
         lane = queries.lane(session, tenant_id)
         active = queries.current(session, tenant_id)
         current = None if active is None else self._presenter.execution(session, active, viewer)
-        _, policies = self._parts.policies.current(session, tenant_id)
         retries = self._presenter.retries(session, tenant_id) if viewer.space is None else {}
         next_fires = queries.next_fires(session, tenant_id)
         space = None
@@ -55,7 +61,7 @@ class JobsApi:
                 id=viewer.space.id,
                 key=viewer.space.key,
                 name=viewer.space.name,
-                excluded=policies.exclusion(viewer.space),
+                excluded=excluded,
             )
         first_run = lane is None or lane.first_run
         common = self._common_reason(space, first_run, current)

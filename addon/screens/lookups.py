@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from addon.base import Clock, Space, TenantGone, TenantId, Unreachable
 from addon.confluence import Confluence, SiteError
+from addon.jobs.standing import labelled
+from addon.policies import PolicyDocument
 
 V = TypeVar("V")
 
@@ -57,6 +61,7 @@ class Lookups:
     def __init__(self, confluence: Confluence, clock: Clock) -> None:
         self._confluence = confluence
         self._spaces: Remembered[Space] = Remembered(clock)
+        self._labels: Remembered[frozenset[str] | None] = Remembered(clock)
         self._names: Remembered[str] = Remembered(clock)
         self._unanswered: Remembered[bool] = Remembered(clock, 500)
 
@@ -70,6 +75,22 @@ class Lookups:
                 self._spaces.put(tenant_id, key, space)
                 return space
         return None
+
+    def labelled(
+        self, tenant_id: TenantId, spaces: Sequence[Space], document: PolicyDocument, max_age: timedelta
+    ) -> list[Space]:
+        """Return `spaces` with those of their labels that decide about schemes and exclusion in `document`.
+
+        Asks the site only for spaces whose labels are older than `max_age`, and never where no selector is a label.
+        """
+        asked = json.dumps(sorted(document.labels_asked))
+        known = {space.id: self._labels.get(tenant_id, f"{space.id} {asked}", max_age) for space in spaces}
+        missing = [space for space in spaces if known[space.id] is None] if document.labels_asked else []
+        client = self._confluence.client(tenant_id)
+        for space in labelled(client, missing, document):
+            self._labels.put(tenant_id, f"{space.id} {asked}", space.labels)
+            known[space.id] = (space.labels,)
+        return [replace(space, labels=found[0] if (found := known[space.id]) else None) for space in spaces]
 
     def names(self, tenant_id: TenantId, account_ids: Collection[str | None]) -> dict[str, str]:
         """Return display names of those account ids that the site knows; best effort, never an error.

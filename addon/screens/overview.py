@@ -16,7 +16,7 @@ from pydantic import Field, StringConstraints
 from sqlalchemy.orm import Session
 
 from addon.base import Caller, Problem, Space, TenantId
-from addon.confluence import base
+from addon.confluence import READ_AGE, base
 from addon.confluence.cql import quote
 from addon.confluence.queries import none_of, values
 from addon.engine import ExecutionSpace, queries
@@ -87,6 +87,7 @@ class OverviewApi:
     def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
         self._parts = parts
         self._access = access
+        self._lookups = lookups
         self._alias = status_alias(parts.settings.namespace)
         self._spaces: Remembered[Space | None] = Remembered(parts.clock)
 
@@ -101,7 +102,10 @@ class OverviewApi:
         site_url = self._parts.confluence.client(caller.tenant_id).site_url
         with self._parts.db.read(caller.tenant_id) as session:
             _, policies = self._parts.policies.current(session, caller.tenant_id)
-            seen = [space for space in spaces.values() if space is not None]
+        shown = [space for space in spaces.values() if space is not None]
+        seen = self._lookups.labelled(caller.tenant_id, shown, policies, READ_AGE)
+        spaces.update({space.key: space for space in seen})
+        with self._parts.db.read(caller.tenant_id) as session:
             refreshed, last = self._refreshed(session, caller.tenant_id, seen)
             exclusive = session.scalar(sa.select(SiteTrait.negation)) == "exclusive"
         rows = [self._row(policies, key, space, refreshed, exclusive) for key, space in spaces.items()]

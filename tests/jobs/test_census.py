@@ -99,11 +99,33 @@ def test_a_scheme_is_assigned_by_label(bench: Bench) -> None:
     bench.site.add_space("OPS", labels=["strict"])
     page = bench.page("OPS", "Young", months=1)
 
-    def strict(data: dict[str, Any]) -> None:
-        entries = [{"status": "expired", "cql": 'lastmodified < now("-1w")'}, {"status": "up-to-date"}]
-        data["statusSchemes"].append({"id": "strict", "name": "Strict", "entries": entries})
-        data["assignments"] = [{"space": {"label": "strict"}, "statusScheme": "strict"}]
-
     bench.put(strict)
     bench.refresh()
     assert bench.stamp(page) == "expired"
+
+
+def strict(data: dict[str, Any]) -> None:
+    entries = [{"status": "expired", "cql": 'lastmodified < now("-1w")'}, {"status": "up-to-date"}]
+    data["statusSchemes"].append({"id": "strict", "name": "Strict", "entries": entries})
+    data["assignments"] = [{"space": {"label": "strict"}, "statusScheme": "strict"}]
+
+
+def test_a_run_keeps_the_scheme_of_a_label_that_the_newest_policies_do_not_ask_for_any_more(bench: Bench) -> None:
+    bench.site.add_space("OPS", labels=["strict"])
+    page = bench.page("OPS", "Young", months=1)
+    bench.put(strict)
+    run = bench.run()
+    bench.put(lambda data: data.update(assignments=[]))
+    run.go(bench.refresh_job)
+    assert bench.stamp(page) == "expired"
+
+
+def test_a_space_that_is_excluded_by_its_label_loses_the_stamps_it_had(bench: Bench) -> None:
+    bench.site.add_space("DOCS")
+    bench.site.add_space("OPS", labels=["archive-me"])
+    page = bench.page("OPS", "Old", months=30)
+    bench.refresh()
+    assert bench.stamp(page) == "expired"
+    bench.put(lambda data: data.update(excludedSpaces=[{"label": "archive-me"}]))
+    bench.refresh()
+    assert bench.stamp(page) is None

@@ -108,8 +108,21 @@ def test_other_exclusions_say_why_too() -> None:
     assert document.exclusion(DOCS) == "excluded by rule: space DOCS"
     old = Space("1", "A", "A", "global", labels=frozenset({"old"}))
     assert document.exclusion(old) == "excluded by rule: spaces labelled old"
-    assert document.exclusion(Space("1", "ARCH1", "A", "global")) == "excluded by rule: spaces whose key fits ARCH*"
-    assert document.exclusion(Space("1", "T", "T", "team")) == "excluded by rule: spaces of the type team"
+    plain: frozenset[str] = frozenset()
+    arch, team = Space("1", "ARCH1", "A", "global", labels=plain), Space("1", "T", "T", "team", labels=plain)
+    assert document.exclusion(arch) == "excluded by rule: spaces whose key fits ARCH*"
+    assert document.exclusion(team) == "excluded by rule: spaces of the type team"
+
+
+def test_nothing_is_decided_by_labels_of_a_space_whose_labels_were_not_asked_for() -> None:
+    unasked = Space("1", "A", "A", "global")
+    with pytest.raises(ValueError, match="labels"):
+        _document(excludedSpaces=[{"label": "old"}]).exclusion(unasked)
+    scheme = [{"space": {"label": "old"}, "automationScheme": "gentle"}]
+    document = _document(assignments=[{"space": {"key": "A"}, "statusScheme": "strict"}, *scheme])
+    assert document.status_scheme(unasked).id == "strict"
+    with pytest.raises(ValueError, match="labels"):
+        document.automation_scheme(unasked)
 
 
 def test_naming_one_personal_space_lets_it_in_but_lifts_no_other_exclusion() -> None:

@@ -46,7 +46,8 @@ class Executing:
         limits = Limits.resumed(self._run, self._parts.settings.execution_cap)
         live = self._parts.live_policy(self._run)
         fresh = submitted.run_spaces(self._run)
-        taking_part = scope.members(self._client, live, [fresh.get(space.id, space) for space in spaces])
+        listed = [fresh.get(space.id, space) for space in spaces]
+        taking_part = scope.members(self._client, live, self._policy, listed)
         for member, found in self._run.map(self._claims, scope.skip(self._run, taking_part)):
             try:
                 if isinstance(found, Exception):

@@ -69,7 +69,7 @@ class Collecting:
     def work(self, spaces: Sequence[RunSpace]) -> None:
         """Bring the spaces to done, failed or skipped."""
         live = self._parts.live_policy(self._run)
-        taking_part = scope.skip(self._run, scope.members(self._client, live, spaces))
+        taking_part = scope.skip(self._run, scope.members(self._client, live, self._policy, spaces))
         for member, found in self._run.map(self._matches, taking_part):
             if isinstance(found, Exception):
                 found = reason_of(found)

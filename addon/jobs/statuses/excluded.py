@@ -15,6 +15,7 @@ from addon.engine.job import Run
 from addon.engine.models import ExecutionSpace
 from addon.jobs.faults import reason_of
 from addon.jobs.parts import JobParts
+from addon.jobs.standing import labelled
 from addon.jobs.statuses import ledger
 from addon.jobs.statuses.ledger import Row
 from addon.jobs.statuses.missing import kind_of
@@ -39,7 +40,8 @@ def clear_excluded(parts: JobParts, run: Run, client: SiteClient, key: str, *, s
         return
     live = parts.live_policy(run)
     shown = {space.id: space for space in client.spaces(ids=strange)}
-    excluded = [id for id, space in shown.items() if live.exclusion(space) is not None]
+    standing = labelled(client, list(shown.values()), live)
+    excluded = [space.id for space in standing if live.exclusion(space) is not None]
     vanished = [id for id in strange if id not in shown]
     _forget(run, vanished)
     _remove_stamps(run, client, key, excluded, stamps=stamps)

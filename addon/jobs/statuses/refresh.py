@@ -63,7 +63,7 @@ class Refresh:
     def work(self, spaces: Sequence[RunSpace]) -> None:
         """Bring the spaces to done, failed or skipped."""
         live = self._parts.live_policy(self._run)
-        taking_part = scope.skip(self._run, scope.members(self._client, live, spaces))
+        taking_part = scope.skip(self._run, scope.members(self._client, live, self._policy, spaces))
         self._wake(spaces)
         negation = self._negation() if self._policy.status_stamps and taking_part else "unknown"
         planner = Planner(self._run, self._policy, self._parts.settings.namespace, self._slugs, negation)

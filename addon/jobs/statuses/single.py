@@ -26,6 +26,7 @@ from addon.confluence.queries import CONTENT, all_of
 from addon.engine.models import ExecutionSpace, JobExecution
 from addon.jobs.automations.confirming import judged, review_facts
 from addon.jobs.models import ContentStamp
+from addon.jobs.standing import labelled
 from addon.jobs.statuses import ledger
 from addon.jobs.statuses.ledger import Row
 from addon.jobs.statuses.review import Review, review_key, write_review
@@ -263,11 +264,7 @@ def _space(client: SiteClient, content: Content, policy: PolicyDocument) -> Spac
     shown_spaces = client.spaces(ids=[content.space_id]) if content.space_id else []
     if not shown_spaces:
         raise Gone
-    space = shown_spaces[0]
-    selectors = [*policy.excluded_spaces, *(assignment.space for assignment in policy.assignments)]
-    wanted = sorted({selector.label for selector in selectors if selector.label is not None})
-    labels = {label for label in wanted if client.spaces(ids=[space.id], labels=[label])}
-    return replace(space, labels=space.labels | labels)
+    return labelled(client, shown_spaces[:1], policy)[0]
 
 
 def _refreshed_at(session: Session, space_id: str) -> datetime | None:
