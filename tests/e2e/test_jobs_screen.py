@@ -192,26 +192,6 @@ def test_the_item_log_says_what_was_archived_and_why_the_rest_was_not(
     page.wait_for_url(re.compile(r"/wiki/(pages|spaces)/"))
 
 
-def test_everything_can_be_done_with_the_keyboard(stack: Stack, page: Page) -> None:
-    frame = site_jobs(stack, page)
-    begin = frame.get_by_role("button", name="Start: Refresh content statuses")
-    begin.focus()
-    page.keyboard.press("Enter")
-    dialog = frame.get_by_role("dialog")
-    expect(dialog.get_by_role("button", name="Start", exact=True)).to_be_focused()
-    page.keyboard.press("Escape")
-    expect(dialog).to_have_count(0)
-    expect(begin).to_be_focused()
-    page.keyboard.press("Enter")
-    page.keyboard.press("Enter")
-    until_ended(frame, "Successful")
-    expect(frame.get_by_role("status")).to_contain_text("Refresh content statuses")
-    frame.get_by_role("link", name="Job audit log").first.focus()
-    page.keyboard.press("Enter")
-    expect(frame.get_by_role("heading", name="Job audit log")).to_be_visible()
-    expect(frame.locator("main")).to_be_focused()
-
-
 def test_a_space_screen_is_about_its_space(stack: Stack, page: Page) -> None:
     page.goto(f"{stack.server.url}/wiki/spaces/ENG/settings")
     page.get_by_role("link", name="Content Steward").first.click()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -138,6 +139,65 @@ def test_a_new_view_over_the_old_one_keeps_focus_text_and_the_newest_handlers(mo
         }"""
     )
     assert result == [True, [2], "Round 3", True, "half typed"]
+
+
+ROWS = """async ([before, after, focused]) => {
+  const {h, morph} = await import('/dom.js');
+  const main = document.querySelector('main');
+  main.id = 'main';
+  const button = (name) => h('button', {type: 'button', 'aria-label': `Delete ${name}`}, 'Delete');
+  const row = (name) => h('li', {'data-key': name}, button(name));
+  const draw = (names) => morph(main, h('h1', {}, 'Rows'),
+    h('section', {'data-key': 'list'}, h('h2', {}, 'All of them'), names.length > 0 && h('ul', {}, names.map(row))));
+  draw(before);
+  const pressed = document.querySelector(`[aria-label="Delete ${focused}"]`);
+  pressed.focus();
+  draw(after);
+  const now = document.activeElement;
+  return [now === pressed, now.getAttribute('aria-label') || now.textContent];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "focused", "expected"),
+    [
+        ("abc", "abcd", "b", [True, "Delete b"]),
+        ("abc", "xabc", "b", [True, "Delete b"]),
+        ("abc", "bc", "b", [True, "Delete b"]),
+        ("abc", "cba", "a", [True, "Delete a"]),
+        ("abc", "ac", "b", [False, "Delete c"]),
+        ("abc", "ab", "c", [False, "Delete b"]),
+        ("a", "", "a", [False, "All of them"]),
+    ],
+)
+def test_the_focus_stays_with_its_row_and_goes_to_the_next_one_when_it_is_gone(
+    modules: Page, before: str, after: str, focused: str, expected: list[object]
+) -> None:
+    assert modules.evaluate(ROWS, [list(before), list(after), focused]) == expected
+
+
+def test_a_button_that_becomes_disabled_gives_its_focus_to_the_heading_above_it(modules: Page) -> None:
+    said = modules.evaluate(
+        """async () => {
+          const {h, morph} = await import('/dom.js');
+          const main = document.querySelector('main');
+          const button = (disabled) => h('p', {}, h('button', {type: 'button', disabled}, 'Start'));
+          const draw = (disabled) => morph(main, h('h1', {}, 'Screen'), h('section', {}, h('h2', {}, 'Jobs'),
+            h('ul', {}, h('li', {'data-key': 'j'}, h('h3', {}, 'Refresh'), button(disabled)))));
+          draw(false);
+          main.querySelector('button').focus();
+          draw(true);
+          return document.activeElement.textContent;
+        }"""
+    )
+    assert said == "Refresh"
+
+
+def test_no_screen_asks_with_the_browsers_own_dialogs() -> None:
+    asking = re.compile(r"(?<![\w.])(confirm|alert|prompt)\(\s*[\"'`]|window\.(confirm|alert|prompt)\b")
+    scripts = sorted(assets.STATIC.glob("*.js"))
+    assert len(scripts) > 20
+    assert [script.name for script in scripts if asking.search(script.read_text())] == []
 
 
 RUNNING = {

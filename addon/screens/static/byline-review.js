@@ -35,9 +35,9 @@ function confirm(busy, change) {
       "div",
       { class: "field" },
       h("label", { for: "months" }, "Next review"),
-      h("select", { id: "months", name: "months", disabled: Boolean(busy) }, AGAIN.map(([value, text]) => h("option", { value }, text))),
+      h("select", { id: "months", name: "months" }, AGAIN.map(([value, text]) => h("option", { value }, text))),
     ),
-    h("button", { type: "submit", class: "button button-primary", disabled: Boolean(busy) }, busy === "valid" ? "Confirming…" : "Still valid"),
+    h("button", { type: "submit", class: "button button-primary", "aria-disabled": busy && "true" }, busy === "valid" ? "Confirming…" : "Still valid"),
   );
 }
 
@@ -48,22 +48,25 @@ function expires(said, busy, change) {
     if (chosen) change("date", { expirationDate: chosen }, "The date is set.");
   };
   const clear = () => change("date", { expirationDate: null }, "The date is cleared.");
-  const field = h("input", { type: "date", id: "expires", name: "expires", required: true, min: "2000-01-01", max: "2199-12-31", value: said.expirationDate || "", disabled: Boolean(busy) });
+  const field = h("input", { type: "date", id: "expires", name: "expires", required: true, min: "2000-01-01", max: "2199-12-31", value: said.expirationDate || "" });
   return h(
     "form",
     { class: "act", onsubmit: submit },
     h("div", { class: "field" }, h("label", { for: "expires" }, "Expires on"), field),
-    h("button", { type: "submit", class: "button button-default", disabled: Boolean(busy) }, "Set date"),
-    said.expirationDate && button("Clear", clear, { kind: "subtle", disabled: Boolean(busy) }),
+    h("button", { type: "submit", class: "button button-default", "aria-disabled": busy && "true" }, "Set date"),
+    said.expirationDate && button("Clear", clear, { kind: "subtle", "aria-disabled": busy && "true" }),
   );
 }
 
 function keep(said, busy, change) {
-  const toggle = (event) => change("keep", { keep: event.target.checked }, event.target.checked ? "It is kept." : "It is not kept any more.");
+  const toggle = (event) => {
+    if (busy) event.target.checked = said.keep;
+    else change("keep", { keep: event.target.checked }, event.target.checked ? "It is kept." : "It is not kept any more.");
+  };
   return h(
     "label",
     { class: "check" },
-    h("input", { type: "checkbox", name: "keep", checked: said.keep, disabled: Boolean(busy), onchange: toggle }),
+    h("input", { type: "checkbox", name: "keep", checked: said.keep, "aria-disabled": busy && "true", onchange: toggle }),
     h("span", {}, "Keep it", h("span", { class: "subtle" }, " · automations neither archive nor delete it")),
   );
 }

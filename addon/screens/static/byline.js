@@ -20,6 +20,7 @@ function tellThePage() {
 }
 
 async function act(name, ask, done) {
+  if (screen.busy) return;
   screen.busy = name;
   screen.problem = null;
   screen.told = null;
@@ -82,7 +83,7 @@ function renewal(seen) {
     h("p", { class: "subtle" }, seen.refreshedAt ? ["Last refreshed ", at(seen.refreshedAt)] : "Not refreshed yet"),
     button(busy ? "Refreshing…" : `Refresh this ${seen.kind === "page" ? "page" : "post"}`, refresh, {
       class: `button button-default${busy ? " is-busy" : ""}`,
-      disabled: Boolean(screen.busy),
+      "aria-disabled": screen.busy && "true",
     }),
   );
 }

@@ -1,6 +1,10 @@
 /* How are elements made and kept up to date? Text is only ever set as text; a poll's new tree is laid over the old one,
  * so that focus, selection and scroll positions survive. */
 
+import { keepingFocus } from "./focus.js";
+
+export { focusOn } from "./focus.js";
+
 const BOOLEAN = new Set(["disabled", "checked", "selected", "hidden", "required", "readonly", "open", "multiple"]);
 
 /* Make an element: h("button", {class: "primary", onclick: start}, "Start"). Children may be nested arrays; null and
@@ -30,18 +34,45 @@ function listen(element, type, handler) {
   element.handlers[type] = handler;
 }
 
-/* Make the children of `target` equal to `wanted`, keeping every node that can stay. What is inside an element with
- * data-keep is left alone; the policy on styles forbids the style attribute, hence cssText. */
+/* Make the children of `target` equal to `wanted`, keeping every node that can stay: one with a data-key wherever it
+ * goes, others in their place. What is inside an element with data-keep is left alone; the policy on styles forbids the
+ * style attribute, hence cssText. */
 export function morph(target, ...wanted) {
   const next = wanted.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
   const fresh = next.map((child) => (child instanceof Node ? child : document.createTextNode(String(child))));
-  fresh.forEach((node, index) => {
-    const old = target.childNodes[index];
-    if (!old) target.append(node);
-    else if (!same(old, node)) old.replaceWith(node);
-    else update(old, node);
-  });
-  while (target.childNodes.length > fresh.length) target.lastChild.remove();
+  keepingFocus(target, () => lay(target, fresh));
+}
+
+function lay(target, fresh) {
+  const wanted = new Set(fresh.map(keyOf));
+  let old = target.firstChild;
+  const drop = () => {
+    const gone = old;
+    old = old.nextSibling;
+    gone.remove();
+  };
+  for (const node of fresh) {
+    while (old && keyOf(old) && !wanted.has(keyOf(old))) drop();
+    if (old && same(old, node)) {
+      const kept = old;
+      old = old.nextSibling;
+      update(kept, node);
+      continue;
+    }
+    const moved = keyOf(node) ? later(old, node) : null;
+    target.insertBefore(moved || node, old);
+    if (moved) update(moved, node);
+    else if (old && !keyOf(old) && !keyOf(node)) drop();
+  }
+  while (old) drop();
+}
+
+const keyOf = (node) => (node.nodeType === Node.ELEMENT_NODE ? node.dataset.key : undefined);
+
+/* The node from `old` on that `node` is a new state of. */
+function later(old, node) {
+  for (let each = old; each; each = each.nextSibling) if (same(each, node)) return each;
+  return null;
 }
 
 function same(old, node) {
@@ -66,18 +97,11 @@ function update(old, node) {
   for (const type of Object.keys(old.handlers || {})) if (!(type in (node.handlers || {}))) old.handlers[type] = null;
   for (const [type, handler] of Object.entries(node.handlers || {})) listen(old, type, handler);
   if ("keep" in node.dataset) return;
-  morph(old, ...node.childNodes);
+  lay(old, [...node.childNodes]);
 }
 
 /* Say something to a screen reader without moving the focus. */
 export function announce(text) {
   const place = document.getElementById("announcer");
   if (place && place.textContent !== text) place.textContent = text;
-}
-
-/* Move the focus to a heading or message that is not reachable by Tab. */
-export function focusOn(element) {
-  if (!element) return;
-  if (!element.hasAttribute("tabindex")) element.setAttribute("tabindex", "-1");
-  element.focus({ preventScroll: false });
 }

@@ -126,7 +126,7 @@ export function overviewScreen(app) {
         { class: "overview-head" },
         h("h1", { id: "overview-title" }, "Status overview"),
         about && about.refreshedAt && h("p", { class: "subtle" }, "Last refresh: ", at(about.refreshedAt)),
-        rows && h("div", { class: "overview-again" }, button("Count again", again, { kind: "subtle", disabled: state.loading })),
+        rows && h("div", { class: "overview-again" }, button("Count again", () => state.loading || again(), { kind: "subtle", "aria-disabled": state.loading && "true" })),
       ),
       h("p", { class: "subtle lead" }, "How many pages and blog posts have which status. You see the numbers of what you may view: others may see different ones."),
       trouble && problemMessage(trouble.status === undefined || trouble.title ? trouble : { title: "Confluence did not answer", detail: `${trouble.message}. Try again in a minute.` }, load),
@@ -274,9 +274,9 @@ export function overviewScreen(app) {
     return h(
       "nav",
       { class: "overview-pages", "aria-label": "Pages of spaces" },
-      button("Previous spaces", () => turnTo(state.first - PAGE), { disabled: state.first === 0 || state.loading }),
+      button("Previous spaces", () => state.loading || turnTo(state.first - PAGE), { disabled: state.first === 0, "aria-disabled": state.loading && "true" }),
       h("span", { class: "subtle" }, `Spaces ${number(state.first + 1)} to ${number(state.first + state.rows.length)}`),
-      button("Next spaces", () => turnTo(state.first + PAGE), { disabled: !state.more || state.loading }),
+      button("Next spaces", () => state.loading || turnTo(state.first + PAGE), { disabled: !state.more, "aria-disabled": state.loading && "true" }),
     );
   }
 

@@ -1,5 +1,6 @@
 /* The policies of the site: statuses, schemes, spaces, and the whole as a document. One draft, saved as one version. */
 
+import { ask } from "./dialogs.js";
 import { announce, focusOn, h, morph } from "./dom.js";
 import { capital, count } from "./format.js";
 import { button, message, paragraph, problemMessage, skeleton } from "./parts.js";
@@ -47,6 +48,7 @@ export function policiesScreen(app, path) {
   }
 
   async function save() {
+    if (busy) return;
     [busy, trouble, said] = [true, null, null];
     draw();
     try {
@@ -137,8 +139,8 @@ export function policiesScreen(app, path) {
       "div",
       { class: "toolbar policy-save" },
       h("span", { class: "subtle" }, `Version ${draft.version}`, changed ? " · not saved" : ""),
-      button("Discard changes", discard, { kind: "subtle", disabled: !changed || busy }),
-      button(busy ? "Saving…" : "Save", save, { kind: "primary", disabled: !changed || busy || blocked }),
+      button("Discard changes", () => busy || discard(), { kind: "subtle", disabled: !changed, "aria-disabled": busy && "true" }),
+      button(busy ? "Saving…" : "Save", save, { kind: "primary", disabled: !changed || blocked, "aria-disabled": busy && "true" }),
     );
   }
 
@@ -204,6 +206,21 @@ export function policiesScreen(app, path) {
 
   const leaving = (event) => dirty() && event.preventDefault();
 
+  async function leaveText(to) {
+    history.replaceState(null, "", `#${view}`);
+    const agreed = await ask({
+      title: "Leave the text without saving it?",
+      content: paragraph("What you changed in the text is not saved. It is lost when you leave this page."),
+      label: "Leave without saving",
+      keep: "Stay here",
+      danger: true,
+      act: () => true,
+    });
+    if (!agreed) return;
+    text.forget();
+    location.hash = `#${to}`;
+  }
+
   return {
     title: "Policies",
     show() {
@@ -221,11 +238,10 @@ export function policiesScreen(app, path) {
     moves(to) {
       if (!to.startsWith("/policies")) return false;
       if (to === view) return true;
-      if (asText() && text.dirty() && !window.confirm("Leave the text without saving it?")) {
-        history.replaceState(null, "", `#${view}`);
+      if (asText() && text.dirty()) {
+        leaveText(to);
         return true;
       }
-      if (text.dirty()) text.forget();
       [view, trouble, said] = [to, draft.errors.length ? trouble : null, null];
       if (asText()) text.load();
       window.scrollTo(0, 0);

@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 import { ask } from "./dialogs.js";
-import { announce, focusOn, h } from "./dom.js";
+import { announce, h } from "./dom.js";
 import { count, left, number, span } from "./format.js";
 import { at, button, lozenge, message, metricTiles, paragraph } from "./parts.js";
 import { retryButton } from "./retry.js";
@@ -122,20 +122,27 @@ async function cancel(execution, refresh) {
     act: () => call("POST", `/executions/${execution.id}/cancel`, { query: { spaceKey: document.body.dataset.spaceKey } }),
   });
   await refresh();
-  if (document.activeElement === document.body) focusOn(document.getElementById("current-title"));
 }
 
-/* What a screen reader hears of the progress: each fifth of the way, and every change of status. */
+let spoken = null;
+
+/* What a screen reader hears of the progress, once: each fifth of the way, and every change of status. */
 function speak(execution) {
   const fifth = Math.floor(execution.progress.percent / 20) * 20;
   const state = execution.paused ? "paused" : STATUS[execution.status].toLowerCase();
-  announce(`${execution.title}: ${state}, ${fifth} percent`);
+  say(execution, `${execution.title}: ${state}, ${fifth} percent`);
+}
+
+function say(execution, words) {
+  if (spoken === execution.id + words) return;
+  spoken = execution.id + words;
+  announce(words);
 }
 
 /* The results of an execution that has just ended. */
 export function resultPanel(execution, statuses, dismiss, retried) {
   const ended = { successful: "success", failed: "error", cancelled: "info" }[execution.status];
-  announce(`${execution.title}: ${STATUS[execution.status].toLowerCase()}`);
+  say(execution, `${execution.title}: ${STATUS[execution.status].toLowerCase()}`);
   return [
     h(
       "div",

@@ -2,6 +2,7 @@
  * serves every page; the views are told apart by the part of the address after # (docs/adr/0004). */
 
 import { auditScreen } from "./audit.js";
+import { ask, dismiss } from "./dialogs.js";
 import { focusOn, h, morph } from "./dom.js";
 import { executionScreen } from "./execution.js";
 import { insideConfluence, prepared, unveil } from "./frame.js";
@@ -14,6 +15,7 @@ const { view, spaceKey } = document.body.dataset;
 const app = { main: document.getElementById("main"), spaceKey: spaceKey || null, ownTimeZone: false };
 let screen = null;
 let stage = null;
+let agreed = false;
 
 function route() {
   const [path, query = ""] = (location.hash.startsWith("#/") ? location.hash.slice(1) : view).split("?");
@@ -35,11 +37,13 @@ function mark(path) {
 
 function open(event) {
   if (location.hash && !location.hash.startsWith("#/")) return;
+  dismiss();
   if (event && screen && screen.moves && screen.moves((location.hash.slice(1) || view).split("?")[0])) return;
-  if (event && screen && screen.unsaved && screen.unsaved() && !window.confirm("Leave without saving the policies?")) {
-    history.replaceState(null, "", screen.address());
+  if (event && screen && screen.unsaved && screen.unsaved() && !agreed) {
+    askToLeave(location.hash);
     return;
   }
+  agreed = false;
   if (screen) leave();
   stage = { ...app };
   screen = route();
@@ -49,7 +53,21 @@ function open(event) {
   app.main.setAttribute("aria-busy", "true");
   screen.show();
   window.scrollTo(0, 0);
-  if (event) focusOn(app.main);
+  if (event) focusOn(app.main.querySelector("h1") || app.main);
+}
+
+/* The person stays where the changes are until they have answered; then the address is opened again. */
+async function askToLeave(wanted) {
+  history.replaceState(null, "", screen.address());
+  agreed = await ask({
+    title: "Leave without saving the policies?",
+    content: paragraph("Your changes to the policies are not saved. They are lost when you leave."),
+    label: "Leave without saving",
+    keep: "Stay here",
+    danger: true,
+    act: () => true,
+  });
+  if (agreed) location.hash = wanted;
 }
 
 /* An answer may come after its screen was left: what that screen draws then must not be drawn over the next one. */
