@@ -17,6 +17,8 @@ Json = Mapping[str, Any]
 KINDS = ("page", "blogpost")
 _JAVA_NAME = re.compile(r"^(?:[a-z]\w*\.)+[A-Z]\w*(?:Exception|Error)?:\s*")
 _WORDS_LIMIT = 500
+MOST_RESULTS = 10**12
+"""More than any site holds, and a number that every database takes."""
 
 
 def rows(answer: Any, read: Callable[[Json], T]) -> list[T]:
@@ -147,6 +149,14 @@ def _restriction(entry: Json) -> Restriction | None:
     users = frozenset(str(row["accountId"]) for row in named["user"]["results"])
     groups = frozenset(str(row["id"]) for row in (named.get("group") or {}).get("results") or ())
     return Restriction(users, groups) if users or groups else None
+
+
+def total_size(answer: Json) -> int:
+    """Read how many results a search has. Raises ValueError on what no site can hold."""
+    number = int(answer["totalSize"])
+    if not 0 <= number <= MOST_RESULTS:
+        raise ValueError(f"totalSize {number}")
+    return number
 
 
 def moment(value: Any) -> datetime | None:

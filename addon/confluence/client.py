@@ -95,10 +95,10 @@ class SiteClient(Channel):
                 return
 
     def count(self, cql: str) -> int:
-        """Return how many results `cql` has, for one point."""
+        """Return how many results `cql` has, for one point. Raises Malformed when the answer does not say."""
         params = [("cql", cql), ("limit", "0"), ("excerpt", "none")]
         answer = self.call(calls.SEARCH, params=params, most=0)
-        return answers.reading(lambda row: int(row["totalSize"]), answer)
+        return answers.reading(answers.total_size, answer)
 
     def contents(self, kind: Kind, ids: Iterable[str]) -> list[Content]:
         """Return the current contents with `ids`, read from the database and not from the index.

@@ -105,6 +105,15 @@ def test_what_a_search_expands_arrives_as_plain_values(client: SiteClient, web: 
     assert content.path == "/spaces/ENG/pages/7"
 
 
+@pytest.mark.parametrize("told", [{}, {"totalSize": None}, {"totalSize": -1}, {"totalSize": 10**30}])
+def test_a_number_of_results_that_is_missing_or_cannot_be_is_no_number(
+    client: SiteClient, web: responses.RequestsMock, told: dict[str, Any]
+) -> None:
+    web.get(f"{V1}/search", json={**listing(), **told})
+    with pytest.raises(Malformed):
+        client.count("type = page")
+
+
 def test_counting_costs_one_point(client: SiteClient, web: responses.RequestsMock, guard: Any) -> None:
     web.get(f"{V1}/search", json={**listing(), "totalSize": 4711})
     assert client.count("type = page") == 4711

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from addon.base import Clock
 from addon.confluence import SiteClient
+from addon.jobs.counting import Counting
 from addon.jobs.statuses import held, listing, positive, stamped
 from addon.jobs.statuses.clauses import QueryTooLong
 from addon.jobs.statuses.reading import Plan, Questions, Reading, Way, questions
@@ -18,13 +19,13 @@ WAYS: Mapping[Way, Callable[[Questions], None]] = {
 }
 
 
-def read_group(client: SiteClient, clock: Clock, plan: Plan) -> Reading:
+def read_group(client: SiteClient, counting: Counting, clock: Clock, plan: Plan) -> Reading:
     """Ask Confluence what must change in the plan's spaces.
 
     Raises QueryTooLong when the group should be smaller, ListingRefused when a single space would have to be listed
     and is too large for that, and SiteError as the calls do.
     """
-    asked = questions(client, clock, plan)
+    asked = questions(client, counting, clock, plan)
     try:
         WAYS[plan.way](asked)
     except QueryTooLong:

@@ -20,6 +20,8 @@ from addon.jobs.statuses.stamping import Change, Outcome
 
 BATCH = 100
 BATCH_SECONDS = 2.0
+UNCOUNTED = "uncounted"
+"""Metric of a run in the making: default status -> groups whose contents the site did not count."""
 
 
 @dataclass(slots=True)
@@ -45,8 +47,12 @@ class Progress:
 class Board:
     """The spaces of one group on their way through the writes."""
 
-    def __init__(self, run: Run, plan: Plan, total: int, changes: Iterable[Change], *, stamps: bool = True) -> None:
-        """Parameters: `total` is the group's contentsChecked not counted yet; `stamps` whether any are written."""
+    def __init__(
+        self, run: Run, plan: Plan, total: int | None, changes: Iterable[Change], *, stamps: bool = True
+    ) -> None:
+        """Parameters: `total` is the group's contentsChecked not counted yet, None where the site does not count;
+        `stamps` whether any are written.
+        """
         self._stamps = stamps
         self._run = run
         self._plan = plan
@@ -54,7 +60,8 @@ class Board:
         self._rows: list[Row] = []
         self._dropped: list[str] = []
         self._since = run.clock.monotonic()
-        self._total: int | None = total
+        self._total = total
+        self._to_count = True
         for change in changes:
             self._open[change.space_id].left += 1
             self._open[change.space_id].total += 1
@@ -111,12 +118,14 @@ class Board:
 
     def _count_group(self, session: Session) -> None:
         """Add contentsChecked once; who redoes a space of the group knows from its checkpoint that it is counted."""
-        if self._total is None:
+        if not self._to_count:
             return
-        if self._total:
-            counts = {self._plan.terms.default: self._total}
-            self._run.add(session, {"contentsChecked": self._total, "statusCounts": counts})
-        self._total = None
+        default = self._plan.terms.default
+        if self._total is None:
+            self._run.add(session, {UNCOUNTED: {default: 1}})
+        elif self._total:
+            self._run.add(session, {"contentsChecked": self._total, "statusCounts": {default: self._total}})
+        self._to_count = False
         for progress in self._open.values():
             progress.touched = progress.left > 0
 

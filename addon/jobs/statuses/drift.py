@@ -22,6 +22,7 @@ from addon.confluence.queries import CONTENT, all_of, any_of, encoded_length
 from addon.engine.job import Run
 from addon.engine.models import ExecutionSpace
 from addon.jobs import traits
+from addon.jobs.counting import Counting
 from addon.jobs.faults import SITE_FAULTS, reason_of
 from addon.jobs.statuses import ledger
 from addon.jobs.statuses.clauses import URL_BYTES, chunked, ids_in
@@ -42,6 +43,7 @@ class Drift:
 
     run: Run
     client: SiteClient
+    counting: Counting
     alias: str
     key: str
 
@@ -75,7 +77,7 @@ class Drift:
 
     def _compare(self, cql: str, rows: Sequence[Row]) -> None:
         try:
-            if self.client.count(cql) == len(rows):
+            if self.counting.known(cql) == len(rows):
                 return
             shown = {content.id for content in self.client.search(cql)}
         except SITE_FAULTS as error:

@@ -24,11 +24,11 @@ def check(asked: Questions) -> None:
         for chunk, condition in group.id_chunks(ids):
             if index is None:
                 last = len(terms.entries) - 1
-                same = last < 0 or asked.client.count(group.up_to(last, condition)) == 0
+                same = last < 0 or asked.counting.number(group.up_to(last, condition)) == 0
                 same = same and slug == terms.default
             else:
-                same = asked.client.count(group.up_to(index, condition)) == len(chunk)
-                same = same and (index == 0 or asked.client.count(group.up_to(index - 1, condition)) == 0)
+                same = asked.counting.number(group.up_to(index, condition)) == len(chunk)
+                same = same and (index == 0 or asked.counting.number(group.up_to(index - 1, condition)) == 0)
             if not same:
                 _judge_again(asked, chunk)
 
@@ -80,12 +80,12 @@ def _as_known(asked: Questions) -> bool:
     expected = 0
     for index, entry in enumerate(terms.entries):
         expected += len(known.get(entry.slug, ()))
-        if asked.client.count(group.up_to(index)) != expected:
+        if asked.counting.number(group.up_to(index)) != expected:
             return False
     for slug, ids in known.items():
         index = terms.position(slug) or 0
         for chunk, condition in group.id_chunks(ids):
-            if asked.client.count(group.up_to(index, condition)) != len(chunk):
+            if asked.counting.number(group.up_to(index, condition)) != len(chunk):
                 return False
     return True
 

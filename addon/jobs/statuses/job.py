@@ -12,6 +12,7 @@ from addon.engine.job import Metrics, Run, RunSpace
 from addon.jobs import scope
 from addon.jobs.faults import translated
 from addon.jobs.parts import JobParts
+from addon.jobs.statuses.board import UNCOUNTED
 from addon.jobs.statuses.refresh import Refresh
 
 
@@ -45,7 +46,14 @@ class RefreshStatuses:
         """Do nothing: a refresh submits nothing that goes on without it."""
 
     def compile(self, totals: dict[str, Any]) -> dict[str, Any]:
-        """Fill in zeros. The default's count is what was checked minus what has another status, never below zero."""
+        """Fill in zeros. The default's count is what was checked minus what has another status, never below zero.
+
+        Where the site did not count some contents, what follows from their number is left out rather than wrong.
+        """
         final = {"contentsChecked": 0, "statusesChanged": 0, "contentsReadOnly": 0} | totals
-        final["statusCounts"] = {slug: max(0, number) for slug, number in totals.get("statusCounts", {}).items()}
+        uncounted = final.pop(UNCOUNTED, {})
+        if uncounted:
+            del final["contentsChecked"]
+        counts: dict[str, int] = totals.get("statusCounts", {})
+        final["statusCounts"] = {slug: max(0, number) for slug, number in counts.items() if slug not in uncounted}
         return final

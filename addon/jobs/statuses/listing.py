@@ -6,6 +6,10 @@ content at every refresh, so a large space is listed only when an administrator 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
+
+from addon.confluence.content import Content
 from addon.jobs.statuses.reading import Questions
 from addon.jobs.statuses.resolve import Matches, resolve
 from addon.jobs.statuses.stamp import own_stamp
@@ -21,7 +25,7 @@ class ListingRefused(Exception):
 def read(asked: Questions) -> None:
     """Fill the reading of a plan with one space. Raises ListingRefused, and SiteError as the calls do."""
     plan, group, reading = asked.plan, asked.group, asked.reading
-    _may(asked)
+    contents = _everything(asked)
     matches = [
         Matches(
             entry.slug,
@@ -32,8 +36,7 @@ def read(asked: Questions) -> None:
     ]
     reading.listed = {} if plan.way == "ledger" else {slug: {} for slug in plan.terms.others}
     reading.absent = {id for id, slug in plan.held.items() if slug != plan.terms.default}
-    expand = ("space", "ancestors", f"metadata.properties.{plan.property_key}")
-    for content in asked.client.search(group.everything(), expand=expand):
+    for content in contents:
         slug = resolve(matches, plan.terms.default, content.id, content.ancestors)
         known = plan.held.get(content.id)
         if known is not None or plan.way == "ledger":
@@ -52,10 +55,18 @@ def read(asked: Questions) -> None:
             reading.listed[slug][content.id] = content
 
 
-def _may(asked: Questions) -> None:
-    number = asked.reading.total or asked.client.count(asked.group.everything())
-    if number > MOST and not asked.plan.may_list:
+def _everything(asked: Questions) -> Iterable[Content]:
+    """Return all contents of the space. Where it may be too large that is counted, or else seen while it is read."""
+    expand = ("space", "ancestors", f"metadata.properties.{asked.plan.property_key}")
+    found = asked.client.search(asked.group.everything(), expand=expand)
+    if asked.plan.may_list:
+        return found
+    number = asked.reading.total or asked.counting.known(asked.group.everything())
+    contents = list(islice(found, MOST + 1)) if number is None or number <= MOST else ()
+    if len(contents) > MOST or (number or 0) > MOST:
+        size = f"all {number:,} contents" if number else f"more than {MOST:,} contents"
         raise ListingRefused(
-            f"its ancestor CQL finds more pages than fit into a query, so all {number:,} contents would have to be "
+            f"its ancestor CQL finds more pages than fit into a query, so {size} would have to be "
             "listed at every refresh: narrow the ancestor CQL, or agree with listLargeSpaces: true in the policies"
         )
+    return contents

@@ -2,7 +2,8 @@
 
 Moves between stamps are asked for directly: what matches an entry and has a stamp that gives way to it. The rest is
 found by comparing two counts, of a set and of a part of it: while they differ, the span of creation dates is halved
-until few contents remain or half of them differ, and only those are listed. Right on every kind of site.
+until few contents remain, half of them differ or the site does not count, and only those are listed. Right on every
+kind of site.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ def read(asked: Questions) -> None:
     rightly = 0
     for index, entry in enumerate(terms.entries):
         stamped = group.stamped([entry.slug])
-        shown = asked.client.count(group.holding([entry.slug]))
-        right = asked.client.count(group.matching(index, stamped))
+        shown = asked.counting.number(group.holding([entry.slug]))
+        right = asked.counting.number(group.matching(index, stamped))
         rightly += right
         if shown != right:
             _leaving(asked, index, shown, right)
         asked.compare(entry.slug, shown)
     if terms.entries:
-        matching = asked.client.count(group.up_to(len(terms.entries) - 1))
+        matching = asked.counting.number(group.up_to(len(terms.entries) - 1))
         if matching != rightly:
             _never_stamped(asked, matching)
     held.check(asked)
@@ -61,9 +62,12 @@ def uneven(asked: Questions, whole: Ask, part: Ask, counts: tuple[int, int]) -> 
             continue
         middle = (since + (until - since) / 2).replace(second=0, microsecond=0)
         early, late = Span(span.since, middle), Span(middle, span.until)
-        earlier = asked.client.count(whole(early)), asked.client.count(part(early))
-        pending.append((early, since, middle, *earlier))
-        pending.append((late, middle, until, of_whole - earlier[0], of_part - earlier[1]))
+        whole_before, part_before = asked.counting.known(whole(early)), asked.counting.known(part(early))
+        if whole_before is None or part_before is None:
+            yield span
+            continue
+        pending.append((early, since, middle, whole_before, part_before))
+        pending.append((late, middle, until, of_whole - whole_before, of_part - part_before))
 
 
 def _leaving(asked: Questions, index: int, shown: int, right: int) -> None:
@@ -99,7 +103,7 @@ def _never_stamped(asked: Questions, matching: int) -> None:
     def part(span: Span) -> str:
         return group.up_to(last, stamped, span.cql)
 
-    for span in uneven(asked, whole, part, (matching, asked.client.count(part(Span())))):
+    for span in uneven(asked, whole, part, (matching, asked.counting.number(part(Span())))):
         known = {content.id: content for content in asked.client.search(part(span))}
         for index, entry in enumerate(terms.entries):
             asked.take(group.matching(index, span.cql), entry.slug, but=known)

@@ -8,16 +8,12 @@ which are right on both.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from addon.confluence import SiteClient
-from addon.confluence.errors import CqlRejected
 from addon.confluence.queries import CONTENT, all_of, values
+from addon.jobs.counting import Counting
 from addon.jobs.traits import Negation, Traits
-
-log = logging.getLogger(__name__)
 
 WEEK = timedelta(days=7)
 NOWHERE = "~none~"
@@ -29,19 +25,18 @@ def due(traits: Traits, now: datetime) -> bool:
     return traits.negation == "unknown" or traits.probed_at is None or now - traits.probed_at >= WEEK
 
 
-def probe(client: SiteClient, alias: str, slugs: Collection[str]) -> Negation:
+def probe(counting: Counting, alias: str, slugs: Collection[str]) -> Negation | None:
     """Ask the site, reading only.
 
-    Parameters: `slugs` are all that stamps may have. Raises SiteError as the calls do.
+    Parameters: `slugs` are all that stamps may have. Returns None where the site does not
+    count. Raises QuotaExhausted, TenantGone and Unreachable.
     """
-    try:
-        everything = client.count(all_of(CONTENT))
-        unlike = client.count(all_of(CONTENT, f'{alias} != "{NOWHERE}"'))
-        stamped = client.count(all_of(CONTENT, f"{alias} in {values(sorted(slugs))}"))
-    except CqlRejected as error:
-        # Right after an installation the site may not know the alias yet.
-        log.warning("the site does not take a question about statuses: %s", error)
-        return "unknown"
+    everything = counting.known(all_of(CONTENT))
+    # Right after an installation the site may not know the alias yet.
+    unlike = counting.known(all_of(CONTENT, f'{alias} != "{NOWHERE}"'))
+    stamped = counting.known(all_of(CONTENT, f"{alias} in {values(sorted(slugs))}"))
+    if None in (everything, unlike, stamped):
+        return None
     if everything == stamped:
         return "unknown"
     return "inclusive" if unlike == everything else "exclusive" if unlike == stamped else "unknown"

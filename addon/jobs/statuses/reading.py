@@ -17,6 +17,7 @@ from addon.base import Clock
 from addon.confluence import SiteClient
 from addon.confluence.content import Content, Property
 from addon.engine.job import RunSpace
+from addon.jobs.counting import Counting
 from addon.jobs.statuses.clauses import Group, Terms
 from addon.jobs.statuses.ledger import Expected
 
@@ -74,12 +75,13 @@ class Candidate:
 class Reading:
     """What a group's queries found.
 
-    `listed`: slug -> all contents search holds for stamped so, where listed. `absent`: ids the plan holds that match
-    no entry any more, or are in these spaces no more.
+    `total`: contents of the plan's uncounted spaces, None where the site does not count them. `listed`: slug -> all
+    contents search holds for stamped so, where listed. `absent`: ids the plan holds that match no entry any more, or
+    are in these spaces no more.
     """
 
     started: datetime
-    total: int = 0
+    total: int | None = 0
     candidates: dict[str, Candidate] = field(default_factory=dict)
     listed: dict[str, dict[str, Content]] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
@@ -90,6 +92,7 @@ class Questions:
     """One group's questions and where their answers go."""
 
     client: SiteClient
+    counting: Counting
     clock: Clock
     plan: Plan
     group: Group
@@ -108,15 +111,15 @@ class Questions:
             candidate = Candidate(content.id, content.kind, space_id, slug, seen)
             self.reading.candidates.setdefault(content.id, candidate)
 
-    def compare(self, slug: str, found: int) -> None:
-        """List the stamps of a slug when their number is not what the ledger expects."""
-        if not self.plan.expected.get(slug, Expected()).explains(found):
+    def compare(self, slug: str, found: int | None) -> None:
+        """List the stamps of a slug when their number is not what the ledger expects, or is not known."""
+        if found is None or not self.plan.expected.get(slug, Expected()).explains(found):
             expand = ("space", f"metadata.properties.{self.plan.property_key}")
             shown = self.client.search(self.group.holding([slug]), expand=expand)
             self.reading.listed[slug] = {content.id: content for content in shown}
 
 
-def questions(client: SiteClient, clock: Clock, plan: Plan) -> Questions:
+def questions(client: SiteClient, counting: Counting, clock: Clock, plan: Plan) -> Questions:
     """Count the plan's contents, find the pages whose descendants inherit, and return what can be asked then.
 
     Raises SiteError as the calls do.
@@ -124,9 +127,9 @@ def questions(client: SiteClient, clock: Clock, plan: Plan) -> Questions:
     group = Group(plan.terms, plan.keys, held=() if plan.way == "ledger" else tuple(sorted(plan.held)))
     reading = Reading(started=clock.now())
     if plan.uncounted:
-        reading.total = client.count(group.everything(plan.uncounted))
+        reading.total = counting.known(group.everything(plan.uncounted))
     ancestors = _topmost_by_entry(client, group) if plan.ancestors is None else plan.ancestors
-    return Questions(client, clock, plan, replace(group, ancestors=ancestors), reading)
+    return Questions(client, counting, clock, plan, replace(group, ancestors=ancestors), reading)
 
 
 def topmost(pages: Sequence[Content]) -> list[str]:

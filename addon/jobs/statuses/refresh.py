@@ -15,6 +15,7 @@ from addon.confluence import HintKind, SiteClient, hints_since
 from addon.engine.job import CancelRequested, Interrupted, Run, RunSpace
 from addon.engine.models import JobExecution
 from addon.jobs import scope, traits
+from addon.jobs.counting import Counting
 from addon.jobs.faults import SITE_FAULTS, STOPS, Reason, reason_of
 from addon.jobs.parts import JobParts
 from addon.jobs.statuses import ledger
@@ -50,6 +51,7 @@ class Refresh:
         self._parts = parts
         self._run = run
         self._client: SiteClient = parts.client(run)
+        self._counting = Counting(self._client)
         self._key = property_key(parts.settings.namespace)
         self._alias = status_alias(parts.settings.namespace)
         self._policy: PolicyDocument = parts.policy(run)
@@ -85,14 +87,14 @@ class Refresh:
         # No sweep yet: no refresh of the whole site has come to its end.
         first = self._policy.status_stamps and self._traits.swept_at is None
         if first and len(plans) == 1 and len(plans[0].spaces) > 1:
-            return read_in_parts(self._run, self._client, planner, plans[0], self._read)
+            return read_in_parts(self._run, self._counting, planner, plans[0], self._read)
         return self._run.map(self._read, plans)
 
     def _tidy(self) -> None:
         """Do what concerns the site beyond the run's spaces."""
         clear_excluded(self._parts, self._run, self._client, self._key, stamps=self._policy.status_stamps)
         if self._policy.status_stamps:
-            Drift(self._run, self._client, self._alias, self._key).sweep()
+            Drift(self._run, self._client, self._counting, self._alias, self._key).sweep()
 
     def _wake(self, spaces: Sequence[RunSpace]) -> None:
         """Let what refused its stamp be asked again where a webhook said that permissions changed."""
@@ -113,13 +115,15 @@ class Refresh:
         now = self._run.clock.now()
         if not due(self._traits, now):
             return self._traits.negation
-        found = probe(self._client, self._alias, self._slugs)
+        found = probe(self._counting, self._alias, self._slugs)
+        if found is None:
+            return self._traits.negation
         with self._run.write() as session:
             traits.save(session, self._run.tenant_id, negation=found, probed_at=now)
         return found
 
     def _read(self, plan: Plan) -> Reading:
-        return read_group(self._client, self._run.clock, plan)
+        return read_group(self._client, self._counting, self._run.clock, plan)
 
     def _not_read(self, plan: Plan, error: Exception) -> None:
         """End the spaces of a group that could not be read."""

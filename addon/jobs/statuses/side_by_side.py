@@ -6,10 +6,10 @@ read for the first time that takes a while; a part costs a handful of points, so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from addon.confluence import SiteClient
 from addon.engine.job import Run
+from addon.jobs.counting import Counting
 from addon.jobs.statuses.clauses import Group
 from addon.jobs.statuses.planning import Planner
 from addon.jobs.statuses.reading import Plan, Reading
@@ -21,13 +21,13 @@ WORTH = 1_000
 
 
 def read_in_parts(
-    run: Run, client: SiteClient, planner: Planner, plan: Plan, read: Callable[[Plan], Reading]
+    run: Run, counting: Counting, planner: Planner, plan: Plan, read: Callable[[Plan], Reading]
 ) -> Iterator[tuple[Plan, Reading | Exception]]:
     """Yield the reading of `plan`, or those of its parts where they cannot be put together. Costs a point to decide.
 
     Raises what `run.map` does.
     """
-    parts = _parts(run, client, planner, plan)
+    parts = _parts(run, counting, planner, plan)
     found = list(run.map(read, parts))
     readings = [reading for _, reading in found if isinstance(reading, Reading)]
     # What one part has listed says nothing of the spaces of another.
@@ -37,22 +37,27 @@ def read_in_parts(
         yield from found
 
 
-def _parts(run: Run, client: SiteClient, planner: Planner, plan: Plan) -> list[Plan]:
-    def total(whole: Plan) -> int:
-        return client.count(Group(whole.terms, whole.keys).everything())
+def _parts(run: Run, counting: Counting, planner: Planner, plan: Plan) -> list[Plan]:
+    def total(whole: Plan) -> int | None:
+        return counting.known(Group(whole.terms, whole.keys).everything())
 
     for _, number in run.map(total, [plan]):
-        # What is wrong with the group shows when it is read.
+        # What is wrong with the group, or with counting, shows when it is read.
         if isinstance(number, int):
             return planner.split(plan, max(1, min(MOST, len(plan.spaces), number // WORTH)))
     return [plan]
 
 
 def _together(readings: list[Reading]) -> Reading:
-    whole = Reading(min(each.started for each in readings), sum(each.total for each in readings))
+    whole = Reading(min(each.started for each in readings), _sum([each.total for each in readings]))
     for each in readings:
         whole.candidates |= each.candidates
         whole.absent |= each.absent
         for slug, contents in each.listed.items():
             whole.listed.setdefault(slug, {}).update(contents)
     return whole
+
+
+def _sum(totals: Sequence[int | None]) -> int | None:
+    known = [total for total in totals if total is not None]
+    return sum(known) if len(known) == len(totals) else None

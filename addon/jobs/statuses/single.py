@@ -3,9 +3,9 @@
 A single refresh is not an execution and runs beside one. Both use the version of the stamp's property: who comes second
 reads again, and a run never overwrites what was refreshed singly after it began to read (PROTOCOLS.md 5).
 
-What it costs, in points: to find the content 2 (a blog post 3), its space 2, its review 1 or 2, and 1 for each query
-of its scheme that depends on more than the review; ancestor queries the page's ancestors and 1 besides. A refresh adds
-1 or 2 to read the stamp, and 1 to write it.
+What it costs, in points: to find the content 2 (a blog post 3), its space 2, its review 1 or 2, and 1 or 2 for each
+query of its scheme that depends on more than the review; ancestor queries the page's ancestors and 1 or 2 besides. A
+refresh adds 1 or 2 to read the stamp, and 1 to write it.
 """
 
 from __future__ import annotations
@@ -243,7 +243,7 @@ class _Asking:
         left = settled(cql, self.judge)
         if isinstance(left, bool):
             return left
-        return self.client.count(all_of(CONTENT, f"id = {self.content.id}", left)) > 0
+        return self._any(all_of(CONTENT, f"id = {self.content.id}", left))
 
     def _above_holds(self, cql: str) -> bool:
         if self.above is None:
@@ -251,7 +251,11 @@ class _Asking:
             self.above = self.client.ancestors(self.content.id) if inherits else ()
         if not self.above:
             return False
-        return self.client.count(all_of("type in (page)", f"id in ({', '.join(self.above)})", cql)) > 0
+        return self._any(all_of("type in (page)", f"id in ({', '.join(self.above)})", cql))
+
+    def _any(self, cql: str) -> bool:
+        # Read, not counted: what decides must not hang on the other search (confluence-api.md 2.2).
+        return next(iter(self.client.search(cql, limit=1)), None) is not None
 
 
 def _entries(look: Look) -> list[tuple[str, str | None, str | None]]:

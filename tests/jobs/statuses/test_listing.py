@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest.mock import patch
 
+from addon.confluence import errors
 from addon.jobs.statuses import listing
 from tests.jobs.conftest import Bench
 
@@ -49,3 +50,20 @@ def test_what_refuses_the_stamp_is_listed_and_not_written_again(bench: Bench) ->
     bench.site.move(below, space_key="OPS")
     _, metrics = bench.refresh()
     assert metrics["contentsReadOnly"] == 0
+
+
+def test_a_site_that_does_not_count_is_read_to_see_whether_the_space_is_too_large(bench: Bench) -> None:
+    below = inherit_from_many(bench)
+
+    def fault(method: str, _arguments: tuple[Any, ...]) -> None:
+        if method == "count":
+            raise errors.ServerError("down", status=503)
+
+    bench.client.faults.append(fault)
+    with patch.object(listing, "MOST", 400):
+        run, _ = bench.refresh()
+        assert run.states() == {"DOCS": "failed", "OPS": "done"}
+        assert "more than 400 contents" in (run.spaces()["DOCS"].reason or "")
+    run, _ = bench.refresh()
+    assert run.states() == {"DOCS": "done", "OPS": "done"}
+    assert bench.stamp(below) == "expired"

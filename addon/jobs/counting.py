@@ -1,0 +1,59 @@
+"""Search's counts, as long as the site gives them: a metric or a short cut, never a verdict.
+
+A count costs a point and saves reading. Where it fails, or the answer lacks `totalSize`, whoever asked reads instead,
+which costs a point for each content (confluence-api.md 2.2: the two searches are different endpoints, and on some
+sites only one of them works).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+
+from addon.base import TenantGone, Unreachable
+from addon.confluence import CqlRejected, QuotaExhausted, SiteClient, SiteError
+
+log = logging.getLogger(__name__)
+
+GIVE_UP = 3
+"""After so many failures in a row a run asks for no further count: each of them takes several attempts."""
+
+
+@dataclass(slots=True)
+class Counting:
+    """The counts of one run, from any of its threads."""
+
+    client: SiteClient
+    _failures: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def known(self, cql: str) -> int | None:
+        """Return how many results `cql` has for one point, None where the site does not say.
+
+        Raises QuotaExhausted, TenantGone, Unreachable, and what the client's guard raises.
+        """
+        if self._failures >= GIVE_UP:
+            return None
+        try:
+            found = self.client.count(cql)
+        except (QuotaExhausted, TenantGone, Unreachable):
+            raise
+        except SiteError as error:
+            log.warning("a count failed, so what it would have told is read: %s", error)
+            # A refused query says nothing of the next one, and is refused at once.
+            if not isinstance(error, CqlRejected):
+                with self._lock:
+                    self._failures += 1
+            return None
+        with self._lock:
+            self._failures = 0
+        return found
+
+    def number(self, cql: str) -> int:
+        """Return how many pages and blog posts `cql` finds, counted or else read to the end.
+
+        Raises SiteError as the reading does.
+        """
+        known = self.known(cql)
+        return sum(1 for _ in self.client.search(cql)) if known is None else known
