@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ from addon.base import Clock, Site, SiteSource, TenantId, Unreachable
 from addon.confluence import answers, calls, errors, meter, ratelimits
 from addon.confluence.calls import Endpoint, Params
 from addon.confluence.quota import Quota, Share
+from addon.confluence.text import mended
 from addon.confluence.transport import Transport
 
 T = TypeVar("T")
@@ -33,6 +35,7 @@ RETRY_WAITS = (0.25, 1.0)
 BURST_REPEATS = 2
 JOB_PATIENCE, INTERACTIVE_PATIENCE = 30.0, 2.0
 """Seconds that a run, and a person, wait for an endpoint that answered 429 for a burst."""
+_UNFIT_ESCAPE = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 MOST_PAGES = 10_000
 """Pages of one listing, against one that never ends."""
 
@@ -294,8 +297,11 @@ def _decoded(answer: requests.Response) -> Any:
     if not answer.content:
         return None
     try:
-        return json.loads(answer.content)
-    except ValueError as error:
+        text = answer.content.decode("utf-8-sig", "replace")
+        data = json.loads(text)
+        # Only an escape can spell what cannot be encoded, so few answers have to be walked through.
+        return mended(data) if _UNFIT_ESCAPE.search(text) else data
+    except (ValueError, RecursionError) as error:
         if not answer.ok:
             return None  # an error page of a gateway: its status says enough
         raise errors.Malformed("an answer that is not JSON", status=answer.status_code) from error

@@ -206,12 +206,19 @@ def _value(value: Value) -> str:
     return value.text if bare else quote(value.text)
 
 
-def _unquoted(text: str) -> str:
+def _unquoted(token: Token) -> str:
     def character(match: re.Match[str]) -> str:
         code = match[1]
         return chr(int(code[1:], 16)) if len(code) > 1 else _ESCAPED.get(code, code)
 
-    return _ESCAPE.sub(character, text[1:-1])
+    text = _ESCAPE.sub(character, token[1:-1])
+    try:
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise CqlSyntaxError("a text holds half of a character pair", token.start_pos or 0) from None
+    if "\0" in text:
+        raise CqlSyntaxError("a text holds a NUL character", token.start_pos or 0)
+    return text
 
 
 def _connectives(expression: Expression) -> int:

@@ -123,7 +123,8 @@ def web_path(content: Content, space_key: str) -> str:
     if content.kind == "blogpost":
         day = content.created_at.strftime("%Y/%m/%d")
         return f"/spaces/{space_key}/blog/{day}/{content.id}/{quote_plus(content.title)}"
-    return f"/spaces/{space_key}/pages/{content.id}/{quote_plus(content.title)}"
+    title = quote_plus(content.title, errors="replace")
+    return f"/spaces/{space_key}/pages/{content.id}/{title}"
 
 
 def user_v1(user: User | None, account_id: str) -> Json:

@@ -102,3 +102,17 @@ def test_a_decision_about_a_content_is_remembered_for_a_minute(
     clock.advance(61)
     assert not permissions.may(Caller(TENANT, EVE), content, "update")
     assert site.meter.points == before + 2
+
+
+def test_an_ancestor_that_cannot_be_read_keeps_nobody_from_what_is_below_it(
+    site: Site, client: SiteClient, permissions: Permissions
+) -> None:
+    """A draft, a folder or a page in the trash answers 404 about its restrictions."""
+    guide = next(content for content in site.contents() if content.title == "Guide")
+    part = next(content for content in site.contents() if content.title == "Guide: old part")
+    site.faults.add(status=404, path=f"/content/{guide.id}/restriction")
+    [content] = client.contents("page", [part.id])
+    assert permissions.may(Caller(TENANT, EVE), content, "read")
+    assert permissions.may(Caller(TENANT, EVE), content, "update")
+    site.access.restrict(part.id, "update", [SAM], [])
+    assert not permissions.may(Caller(TENANT, HIDA), content, "update")

@@ -33,8 +33,14 @@ words = st.from_regex(r"[\w\-:]{1,12}", fullmatch=True).filter(
 names = st.from_regex(r"[a-zA-Z][a-zA-Z0-9\-]{0,8}", fullmatch=True).filter(
     lambda word: word.lower() not in {"and", "or", "not", "in", "order", "by"}
 )
-literals = st.builds(Literal, st.text(max_size=20), st.just(True)) | st.builds(Literal, words, st.just(False))
-functions = st.builds(Function, names, st.lists(st.text(max_size=8), max_size=3).map(tuple))
+
+
+def storable(length: int) -> st.SearchStrategy[str]:
+    return st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=length)
+
+
+literals = st.builds(Literal, storable(20), st.just(True)) | st.builds(Literal, words, st.just(False))
+functions = st.builds(Function, names, st.lists(storable(8), max_size=3).map(tuple))
 values: st.SearchStrategy[Value] = literals | functions
 fields = names | st.sampled_from(["space.type", "content.property[steward-status].name.value", "space"])
 plain = st.builds(Clause, fields, st.sampled_from(["=", "!=", "~", "!~", ">", ">=", "<", "<="]), st.tuples(values))
@@ -152,3 +158,11 @@ def test_endless_queries_are_refused_before_they_cost_anything() -> None:
 def test_every_condition_can_be_visited() -> None:
     assert list(clauses(parse("a = 1 and (b = 1 or not c = 1)").where)) == [A, B, C]
     assert list(clauses(None)) == []
+
+
+def test_escapes_of_character_pairs_are_read_together_and_halves_are_refused() -> None:
+    assert parse(r'title = "\ud83d\ude00"').where == Clause("title", "=", (Literal("\N{GRINNING FACE}"),))
+    for text in (r'title = "\ud83d"', r'title = "\ude00\ud83d"', r'label = "a\u0000"'):
+        with pytest.raises(CqlSyntaxError) as refused:
+            parse(text)
+        assert refused.value.position == 8

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from addon.confluence import NotFound
 from addon.jobs.statuses import ledger
 from tests.jobs.automating import archive, automations, delete, log, status
 from tests.jobs.conftest import Bench
@@ -63,6 +64,18 @@ class TestGuards:
 
         docs.site.restrict(secret, users=["u-admin", BOT])
         assert self.reason(docs, top, archive(wholeSubtree=whole)) == "would expose restricted children"
+
+    def test_an_ancestor_that_cannot_be_read_gives_no_reason(self, docs: Bench) -> None:
+        draft = docs.page("DOCS", "A draft")
+        top = docs.page("DOCS", "Top", months=30, parent=draft)
+        docs.page("DOCS", "Below", parent=top)
+
+        def hidden(method: str, arguments: tuple[Any, ...]) -> None:
+            if method == "read_restricted" and arguments == (draft,):
+                raise NotFound("not found", status=404)
+
+        docs.client.faults.append(hidden)
+        assert self.reason(docs, top) == "has children"
 
     def test_what_people_marked_to_keep_is_kept(self, docs: Bench) -> None:
         old = docs.page("DOCS", "Old", months=30)

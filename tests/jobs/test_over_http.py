@@ -110,3 +110,15 @@ def test_the_digests_and_the_automation_follow_from_the_statuses(addon: Addon, s
         ("skipped", "has children", None),
         ("skipped", "blog posts cannot be archived", None),
     }
+
+
+def test_text_that_cannot_be_encoded_is_repaired_where_it_is_read_and_stops_no_mail(addon: Addon, site: Site) -> None:
+    old = next(content for content in site.contents() if content.title == "Guide: old part")
+    site.edit(old.id, title="Guide \ud83d half, \0 nothing", at=old.created_at)
+    site.add_user("u-eve", "Eve \ude00 Editor", "eve@example.com")
+    addon.run("refresh-statuses")
+    mailed = addon.run("send-notifications")
+    assert mailed.status == "successful"
+    assert "Guide \N{REPLACEMENT CHARACTER} half, \N{REPLACEMENT CHARACTER} nothing" in addon.post.text(
+        "eve@example.com"
+    )

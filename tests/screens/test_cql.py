@@ -52,6 +52,7 @@ def test_confluences_own_words_are_shown_at_the_field(house: House) -> None:
     ("cql", "kind", "reason"),
     [
         ("label = ", "status", "This is not CQL"),
+        (r'title = "\ud800"', "status", "half of a character pair"),
         ("ORDER BY title", "rule", "no condition"),
         ("creator = currentUser()", "automation", "depends on who asks"),
         ('stewardStatus = "expired"', "status", "a status cannot depend on a status"),

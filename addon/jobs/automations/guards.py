@@ -98,8 +98,16 @@ class Judge:
             below = {child.id for child in self.client.search(f"type in (page, blogpost) and parent = {page_id}")}
             if below and below <= self.gone:
                 return None
-        above = [page_id, *reversed(self.client.ancestors(page_id))]
-        return RESTRICTED if any(self.client.read_restricted(each) for each in above) else CHILDREN
+        if self.client.read_restricted(page_id):
+            return RESTRICTED
+        return RESTRICTED if any(map(self._restricted_above, reversed(self.client.ancestors(page_id)))) else CHILDREN
+
+    def _restricted_above(self, page_id: str) -> bool:
+        """Return whether an ancestor restricts who may view; one that cannot be read (a draft, a folder) does not."""
+        try:
+            return self.client.read_restricted(page_id)
+        except NotFound:
+            return False
 
     def _review(self, content: Content) -> Mapping[str, Any]:
         found = self.client.property(content.kind, content.id, f"{self.namespace}-review")
