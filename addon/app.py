@@ -178,7 +178,9 @@ def _parts(settings: Settings, clock: Clock) -> Parts:
         check_cql=check_cql,
         check_templates=renderer.check,
     )
-    transport = SmtpTransport.from_url(settings.smtp_url.get_secret_value()) if settings.smtp_url else None
+    transport = None
+    if settings.smtp_url:
+        transport = SmtpTransport.from_url(settings.smtp_url.get_secret_value(), hello=settings.ehlo)
     mailer = Mailer(db, clock, transport, settings.mail_from, renderer=renderer)
     jobs = build_jobs(
         confluence=confluence,

@@ -100,11 +100,12 @@ def descriptor(base_url: str | None) -> None:
 
 
 @main.command()
-def doctor() -> None:
+@click.option("--mail-to", metavar="ADDRESS", help="Begin a mail to this address and take it back; nothing is sent.")
+def doctor(mail_to: str | None) -> None:
     """Check the settings, the database, the keys and the mail transport; exit 1 if something needs attention."""
     from addon.doctor import examine
 
-    findings = examine(_settings())
+    findings = examine(_settings(), mail_to=mail_to)
     for finding in findings:
         click.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.subject}: {finding.detail}")
     if not all(finding.ok for finding in findings):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -34,6 +36,9 @@ class Settings(BaseSettings):
         None, description="smtp:// or smtps://user:password@host:port; without it no mail is sent"
     )
     mail_from: str = Field("Content Steward <steward@localhost>", description="The From header of mails")
+    mail_ehlo: str | None = Field(
+        None, description="The name given to the mail server in EHLO; without it the host of the base URL"
+    )
     lease_seconds: float = Field(60.0, ge=0.3, le=3600, description="ttl of a lease; other times follow")
     stop_seconds: float = Field(25.0, ge=0, le=300, description="How long a stop waits for runs; then it leaves")
     first_run: Literal["hold", "start"] = Field("hold", description="start: new installations run at once")
@@ -55,6 +60,18 @@ class Settings(BaseSettings):
         "off", description="on: report the account ids held to Atlassian and erase closed accounts"
     )
     default_time_zone: str = Field("UTC", description="Zone of a new tenant's schedules")
+
+    @property
+    def ehlo(self) -> str:
+        """The name for EHLO: a host name, or an address in brackets (RFC 5321 4.1.3)."""
+        if self.mail_ehlo:
+            return self.mail_ehlo
+        host = urlsplit(self.base_url).hostname or "localhost"
+        try:
+            version = ip_address(host).version
+        except ValueError:
+            return host
+        return f"[IPv6:{host}]" if version == 6 else f"[{host}]"
 
     @field_validator("encryption_keys", "install_key_hosts", "allowed_hosts", mode="before")
     @classmethod

@@ -11,7 +11,9 @@ from addon.base import Database, SecretBox
 from addon.base.secretbox import SecretUnreadable
 from addon.config import Settings
 from addon.connect.models import Tenant
-from addon.mail import SmtpTransport, TransportError
+from addon.mail import Sender, SmtpTransport, TransportError
+from addon.mail.message import usable
+from addon.mail.transport import Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +25,17 @@ class Finding:
     detail: str
 
 
-def examine(settings: Settings) -> list[Finding]:
-    """Look at everything that a start depends on. Nothing is changed."""
+def examine(settings: Settings, *, mail_to: str | None = None) -> list[Finding]:
+    """Look at everything that a start depends on. Nothing is changed.
+
+    Parameters: `mail_to` is the address for which a mail is begun, and taken back; without it the sender's own.
+    """
     findings = [_base_url(settings), _keys(settings)]
     database = _database(settings)
     findings.append(database)
     if database.ok and findings[1].ok:
         findings.append(_secrets(settings))
-    findings.append(_mail(settings))
+    findings.append(_mail(settings, mail_to))
     return findings
 
 
@@ -79,11 +84,24 @@ def _secrets(settings: Settings) -> Finding:
     return Finding("Shared secrets", not unreadable, detail)
 
 
-def _mail(settings: Settings) -> Finding:
+def _mail(settings: Settings, mail_to: str | None) -> Finding:
+    """Begin a mail and take it back: what a server thinks of us it often says at RCPT only."""
     if settings.smtp_url is None:
         return Finding("Mail", True, "no STEWARD_SMTP_URL: notifications are refused until one is set")
     try:
-        SmtpTransport.from_url(settings.smtp_url.get_secret_value()).check()
+        sender = Sender(settings.mail_from).address
+    except ValueError as error:
+        return Finding("Mail", False, f"STEWARD_MAIL_FROM: {error}")
+    if mail_to is not None and not usable(mail_to):
+        return Finding("Mail", False, "--mail-to takes one plain mail address")
+    hello = f"as {settings.ehlo}, from {sender}"
+    try:
+        transport = SmtpTransport.from_url(settings.smtp_url.get_secret_value(), hello=settings.ehlo)
+        said = transport.check(sender, mail_to or sender)
+    except Refused as error:
+        if mail_to is None:
+            return Finding("Mail", True, f"{hello}: talks to us, but {error}. Try --mail-to with a reader's address")
+        return Finding("Mail", False, f"{hello}, to {mail_to}: {error}")
     except (TransportError, ValueError) as error:
-        return Finding("Mail", False, f"STEWARD_SMTP_URL: {error}")
-    return Finding("Mail", True, f"connected; mails come from {settings.mail_from}")
+        return Finding("Mail", False, f"STEWARD_SMTP_URL: {error} ({hello})")
+    return Finding("Mail", True, f"{hello}, to {mail_to or 'itself'}: the mail server said {said}")

@@ -3,6 +3,7 @@
 from addon.mail.delivery import Addresses, Sent
 from addon.mail.digest import DigestContent, DigestSection, digest_context
 from addon.mail.mailer import Mailer
+from addon.mail.message import Sender
 from addon.mail.outbox import NewMail, counts
 from addon.mail.render import Renderer, TemplateMistake
 from addon.mail.transport import SmtpTransport, Transport, TransportError
@@ -14,6 +15,7 @@ __all__ = [
     "Mailer",
     "NewMail",
     "Renderer",
+    "Sender",
     "Sent",
     "SmtpTransport",
     "TemplateMistake",

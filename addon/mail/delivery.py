@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 from addon.base import Clock, Database, TenantId
 from addon.mail.message import Sender, usable
 from addon.mail.models import OutboxMail
-from addon.mail.outbox import LEASE, UNKNOWN, Outbox
-from addon.mail.transport import ConnectionLost, Refused, ServerDown, Transport, plain
+from addon.mail.outbox import HOURS, LEASE, UNKNOWN, WAITS_AT_MOST, Outbox
+from addon.mail.replies import plain
+from addon.mail.transport import ConnectionLost, Refused, ServerDown, Transport, Unwilling
 from addon.mail.transport import Session as Conversation
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,10 @@ BATCH = 50
 FIRST_DELAY = timedelta(minutes=1)
 LONGEST_DELAY = timedelta(hours=6)
 LOOK_UP_DELAY = timedelta(minutes=5)
+SERVER_DELAY = timedelta(minutes=5)
+"""How long mails wait for a server that cannot be used."""
+MAX_UNWILLING = 3
+"""Mails in a row that the server would not take from us before the others are left alone for now."""
 NO_ADDRESS = "Confluence shows no mail address for this person"
 BAD_ADDRESS = "the mail address of this person cannot be used"
 
@@ -77,6 +82,9 @@ class Delivery:
     max_attempts: int
     result: Sent = field(default_factory=Sent)
     renewed: float = 0.0
+    down: str | None = None
+    """Why the server takes no mail of ours at all, where that was found out."""
+    unwilling: int = 0
 
     def run(self, tenant_id: TenantId, scope: sa.ColumnElement[bool]) -> bool:
         """Send the due mails of one tenant; return whether it makes sense to go on with another tenant.
@@ -118,8 +126,11 @@ class Delivery:
                     self._one(conversation, mail, found.get(mail.account_id))
                 except ServerDown as error:
                     log.warning("mails wait: %s", error)
-                    for waiting in mails[mails.index(mail) :]:
-                        self._again(waiting, str(error))
+                    self.down = str(error)
+                    with self.db.write(tenant_id) as session:
+                        self.outbox.release(session, delay=SERVER_DELAY, reason=str(error))
+                    return False
+                if self.down:
                     return False
         return True
 
@@ -135,7 +146,10 @@ class Delivery:
             return
         try:
             conversation.deliver(self.sender.address, address, content, lambda: self._begin(mail))
+        except Unwilling as error:
+            self._not_now(mail, str(error))
         except Refused as error:
+            self.unwilling = 0
             if error.permanent:
                 self._end(mail, "dead", str(error))
             else:
@@ -144,11 +158,26 @@ class Delivery:
             if error.handed_over:
                 self._end(mail, "dead", UNKNOWN)
             else:
-                self._again(mail, str(error))
+                self._not_now(mail, str(error))
         else:
+            self.unwilling = 0
             with self._writing(mail) as session:
                 self.outbox.sent(session, mail)
             self.result.sent += 1
+
+    def _not_now(self, mail: OutboxMail, reason: str) -> None:
+        """Put a mail off of which nothing was said. It may be the only one (one domain that is not relayed), so the
+        mails behind it have their turn; after MAX_UNWILLING in a row it is the server.
+        """
+        log.warning("mail %s waits: %s", mail.id, reason)
+        self.unwilling += 1
+        if self.unwilling >= MAX_UNWILLING:
+            self.down = reason
+        if self.clock.now() - mail.created_at >= WAITS_AT_MOST:
+            self._end(mail, "dead", f"given up after {HOURS} hours: {reason}")
+            return
+        with self._writing(mail) as session:
+            self.outbox.wait(session, mail, reason, SERVER_DELAY)
 
     def _content(self, mail: OutboxMail, address: str) -> bytes:
         message = self.sender.compose(

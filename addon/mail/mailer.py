@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 TIME_LIMIT = 15 * 60.0
 """Seconds after which `send_due` begins no further mail (PROTOCOLS 6)."""
 MAX_ATTEMPTS = 8
+NOTICE_AFTER = timedelta(hours=1)
+"""How long the mail server takes no mail before the log says so as an error."""
 
 
 def nothing_before() -> None:
@@ -52,6 +55,8 @@ class Mailer:
         self._sender = Sender(mail_from)
         self._max_attempts = max_attempts
         self.renderer = renderer or Renderer()
+        self._down_since: datetime | None = None
+        self._told_at: datetime | None = None
 
     @property
     def configured(self) -> bool:
@@ -123,8 +128,23 @@ class Mailer:
         finally:
             with self._db.write_all() as session:
                 delivery.outbox.release(session)
+        if delivery.down:
+            with self._db.write_all() as session:
+                delivery.result.failed += delivery.outbox.give_up(session, scope, delivery.down)
+        self._tell(delivery.down)
         delivery.result.pending = self._pending(scope)
         return delivery.result
+
+    def _tell(self, down: str | None) -> None:
+        """Tell the operator, once an hour, of a server that has taken no mail for an hour."""
+        now = self._clock.now()
+        if down is None:
+            self._down_since = self._told_at = None
+            return
+        self._down_since = self._down_since or now
+        if now - self._down_since >= NOTICE_AFTER and (self._told_at is None or now - self._told_at >= NOTICE_AFTER):
+            self._told_at = now
+            log.error("the mail server has taken no mail since %s: %s", f"{self._down_since:%Y-%m-%d %H:%M} UTC", down)
 
     def _each_tenant(self, delivery: Delivery, tenant_id: TenantId | None, execution_id: str | None) -> None:
         for each in [tenant_id] if tenant_id is not None else self._tenants(execution_id, delivery):

@@ -8,7 +8,9 @@ from datetime import datetime
 from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
+
+import idna
 
 ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 MAX_SUBJECT = 200
@@ -21,12 +23,11 @@ class Sender:
     """Who our mails are from: a From header and what follows from its domain."""
 
     def __init__(self, mail_from: str) -> None:
-        """Take a From header such as `Content Steward <steward@example.com>`. Raises ValueError on any other."""
-        name, address = parseaddr(mail_from)
-        if not ADDRESS.fullmatch(address) or not mail_from.isprintable():
-            raise ValueError(
-                f"the sender is an address such as Content Steward <steward@example.com>, not {mail_from!r}"
-            )
+        """Take a From header such as `Content Steward <steward@example.com>`: one mailbox, and nothing else.
+
+        A domain may be written in any script. Raises ValueError on everything that could be read in two ways.
+        """
+        name, address = _mailbox(mail_from)
         self.address = address
         self.domain = address.rpartition("@")[2].lower()
         self.header = Address(display_name=one_line(name), addr_spec=address)
@@ -52,6 +53,34 @@ class Sender:
         message.set_content(_clean(text), charset="utf-8")
         message.add_alternative(_clean(html), subtype="html", charset="utf-8")
         return message
+
+
+def _mailbox(written: str) -> tuple[str, str]:
+    """Return the name and the address (its domain in ASCII) of the one mailbox that a From header names."""
+    mistake = ValueError(
+        f"the sender is one mailbox such as Content Steward <steward@example.com>, not {written!r}; "
+        "a name with more than letters and blanks goes in double quotes"
+    )
+    if not written.isprintable() or not written.strip():
+        raise mistake
+    local, at, domain = written.rpartition("@")
+    bracket = domain[len(domain.removesuffix(">")) :]
+    try:
+        ascii_domain = (
+            domain if domain.isascii() else idna.encode(domain.removesuffix(">"), uts46=True).decode() + bracket
+        )
+    except UnicodeError:
+        raise mistake from None
+    header = policy.default.header_factory("From", f"{local}{at}{ascii_domain}")
+    [*groups] = getattr(header, "groups", ())
+    # A defect is text that a lenient reader would drop or guess at: a comma in a bare name, a bracket too many.
+    if header.defects or len(groups) != 1 or groups[0].display_name is not None or len(groups[0].addresses) != 1:
+        raise mistake
+    mailbox = groups[0].addresses[0]
+    comment = "(" in written and "(" not in mailbox.display_name
+    if comment or not usable(mailbox.addr_spec):
+        raise mistake
+    return mailbox.display_name, mailbox.addr_spec
 
 
 def usable(address: str) -> bool:

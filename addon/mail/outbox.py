@@ -7,7 +7,8 @@ content goes out, after the server has accepted the recipient and asked for the 
 `begun_at`; of any number of senders exactly one gets through it. Then:
 
 * the server accepts: `sent`, in a transaction of its own;
-* the server refuses: `begun_at` is cleared; the mail is tried again later, or `dead` when the refusal is permanent;
+* the server refuses: `begun_at` is cleared; the mail is tried again later, or `dead` when the refusal is permanent.
+  A server that cannot be reached, or takes no mail of ours, is no attempt: mails wait for it, up to WAITS_AT_MOST;
 * the process is killed, or the connection breaks, between the content and the answer: nobody knows. Such a mail is not
   sent again. When its lease has run out it becomes `dead` with the reason UNKNOWN and counts as failed.
 
@@ -30,6 +31,9 @@ from addon.mail.models import OutboxMail
 
 UNKNOWN = "the sender stopped after the mail was handed over; whether it arrived is unknown, so it is not sent again"
 LEASE = timedelta(seconds=120)
+WAITS_AT_MOST = timedelta(hours=72)
+"""How long a mail waits for a server that takes no mail of ours."""
+HOURS = WAITS_AT_MOST // timedelta(hours=1)
 ENQUEUE_BATCH = 500
 NO_BODY = {"text": "", "html": ""}
 """A mail that ended keeps no names and titles."""
@@ -212,12 +216,47 @@ class Outbox:
             )
         )
 
-    def release(self, session: Session, *, delay: timedelta | None = None) -> None:
+    def wait(self, session: Session, mail: OutboxMail, reason: str, delay: timedelta) -> None:
+        """Record that the server takes no mail now: not counted as an attempt, looked at again after `delay`."""
+        session.execute(
+            self._own(begun=None)
+            .where(OutboxMail.id == mail.id)
+            .values(
+                attempts=sa.case((OutboxMail.begun_at.is_(None), OutboxMail.attempts), else_=OutboxMail.attempts - 1),
+                begun_at=None,
+                not_before=self._clock.now() + delay,
+                reason=reason,
+                lease_owner=None,
+                lease_until=None,
+            )
+        )
+
+    def release(self, session: Session, *, delay: timedelta | None = None, reason: str | None = None) -> None:
         """Give back every leased mail that was not handed over; with `delay`, to be looked at after it only."""
         values: dict[str, Any] = {"lease_owner": None, "lease_until": None}
         if delay is not None:
             values["not_before"] = self._clock.now() + delay
+        if reason is not None:
+            values["reason"] = reason
         session.execute(self._own().values(**values))
+
+    def give_up(self, session: Session, scope: sa.ColumnElement[bool], reason: str) -> int:
+        """End the mails of `scope` that no server took for WAITS_AT_MOST as `dead`; return how many there were."""
+        now = self._clock.now()
+        free = sa.or_(OutboxMail.lease_until.is_(None), OutboxMail.lease_until <= now)
+        old = sa.and_(OutboxMail.state == "pending", OutboxMail.begun_at.is_(None), free)
+        statement = sa.update(OutboxMail).where(scope, old, OutboxMail.created_at <= now - WAITS_AT_MOST)
+        return _changed(
+            session,
+            statement.values(
+                state="dead",
+                reason=f"given up after {HOURS} hours: {reason}",
+                ended_at=now,
+                lease_owner=None,
+                lease_until=None,
+                **NO_BODY,
+            ),
+        )
 
     def close_unknown(self, session: Session, scope: sa.ColumnElement[bool], *, expired_only: bool = True) -> int:
         """End the mails of `scope` whose sender stopped after the hand-over; return how many there were.

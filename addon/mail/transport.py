@@ -1,8 +1,9 @@
 """How does a mail reach the mail server, and what exactly is known when it did not?
 
-SMTP tells three things apart, and so do the exceptions here: the server cannot be used at all (`ServerDown`); it was
-asked and refused this mail (`Refused`, for ever or for now); the connection broke (`ConnectionLost`), before the
-content was handed over, when another try is safe, or after, when nobody knows whether the mail was accepted.
+SMTP tells four things apart, and so do the exceptions here: the server cannot be used at all (`ServerDown`); it takes
+no mail from us now, whatever mail it is (`Unwilling`); it was asked and refused this mail (`Refused`, for ever or for
+now); the connection broke (`ConnectionLost`), before the content was handed over, when another try is safe, or after,
+when nobody knows whether the mail was accepted.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from types import TracebackType
 from typing import Protocol, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from addon.mail.replies import about_us, plain, reply
+
 TIMEOUT = 30.0
 """Seconds that connecting, and each answer of the server, may take."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -28,6 +31,17 @@ class TransportError(Exception):
 
 class ServerDown(TransportError):
     """No session with the mail server: it cannot be reached, or refuses TLS or the login. Nothing was handed over."""
+
+
+class Unwilling(TransportError):
+    """The server takes no mail from us now: it relays nothing, or objects to our name, sender or login, or is busy.
+
+    Nothing is said about this mail. `ended`: the server ended the connection with it, before any content.
+    """
+
+    def __init__(self, reason: str, *, ended: bool = False) -> None:
+        super().__init__(reason)
+        self.ended = ended
 
 
 class Refused(TransportError):
@@ -54,7 +68,7 @@ class Session(Protocol):
 
         Parameters: bare addresses; `content`, the message with CRLF line ends; and `handing_over`, which is called at
         the last moment before the content goes out. What it raises stops the delivery, with nothing handed over.
-        Raises ServerDown, Refused, ConnectionLost.
+        Raises ServerDown, Unwilling, Refused, ConnectionLost.
         """
         ...
 
@@ -85,8 +99,10 @@ class SmtpTransport:
         return f"SmtpTransport({self.host}:{self.port})"
 
     @classmethod
-    def from_url(cls, url: str, *, timeout: float = TIMEOUT) -> SmtpTransport:
+    def from_url(cls, url: str, *, timeout: float = TIMEOUT, hello: str = "localhost") -> SmtpTransport:
         """Return the transport of `smtp://user:password@host:port` (25) or `smtps://…` (465).
+
+        Parameters: `timeout` in seconds, for connecting and for each answer; `hello`, our name in EHLO.
 
         `?starttls=required` insists on encryption, `?starttls=off` forgoes it; otherwise it is used when offered.
         A password never crosses the network in the clear: with one, encryption is required unless the host is this
@@ -115,19 +131,20 @@ class SmtpTransport:
             tls=tls,
             starttls=starttls,
             timeout=timeout,
+            hello=hello,
         )
 
     def session(self) -> SmtpSession:
         """Open a conversation. It connects at its first delivery and closes at the end of the block."""
         return SmtpSession(self)
 
-    def check(self) -> None:
-        """Connect and log in without sending anything. Raises ServerDown."""
-        smtp = self.connect()
-        try:
-            smtp.quit()
-        except (OSError, smtplib.SMTPException):
-            smtp.close()  # the login is what was asked for, not the goodbye
+    def check(self, sender: str, recipient: str) -> str:
+        """Begin a mail from `sender` to `recipient`, take it back, and return what the server said to the recipient.
+
+        Nothing is sent. Raises ServerDown, Unwilling, Refused, ConnectionLost.
+        """
+        with self.session() as session:
+            return session.envelope(sender, recipient)
 
     def connect(self) -> smtplib.SMTP:
         """Return a logged-in connection. Raises ServerDown."""
@@ -186,29 +203,31 @@ class SmtpSession:
             smtp.close()  # it went away first, which is as good as goodbye
 
     def deliver(self, sender: str, recipient: str, content: bytes, handing_over: Callable[[], None]) -> None:
-        """Hand one mail to the server; see Session. A connection that grew stale meanwhile is opened anew, once."""
+        """Hand one mail to the server; see Session. A connection that was ended meanwhile is replaced, once."""
         if self._smtp is not None:
             try:
                 return self._deliver(self._smtp, sender, recipient, content, handing_over)
             except ConnectionLost as error:
                 if error.handed_over:
                     raise
+            except Unwilling as error:
+                if not error.ended:
+                    raise
         self._smtp = self._transport.connect()
         return self._deliver(self._smtp, sender, recipient, content, handing_over)
+
+    def envelope(self, sender: str, recipient: str) -> str:
+        """Begin a mail and take it back; see SmtpTransport.check."""
+        self._smtp = self._transport.connect()
+        said = self._envelope(self._smtp, sender, recipient)
+        self._reset()
+        return said
 
     def _deliver(
         self, smtp: smtplib.SMTP, sender: str, recipient: str, content: bytes, handing_over: Callable[[], None]
     ) -> None:
-        try:
-            self._expect(smtp.mail(sender), 250, sender_refused=True)
-            self._expect(smtp.rcpt(recipient), 250, 251)
-            self._expect(smtp.docmd("DATA"), 354)
-        except Refused:
-            self._reset()
-            raise
-        except (OSError, smtplib.SMTPException) as error:
-            self._hang_up()
-            raise ConnectionLost(f"the connection was lost: {plain(str(error))}", handed_over=False) from error
+        self._envelope(smtp, sender, recipient)
+        self._ask(lambda: smtp.docmd("DATA"), 354)
         try:
             handing_over()
         except BaseException:
@@ -216,7 +235,7 @@ class SmtpSession:
             raise
         try:
             smtp.send(_framed(content))
-            answer = smtp.getreply()
+            code, text = smtp.getreply()
         except (OSError, smtplib.SMTPException) as error:
             self._hang_up()
             raise ConnectionLost(
@@ -226,22 +245,31 @@ class SmtpSession:
         except BaseException:
             self._hang_up()
             raise
-        try:
-            self._expect(answer, 250)
-        except ConnectionLost as error:
-            # 421 in answer to the content: the server says it takes no responsibility for it (RFC 5321 4.2.5).
-            raise Refused(str(error), permanent=False) from error
+        if code == 421:
+            # The server says that it takes no responsibility for the content (RFC 5321 4.2.5).
+            self._hang_up()
+            raise Unwilling(f"the mail server ended the connection: {reply(code, text)}")
+        if code != 250:
+            raise _judged(code, text)
 
-    def _expect(self, answer: tuple[int, bytes], *codes: int, sender_refused: bool = False) -> None:
-        code, text = answer
+    def _envelope(self, smtp: smtplib.SMTP, sender: str, recipient: str) -> str:
+        self._ask(lambda: smtp.mail(sender), 250, sender=True)
+        return self._ask(lambda: smtp.rcpt(recipient), 250, 251)
+
+    def _ask(self, command: Callable[[], tuple[int, bytes]], *codes: int, sender: bool = False) -> str:
+        """Give a command before the content and return the answer; leave the session fit for the next mail."""
+        try:
+            code, text = command()
+        except (OSError, smtplib.SMTPException) as error:
+            self._hang_up()
+            raise ConnectionLost(f"the connection was lost: {plain(str(error))}", handed_over=False) from error
         if code in codes:
-            return
+            return reply(code, text)
         if code == 421:
             self._hang_up()
-            raise ConnectionLost(f"the mail server ended the connection: {reply(code, text)}", handed_over=False)
-        # A 5xx to MAIL FROM is about us, not about the recipient, unless it is about the size of this mail.
-        permanent = 500 <= code < 600 and (not sender_refused or code == 552)
-        raise Refused(f"the mail server refused it: {reply(code, text)}", permanent=permanent)
+            raise Unwilling(f"the mail server ended the connection: {reply(code, text)}", ended=True)
+        self._reset()
+        raise _judged(code, text, sender=sender)
 
     def _reset(self) -> None:
         if self._smtp is None:
@@ -257,16 +285,14 @@ class SmtpSession:
             self._smtp = None
 
 
-def reply(code: int, text: bytes | str) -> str:
-    """Return a server's answer as one line without addresses, which are personal data and never stored."""
-    said = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    return plain(f"{code} {said}")
-
-
-def plain(text: str) -> str:
-    """Return `text` as one short line, with anything that looks like a mail address taken out."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return re.sub(r"[^\s<>@\"']+@[^\s<>\"']+", "(address)", line)[:300]
+def _judged(code: int, text: bytes, *, sender: bool = False) -> TransportError:
+    """Return what a refusal means: this mail, or every mail of ours. `sender`: it was the answer to MAIL FROM."""
+    said = reply(code, text)
+    # What is said of our own address holds for every mail, unless it is about the size of this one.
+    ours = sender and code != 552
+    if ours or about_us(code, said):
+        return Unwilling(f"the mail server takes no mail from us: {said}")
+    return Refused(f"the mail server refused it: {said}", permanent=500 <= code < 600)
 
 
 def _starttls(options: Mapping[str, str]) -> str:

@@ -8,7 +8,8 @@ import pytest
 
 from addon.mail import SmtpTransport
 from addon.mail.message import Sender, usable
-from addon.mail.transport import ConnectionLost, Refused, ServerDown, plain
+from addon.mail.replies import plain
+from addon.mail.transport import ConnectionLost, Refused, ServerDown, Unwilling
 from tests.support.smtp import MailServer
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -137,10 +138,83 @@ def test_the_same_mail_always_has_the_same_message_id() -> None:
     assert sender.message_id("t:e:a").endswith("@mail.example.com>")
 
 
-@pytest.mark.parametrize("mail_from", ["", "Steward", "Steward <nobody>", "a@b\r\nBcc: c@d"])
-def test_a_sender_without_an_address_is_refused_at_the_start(mail_from: str) -> None:
-    with pytest.raises(ValueError):
+@pytest.mark.parametrize(
+    ("mail_from", "name", "address"),
+    [
+        ("steward@example.com", "", "steward@example.com"),
+        ("Content Steward <steward@example.com>", "Content Steward", "steward@example.com"),
+        ('"Steward, Content (wiki)" <s@example.com>', "Steward, Content (wiki)", "s@example.com"),
+        ("Wächter <s@müller.example>", "Wächter", "s@xn--mller-kva.example"),
+        ("s@straße.example", "", "s@xn--strae-oqa.example"),
+    ],
+)
+def test_the_sender_is_one_mailbox(mail_from: str, name: str, address: str) -> None:
+    sender = Sender(mail_from)
+    assert (sender.header.display_name, sender.address) == (name, address)
+    with MailServer() as server:
+        message = sender.compose(to="p@example.org", subject="", text="", html="", message_id="<1@x>", at=AT)
+        with SmtpTransport.from_url(server.url, timeout=10).session() as session:
+            session.deliver(sender.address, "p@example.org", message.as_bytes(), lambda: None)
+        [arrived] = server.mails[0][1]["From"].addresses
+    assert (arrived.display_name, arrived.addr_spec) == (name, address)
+
+
+@pytest.mark.parametrize(
+    "mail_from",
+    [
+        "",
+        " ",
+        "Steward",
+        "Steward <nobody>",
+        "a@b\r\nBcc: c@d",
+        "a@example.com, b@example.com",
+        "Steward, Content <s@example.com>",
+        "Steward <a@example.com> <b@example.com>",
+        "Steward <a@example.com",
+        "Steward a@example.com",
+        "Steward <a@example.com> x",
+        "Steward (wiki) <a@example.com>",
+        "Team: a@example.com;",
+        "Steward <a b@example.com>",
+        "Steward <a@b@example.com>",
+        "ü@example.com",
+        "s@ü..example",
+        "s@-example.com",
+    ],
+)
+def test_a_sender_that_could_be_read_in_two_ways_is_refused_at_the_start(mail_from: str) -> None:
+    with pytest.raises(ValueError, match="one mailbox such as"):
         Sender(mail_from)
+
+
+@pytest.mark.parametrize("url_answer", ["250 fine", "251 will forward"])
+def test_a_check_begins_a_mail_says_what_the_server_said_and_sends_nothing(url_answer: str) -> None:
+    asked: list[str] = []
+
+    def note(who: str) -> str:
+        asked.append(who)
+        return url_answer
+
+    with MailServer(on_mail=lambda who: asked.append(who), on_recipient=note) as server:
+        said = SmtpTransport.from_url(server.url, timeout=10).check("s@example.com", "p@example.org")
+        assert server.mails == []
+    assert said == url_answer
+    assert asked == ["s@example.com", "p@example.org"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "raised"),
+    [
+        ("554 5.7.1 Relay access denied", Unwilling),
+        ("421 busy", Unwilling),
+        ("450 greylisted", Refused),
+        ("550 no such user", Refused),
+        ("DROP", ConnectionLost),
+    ],
+)
+def test_a_check_meets_the_refusal_that_a_mail_would_meet(answer: str, raised: type[Exception]) -> None:
+    with MailServer(on_recipient=lambda who: answer) as server, pytest.raises(raised):
+        SmtpTransport.from_url(server.url, timeout=10).check("s@example.com", "p@example.org")
 
 
 def test_what_the_hand_over_raises_stops_the_mail_and_the_next_one_goes_out() -> None:

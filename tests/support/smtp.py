@@ -28,6 +28,8 @@ def accept(recipient: str) -> Answer:
 class MailServer:
     """Start it as a context manager. Hooks get the recipient's address and may block; they run in a thread."""
 
+    on_hello: Callable[[str], Answer] = accept
+    """Asked at EHLO and HELO, with the name that the client gives itself."""
     on_mail: Callable[[str], Answer] = accept
     """Asked at MAIL FROM, with the sender's address."""
     on_recipient: Callable[[str], Answer] = accept
@@ -100,6 +102,18 @@ class _Hooks:
 
     def __init__(self, server: MailServer) -> None:
         self._server = server
+
+    async def handle_EHLO(
+        self, smtp: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        answer = await _answer(smtp, self._server.on_hello, hostname)
+        return responses if answer.startswith("250") else [answer]
+
+    async def handle_HELO(self, smtp: SMTP, session: Session, envelope: Envelope, hostname: str) -> str:
+        session.host_name = hostname
+        answer = await _answer(smtp, self._server.on_hello, hostname)
+        return f"250 {smtp.hostname}" if answer.startswith("250") else answer
 
     async def handle_MAIL(
         self, smtp: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
