@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, TenantId, metadata
-from addon.confluence.models import QuotaHour
+from addon.confluence.quotarows import forget_tenant
 from addon.connect.models import Tenant
 from addon.engine.models import JobExecution, is_active
 
@@ -66,7 +66,7 @@ class Erasure:
             while self._batch(table, tenant_id) == BATCH:
                 log.debug("tenant %s: %s rows of %s erased", tenant_id, BATCH, table.name)
         with self.db.write_all() as session:
-            session.execute(sa.delete(QuotaHour).where(QuotaHour.scope == tenant_id))
+            forget_tenant(session, tenant_id)
             gone = _deleted(session, sa.delete(Tenant).where(Tenant.id == tenant_id))
         log.info("tenant %s: erased", tenant_id)
         return gone == 1

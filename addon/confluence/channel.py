@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
@@ -103,16 +103,6 @@ class Channel:
     def site_url(self) -> str:
         """The site's base URL, ending in /wiki."""
         return self._site.base_url
-
-    def close(self) -> None:
-        """Give the points back that were reserved and not spent."""
-        self._parts.quota.release(self._tenant_id, self._share)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
 
     def call(
         self, endpoint: Endpoint, ids: Sequence[str] = (), params: Params = (), *, body: Any = None, most: int = 1

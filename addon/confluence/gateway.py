@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from addon.base import Clock, Database, SiteSource, TenantId
 from addon.confluence.channel import RETRY_WAITS, CallGuard, Parts
@@ -38,14 +39,19 @@ class Confluence:
         self._transport = Transport(user_agent)
         self._parts = Parts(sites, clock, self.quota, self._transport, tuple(retry_waits))
 
-    def client(self, tenant_id: TenantId, *, run: CallGuard | None = None, share: Share = "interactive") -> SiteClient:
-        """Return a client for a tenant's site; `run` bounds and counts its calls, `share` says whose points it spends.
+    @contextmanager
+    def client(
+        self, tenant_id: TenantId, *, run: CallGuard | None = None, share: Share = "interactive"
+    ) -> Iterator[SiteClient]:
+        """Open a client for a tenant's site; `run` bounds and counts its calls, `share` says whose points it spends.
 
+        At its end the points that were reserved and not spent go back: leave it outside of any write transaction.
         Raises TenantGone or Unreachable.
         """
         client = SiteClient(self._parts, tenant_id, guard=run, share=share)
         client.email_api = self._email_api
-        return client
+        with self.quota.drawing(tenant_id, share):
+            yield client
 
     def close(self) -> None:
         """Give unspent points back and close all connections."""

@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from addon.base import Caller, Clock, Problem, Space, TenantGone, TenantId, Unreachable
 from addon.confluence import contentrights
+from addon.confluence.client import SiteClient
 from addon.confluence.content import Content, Operation
 from addon.confluence.errors import Forbidden, NotFound, QuotaExhausted, SiteError
 from addon.confluence.gateway import Confluence
@@ -103,28 +104,40 @@ class Permissions:
                 del self._decisions[key]
 
     def _ask_site(self, caller: Caller) -> bool:
-        return self._confluence.client(caller.tenant_id).is_site_admin(caller.account_id)
+        with self._confluence.client(caller.tenant_id) as client:
+            return client.is_site_admin(caller.account_id)
 
     def _ask_space(self, caller: Caller, space: Space) -> bool:
-        return self._confluence.client(caller.tenant_id).is_space_admin(caller.account_id, space.id)
+        with self._confluence.client(caller.tenant_id) as client:
+            return client.is_space_admin(caller.account_id, space.id)
 
     def _ask_content(self, caller: Caller, content: Content, operation: Operation) -> bool:
-        client = self._confluence.client(caller.tenant_id)
         now = self._clock.monotonic()
-        refused_at = self._refused.get(caller.tenant_id)
         forgotten = self._forgotten
         try:
-            if refused_at is None or now - refused_at > _NOT_TOLD.total_seconds():
-                try:
-                    return client.may(caller.account_id, content.id, operation)
-                except Forbidden:
-                    self._refused[caller.tenant_id] = now
-            rights = contentrights.concluded(client, caller.account_id, content)
+            with self._confluence.client(caller.tenant_id) as client:
+                told = self._told(client, caller, content, operation, now)
+                if told is not None:
+                    return told
+                rights = contentrights.concluded(client, caller.account_id, content)
         except NotFound:
             return False  # The content or the person went, or hides from the app.
         for each, allowed in rights.items():
             self._keep(_content_key(caller, content, each), now, allowed, forgotten)
         return rights[operation]
+
+    def _told(
+        self, client: SiteClient, caller: Caller, content: Content, operation: Operation, now: float
+    ) -> bool | None:
+        """Return the site's own decision; None where it does not decide about content for the app."""
+        refused_at = self._refused.get(caller.tenant_id)
+        if refused_at is not None and now - refused_at <= _NOT_TOLD.total_seconds():
+            return None
+        try:
+            return client.may(caller.account_id, content.id, operation)
+        except Forbidden:
+            self._refused[caller.tenant_id] = now
+            return None
 
     def _decided(self, key: _Key, max_age: timedelta, ask: Callable[[], bool]) -> bool:
         asked_at = self._clock.monotonic()

@@ -3,15 +3,24 @@
 A process reserves blocks of points, on the pool's row and the tenant's in one transaction, and spends them locally
 (PROTOCOLS.md 4). How much one tenant may take beside the others: shares.py. People at the screens have a share of
 their own, so that a long job never locks them out.
+
+Points are reserved inside `Quota.drawing` only, and what was not spent goes back with the last who draws on the same
+pot: with the client of a run that ends, pauses or loses its lease. What a process that dies had reserved is lost until
+the hour turns (docs/adr/0020).
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from addon.base import Clock, Database, TenantId
 from addon.confluence import quotarows as rows
@@ -21,6 +30,8 @@ from addon.confluence.quotarows import POOL, Share
 from addon.confluence.ratelimits import Verdict
 
 __all__ = ["BLOCK", "POOL", "SPREAD_SECONDS", "Hold", "Quota", "Share", "Usage", "hour_of", "spread"]
+
+log = logging.getLogger(__name__)
 
 BLOCK = 200
 """Points a job reserves at once."""
@@ -45,23 +56,26 @@ class _Pot:
     lock: threading.Lock = field(default_factory=threading.Lock)
     hour: datetime | None = None
     left: int = 0
+    users: int = 0
+    """Who draws on it now: open clients, and calls under way."""
+    drawing: bool = False
+    """Whether the table says that somebody here draws from the row."""
     refused: datetime | None = None
     """The hour for which the table knows already that this tenant wanted more."""
 
 
 @dataclass(slots=True)
 class Hold:
-    """Points set aside for one call until it is known what it cost."""
+    """Points set aside for one call until it is known what it cost. Settled exactly once."""
 
+    quota: Quota
     pot: _Pot
     hour: datetime
     points: int
 
     def settle(self, spent: int) -> None:
-        """Give back what the call did not cost, or take what it cost beyond."""
-        with self.pot.lock:
-            if self.pot.hour == self.hour:
-                self.pot.left += self.points - spent
+        """Give back what the call did not cost, or take what it cost beyond; in the hour in which it began."""
+        self.quota._settle(self, spent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,38 +111,51 @@ class Quota:
         self._closed: dict[TenantId, _Closed] = {}
         self._lock = threading.Lock()
 
+    @contextmanager
+    def drawing(self, tenant_id: TenantId, share: Share) -> Iterator[None]:
+        """Let the caller reserve points until it leaves; with the last who draws on them, the unspent ones go back.
+
+        Threads and runs of this process that draw on the same tenant's share have one pot in common, so that nothing
+        is taken from one that still works when another leaves.
+        """
+        pot = self._pot(tenant_id, share)
+        with pot.lock:
+            pot.users += 1
+        try:
+            yield
+        finally:
+            with pot.lock:
+                self._leave(pot)
+
     def reserve(self, tenant_id: TenantId, share: Share, points: int) -> Hold:
-        """Set `points` aside for one call. Never call it inside a write transaction of the same database.
+        """Set `points` aside for one call, inside `drawing`. Never call it in a write transaction of the same database.
 
         Raises QuotaExhausted when the hour's points are spent, other tenants have a claim to what is left, or
-        Atlassian closed the hour.
+        Atlassian closed the hour; RuntimeError outside `drawing`, where nobody would give the rest back.
         """
         now = self._clock.now()
         pot = self._pot(tenant_id, share)
+        if pot.users == 0:
+            raise RuntimeError("points are reserved by an open client only")
         self._refuse_closed(pot, now)
         hour = hour_of(now)
         with pot.lock:
-            self._turn(pot, hour)
+            self._turn(pot, hour, now)
             # A quota that is small against one page must still let single pages through; settling corrects.
             wanted = min(points, max(1, _part(share, self._tenant_points) // 4))
             if pot.left < wanted:
                 self._draw(pot, hour, now, wanted - pot.left)
             pot.left -= wanted
-        return Hold(pot, hour, wanted)
-
-    def release(self, tenant_id: TenantId, share: Share) -> None:
-        """Give back what this process reserved and did not spend: at a run's end, at a pause, at shutdown."""
-        pot = self._pot(tenant_id, share)
-        with pot.lock:
-            self._give_back(pot)
+            pot.users += 1
+        return Hold(self, pot, hour, wanted)
 
     def release_all(self) -> None:
-        """Give back everything this process holds."""
+        """Give back everything this process holds, at its end; what still draws gives its own rest back."""
         with self._lock:
             pots = list(self._pots.values())
         for pot in pots:
             with pot.lock:
-                self._give_back(pot)
+                self._try_to_give_back(pot)
 
     def apply(self, tenant_id: TenantId, share: Share, verdict: Verdict) -> QuotaExhausted:
         """Close the hour for all processes as `verdict` says; return the error that the caller raises."""
@@ -172,11 +199,11 @@ class Quota:
         with self._lock:
             return self._pots.setdefault((tenant_id, share), _Pot(tenant_id, share))
 
-    def _turn(self, pot: _Pot, hour: datetime) -> None:
+    def _turn(self, pot: _Pot, hour: datetime, now: datetime) -> None:
         if pot.hour != hour:
             self._give_back(pot)
             with self._db.write_all() as session:
-                rows.forget_old(session, hour)
+                rows.forget_old(session, now)
             pot.hour, pot.left = hour, 0
 
     def _draw(self, pot: _Pot, hour: datetime, now: datetime, need: int) -> None:
@@ -194,6 +221,7 @@ class Quota:
                 if verdict is shares.Verdict.GRANTED:
                     rows.take(session, hour, pot.share, pot.tenant_id, own_limit, points)
                     pot.left += points
+                    pot.drawing = True
                     pot.refused = None
                     return
             turn = self._later(pot, now) if verdict is shares.Verdict.OTHERS_FIRST else None
@@ -206,12 +234,42 @@ class Quota:
         reason = _HAD_ITS_SHARE if whole and hall.taken + need <= hall.limit else _used_up(pot.share, whole)
         raise QuotaExhausted(self._resume(pot.tenant_id, pot.share, hour + timedelta(hours=1)), reason)
 
+    def _settle(self, hold: Hold, spent: int) -> None:
+        pot, rest = hold.pot, hold.points - spent
+        with pot.lock:
+            if pot.hour == hold.hour:
+                pot.left += rest
+            elif rest:
+                try:
+                    with self._db.write_all() as session:
+                        rows.give_back(session, hold.hour, pot.share, pot.tenant_id, rest)
+                except SQLAlchemyError as error:
+                    log.warning(
+                        "tenant %s: %s points of an hour that is over stay reserved: %s", pot.tenant_id, rest, error
+                    )
+            self._leave(pot)
+
+    def _leave(self, pot: _Pot) -> None:
+        pot.users -= 1
+        if pot.users == 0:
+            self._try_to_give_back(pot)
+
+    def _try_to_give_back(self, pot: _Pot) -> None:
+        """Give back, unless the database is away: then the rest is there for who draws next, and goes back with that.
+
+        Whoever leaves has an outcome of its own to tell, which a failure here must not hide.
+        """
+        try:
+            self._give_back(pot)
+        except SQLAlchemyError as error:
+            log.warning("tenant %s: %s points could not be given back now: %s", pot.tenant_id, pot.left, error)
+
     def _give_back(self, pot: _Pot) -> None:
         """Return the rest, or book what calls cost beyond what was reserved for them."""
-        if pot.hour is not None:
+        if pot.hour is not None and (pot.left or pot.drawing):
             with self._db.write_all() as session:
                 rows.give_back(session, pot.hour, pot.share, pot.tenant_id, pot.left)
-        pot.left = 0
+        pot.left, pot.drawing = 0, False
 
     def _remember_refusal(self, pot: _Pot, hour: datetime) -> None:
         """Let others leave this tenant its part of the next hour, where it will go on."""

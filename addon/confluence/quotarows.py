@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -135,9 +135,16 @@ def reserved(session: Session, hour: datetime, scope: str) -> int:
     return session.scalar(sa.select(QuotaHour.reserved).where(_is(hour, scope))) or 0
 
 
-def forget_old(session: Session, hour: datetime) -> None:
-    """Delete the rows of hours that nobody asks about any more."""
-    session.execute(sa.delete(QuotaHour).where(QuotaHour.hour < hour - _KEEP))
+def forget_old(session: Session, now: datetime) -> None:
+    """Delete the rows of hours that are long over, except those that still close the quota."""
+    over = sa.or_(QuotaHour.closed_until.is_(None), QuotaHour.closed_until <= now)
+    session.execute(sa.delete(QuotaHour).where(QuotaHour.hour < now - _KEEP, over))
+
+
+def forget_tenant(session: Session, tenant_id: TenantId) -> None:
+    """Delete every row of a tenant, those of its jobs and of its people."""
+    own = [scope_of(share, tenant_id) for share in get_args(Share)]
+    session.execute(sa.delete(QuotaHour).where(QuotaHour.scope.in_(own)))
 
 
 def _upsert(session: Session, hour: datetime, scope: str, limit: int, points: int, state: str) -> None:

@@ -84,7 +84,8 @@ class Indicator:
         try:
             value, cut = self._value(tenant_id, document)
             if _digest(value) != before:
-                self.confluence.client(tenant_id).set_app_property(self.addon_key, property_of(self.namespace), value)
+                with self.confluence.client(tenant_id) as client:
+                    client.set_app_property(self.addon_key, property_of(self.namespace), value)
                 wrote_at = now
         except QuotaExhausted as error:
             self._keep(tenant_id, row, generation=generation, digest=before, due_at=error.until, problem=str(error))
@@ -111,7 +112,8 @@ class Indicator:
             return {"on": wanted.on, "spaces": []}, None
         keys = {selector.key for selector in wanted.spaces if selector.key is not None}
         if _drifts(document):
-            keys |= _selected(self.confluence.client(tenant_id), document)
+            with self.confluence.client(tenant_id) as client:
+                keys |= _selected(client, document)
         fitting: list[str] = []
         size = 0
         for key in sorted(keys):

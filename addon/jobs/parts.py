@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from addon.base import Clock, Database
@@ -37,8 +38,11 @@ class JobParts:
     clock: Clock
     settings: JobSettings
 
-    def client(self, run: Run) -> SiteClient:
-        """Return the run's client: each of its calls is a check point of the run and is counted there."""
+    def client(self, run: Run) -> AbstractContextManager[SiteClient]:
+        """Open the run's client: each of its calls is a check point of the run and is counted there.
+
+        It gives the points back that were reserved and not spent, however the run leaves it.
+        """
         return self.confluence.client(run.tenant_id, run=run, share="job")
 
     def policy(self, run: Run) -> PolicyDocument:

@@ -41,9 +41,9 @@ class CqlApi:
             checked = check_administrators_cql(body.cql, namespace=namespace, allow_aliases=body.kind != "status")
         except CqlRefused as error:
             raise _refused(error.reason) from error
-        client = self._parts.confluence.client(caller.tenant_id)
         try:
-            matches = client.count(all_of(CONTENT, checked.cql))
+            with self._parts.confluence.client(caller.tenant_id) as client:
+                matches = client.count(all_of(CONTENT, checked.cql))
         except BadRequest as error:
             raise _refused(f"Confluence does not take this CQL: {error.message}") from error
         return schemas.CqlCheck(cql=checked.cql, notices=checked.notices, matches=matches if body.count else None)

@@ -109,11 +109,9 @@ class FirstRunApi:
     def confirm(self, caller: Caller, *, body: ConfirmFirstRun) -> Confirmed:
         """Let a new installation begin over all spaces, or over the named ones while the others become excluded."""
         self._access.site(caller, write=True)
-        client = self._client(caller.tenant_id)
-        listed = [] if body.spaces == "all" else client.spaces()
         with self._parts.db.read(caller.tenant_id) as session:
             _, document = self._parts.policies.current(session, caller.tenant_id)
-        spaces = labelled(client, listed, document)
+        spaces = [] if body.spaces == "all" else self._listed(caller.tenant_id, document)
         with self._parts.db.write(caller.tenant_id) as session:
             lane = queries.lane(session, caller.tenant_id)
             if lane is None or not lane.first_run:
@@ -137,15 +135,17 @@ class FirstRunApi:
             version, document = self._parts.policies.current(session, tenant_id)
         return lane is None or lane.first_run, version, document
 
-    def _client(self, tenant_id: TenantId) -> SiteClient:
-        return self._parts.confluence.client(tenant_id)
+    def _listed(self, tenant_id: TenantId, document: PolicyDocument) -> list[Space]:
+        with self._parts.confluence.client(tenant_id) as client:
+            return labelled(client, client.spaces(), document)
 
     def _glance(self, tenant_id: TenantId, document: PolicyDocument) -> FirstRun:
-        client = self._client(tenant_id)
-        spaces = labelled(client, client.spaces(), document)
-        reasons = {space.key: document.exclusion(space) for space in spaces}
-        included = [space for space in spaces if reasons[space.key] is None]
-        estimate = estimated(client, document, included)
+        with self._parts.confluence.client(tenant_id) as client:
+            spaces = labelled(client, client.spaces(), document)
+            reasons = {space.key: document.exclusion(space) for space in spaces}
+            included = [space for space in spaces if reasons[space.key] is None]
+            estimate = estimated(client, document, included)
+            archive = _no_archive(client)
         hours = estimate.points // self._parts.settings.quota_points
         known = [count for count in estimate.counts.values() if count is not None]
         return FirstRun(
@@ -167,7 +167,7 @@ class FirstRunApi:
             estimated_points=len(spaces) + estimate.points,
             estimated_minutes=hours * 60 + max(1, math.ceil(estimate.writes / WRITES_A_MINUTE)),
             mail=self._no_mail(tenant_id),
-            archive=_no_archive(client),
+            archive=archive,
         )
 
     def _no_mail(self, tenant_id: TenantId) -> str | None:

@@ -70,7 +70,9 @@ class Lookups:
         known = self._spaces.get(tenant_id, key, max_age)
         if known is not None:
             return known[0]
-        for space in self._confluence.client(tenant_id).spaces(keys=[key]):
+        with self._confluence.client(tenant_id) as client:
+            found = client.spaces(keys=[key])
+        for space in found:
             if space.key == key and space.status == "current":
                 self._spaces.put(tenant_id, key, space)
                 return space
@@ -108,7 +110,8 @@ class Lookups:
         if not missing or self._unanswered.get(tenant_id, "", NAMES_RETRY):
             return names
         try:
-            users = self._confluence.client(tenant_id).users(missing[:250])
+            with self._confluence.client(tenant_id) as client:
+                users = client.users(missing[:250])
         except (SiteError, Unreachable, TenantGone) as error:
             log.info("names of people are left out: %s", error)
             self._unanswered.put(tenant_id, "", True)

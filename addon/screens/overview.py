@@ -99,7 +99,8 @@ class OverviewApi:
             raise Problem(422, "invalid", "A space's own overview is about that space: name no others.")
         keys = [] if query.keys is None else list(dict.fromkeys(query.keys.split(",")))
         spaces = self._look_up(caller.tenant_id, keys) if viewer.space is None else {viewer.space.key: viewer.space}
-        site_url = self._parts.confluence.client(caller.tenant_id).site_url
+        with self._parts.confluence.client(caller.tenant_id) as client:
+            site_url = client.site_url
         with self._parts.db.read(caller.tenant_id) as session:
             _, policies = self._parts.policies.current(session, caller.tenant_id)
         shown = [space for space in spaces.values() if space is not None]
@@ -128,7 +129,8 @@ class OverviewApi:
                 missing.append(key)
             found[key] = known[0] if known else None
         if missing:
-            listed = {space.key: space for space in self._parts.confluence.client(tenant_id).spaces(keys=missing)}
+            with self._parts.confluence.client(tenant_id) as client:
+                listed = {space.key: space for space in client.spaces(keys=missing)}
             for key in missing:
                 space = listed.get(key)
                 found[key] = space if space is not None and space.status == "current" else None

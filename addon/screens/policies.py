@@ -141,16 +141,16 @@ class PoliciesApi:
             _, before = self._parts.policies.current(session, caller.tenant_id)
         known = {cql for _, cql in queries_of(before.data())}
         fresh = [(pointer, cql) for pointer, cql in queries_of(document.data()) if cql not in known]
-        client = self._parts.confluence.client(caller.tenant_id)
         errors = []
-        for pointer, cql in fresh[:MOST_CQL]:
-            try:
-                client.count(all_of(CONTENT, cql))
-            except CqlRejected as error:
-                errors.append(FieldError(pointer, f"Confluence does not take this CQL: {error.message}"))
-            except SiteError as error:
-                log.warning("queries are stored without asking the site: %s", error)
-                break
+        with self._parts.confluence.client(caller.tenant_id) as client:
+            for pointer, cql in fresh[:MOST_CQL]:
+                try:
+                    client.count(all_of(CONTENT, cql))
+                except CqlRejected as error:
+                    errors.append(FieldError(pointer, f"Confluence does not take this CQL: {error.message}"))
+                except SiteError as error:
+                    log.warning("queries are stored without asking the site: %s", error)
+                    break
         if errors:
             detail = f"The policies were not accepted: Confluence refuses {len(errors)} of the queries."
             raise Problem(422, "invalid-policies", detail, errors=errors)

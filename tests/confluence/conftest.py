@@ -128,8 +128,9 @@ def confluence(make_confluence: Callable[..., Confluence]) -> Confluence:
 
 
 @pytest.fixture
-def client(confluence: Confluence, guard: Guard) -> SiteClient:
-    return confluence.client(TENANT, run=guard, share="job")
+def client(confluence: Confluence, guard: Guard) -> Iterator[SiteClient]:
+    with confluence.client(TENANT, run=guard, share="job") as client:
+        yield client
 
 
 @pytest.fixture

@@ -62,8 +62,9 @@ def live(server: SandboxServer, sites: Any, make_confluence: Callable[..., Confl
 
 
 @pytest.fixture
-def asking(live: Confluence, guard: Any) -> SiteClient:
-    return live.client(TENANT, run=guard, share="job")
+def asking(live: Confluence, guard: Any) -> Iterator[SiteClient]:
+    with live.client(TENANT, run=guard, share="job") as client:
+        yield client
 
 
 def space_of(site: Site, key: str) -> SpaceOfSite:

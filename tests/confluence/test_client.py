@@ -280,13 +280,11 @@ def test_people_are_looked_up_250_at_a_time_with_what_their_profiles_show(
 
 
 def test_approved_apps_see_addresses_that_profiles_hide(make_confluence: Any, web: responses.RequestsMock) -> None:
-    client = make_confluence(email_api=True).client(TENANT)
     web.post(f"{V2}/users-bulk", json=listing({"accountId": "u1"}, {"accountId": "u2", "email": "two@x.test"}))
     web.get(f"{V1}/user/email/bulk", json=[{"accountId": "u1", "email": "one@x.test"}])
-    assert {user.account_id: user.email for user in client.users(["u1", "u2"])} == {
-        "u1": "one@x.test",
-        "u2": "two@x.test",
-    }
+    with make_confluence(email_api=True).client(TENANT) as client:
+        found = client.users(["u1", "u2"])
+    assert {user.account_id: user.email for user in found} == {"u1": "one@x.test", "u2": "two@x.test"}
 
 
 def test_without_approval_the_e_mail_api_is_never_asked_and_its_refusal_stops_nothing(
@@ -296,8 +294,8 @@ def test_without_approval_the_e_mail_api_is_never_asked_and_its_refusal_stops_no
     web.get(f"{V1}/user/email/bulk", status=400, json={"message": "app not approved"})
     client.users(["u1"])
     assert len(web.calls) == 1
-    approved = make_confluence(email_api=True).client(TENANT)
-    assert [user.email for user in approved.users(["u1"])] == ["one@x.test"]
+    with make_confluence(email_api=True).client(TENANT) as approved:
+        assert [user.email for user in approved.users(["u1"])] == ["one@x.test"]
 
 
 def test_the_sites_edition_is_in_lower_case(client: SiteClient, web: responses.RequestsMock) -> None:
@@ -350,9 +348,9 @@ def test_every_request_is_signed_accepts_json_and_writes_are_marked(
 ) -> None:
     web.get(f"{V1}/settings/systemInfo", json={"cloudId": "c"})
     web.delete(f"{V2}/pages/1", status=204)
-    client = confluence.client(TENANT)
-    client.system_info()
-    client.trash("page", "1")
+    with confluence.client(TENANT) as client:
+        client.system_info()
+        client.trash("page", "1")
     read, write = (call.request for call in web.calls)
     assert read.headers["Authorization"] == "JWT v1-0"
     assert write.headers["Authorization"] == "JWT v1-1"

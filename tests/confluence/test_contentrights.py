@@ -31,8 +31,9 @@ def confluence(sandbox_server: SandboxServer, database: Database, clock: Virtual
 
 
 @pytest.fixture
-def client(confluence: Confluence) -> SiteClient:
-    return confluence.client(TENANT)
+def client(confluence: Confluence) -> Iterator[SiteClient]:
+    with confluence.client(TENANT) as client:
+        yield client
 
 
 @pytest.fixture

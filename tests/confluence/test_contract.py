@@ -196,7 +196,8 @@ def test_every_request_and_every_answer_of_these_tests_fits_the_published_specs(
     make_confluence: Any, recorded: list[tuple[requests.PreparedRequest, int, Any]]
 ) -> None:
     confluence: Confluence = make_confluence(email_api=True)
-    every_call(confluence.client(TENANT))
+    with confluence.client(TENANT) as client:
+        every_call(client)
     made = set()
     for request, status, body in recorded:
         version = version_of(request)

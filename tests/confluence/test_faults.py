@@ -202,7 +202,7 @@ def test_a_tenant_that_left_ends_the_work(
     with pytest.raises(TenantGone):
         client.system_info()
     with pytest.raises(TenantGone):
-        confluence.client(TENANT)
+        confluence.client(TENANT).__enter__()
 
 
 def test_a_burst_is_waited_out_when_short_and_reported_when_long(
@@ -223,11 +223,11 @@ def test_a_burst_is_waited_out_when_short_and_reported_when_long(
 def test_a_run_lets_an_endpoint_rest_for_a_burst_even_before_a_post(
     make_confluence: Any, web: responses.RequestsMock, guard: Any, clock: VirtualClock
 ) -> None:
-    client = make_confluence(retry_waits=(0.01,)).client(TENANT, run=guard, share="job")
     url = f"{V2}/pages/1/properties"
     web.post(url, status=429, headers={"Retry-After": "20"})
     web.post(url, json=STORED)
-    with running_clock(clock):
+    patient = make_confluence(retry_waits=(0.01,)).client(TENANT, run=guard, share="job")
+    with patient as client, running_clock(clock):
         assert client.create_property("page", "1", "k", 1).version == 3
     assert len(web.calls) == 2
     assert clock.monotonic() >= 1020
@@ -245,9 +245,10 @@ def test_a_used_up_quota_closes_the_hour_for_everybody_until_it_turns(
     assert reopened <= caught.value.until < reopened + timedelta(seconds=600)
     other_process = make_confluence()
     other_tenant = TenantId("0192f000-0000-7000-8000-000000000002")
-    for blocked in (client, other_process.client(TENANT), other_process.client(other_tenant)):
-        with pytest.raises(errors.QuotaExhausted):
-            blocked.system_info()
+    with other_process.client(TENANT) as elsewhere, other_process.client(other_tenant) as neighbour:
+        for blocked in (client, elsewhere, neighbour):
+            with pytest.raises(errors.QuotaExhausted):
+                blocked.system_info()
     assert len(web.calls) == 1
     clock.set(reopened)
     web.replace("GET", url, json={"cloudId": "c"})
@@ -262,5 +263,5 @@ def test_a_tenants_own_quota_stops_only_that_tenant(
     web.get("https://two.atlassian.net/wiki/rest/api/settings/systemInfo", json={"cloudId": "two"})
     with pytest.raises(errors.QuotaExhausted):
         client.system_info()
-    other = confluence.client(TenantId("0192f000-0000-7000-8000-000000000002"))
-    assert other.system_info().cloud_id == "two"
+    with confluence.client(TenantId("0192f000-0000-7000-8000-000000000002")) as other:
+        assert other.system_info().cloud_id == "two"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -24,7 +25,7 @@ class Site:
         self.failure: Exception | None = None
 
     def client(self, tenant_id: TenantId) -> Any:
-        return Client(self, tenant_id)
+        return nullcontext(Client(self, tenant_id))
 
 
 class Client:

@@ -103,7 +103,7 @@ def test_when_even_peoples_share_is_empty_a_start_answers_when_to_come_back(hous
     tenant, quota = tenant_of(house), house.parts.confluence.quota
     house.clock.advance(timedelta(minutes=5))
     spent = 0
-    with suppress(QuotaExhausted):
+    with suppress(QuotaExhausted), quota.drawing(tenant, "interactive"):
         while spent < 200:
             quota.reserve(tenant, "interactive", 1).settle(1)
             spent += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -36,10 +37,18 @@ class Wanting:
     spent: Counter[int] = field(default_factory=Counter)
     pauses: int = 0
     done: datetime | None = None
+    client: ExitStack = field(default_factory=ExitStack)
+    """Open while the run works: from its start or resumption to its end or pause, as a job's client is."""
+
+    working: bool = False
 
     @property
     def left(self) -> int:
         return self.points - sum(self.spent.values())
+
+    def leave(self) -> None:
+        self.client.close()
+        self.working = False
 
 
 def simulate(
@@ -60,17 +69,20 @@ def simulate(
         assert at < start + timedelta(hours=hours), "a run that never ends"
         quota = quotas[int(run.id[-4:]) % processes]
         cost = min(run.call, run.left)
+        if not run.working:
+            run.client.enter_context(quota.drawing(run.id, "job"))
+            run.working = True
         try:
             quota.reserve(run.id, "job", run.call).settle(cost)
         except QuotaExhausted as error:
-            quota.release(run.id, "job")
+            run.leave()
             run.pauses += 1
             heapq.heappush(agenda, (max(error.until, clock.now()), next(numbers), run))
             continue
         run.spent[int((hour_of(clock.now()) - hour_of(start)).total_seconds() // 3600)] += cost
         if run.left == 0:
             run.done = clock.now()
-            quota.release(run.id, "job")
+            run.leave()
         else:
             heapq.heappush(agenda, (clock.now() + timedelta(seconds=run.seconds), next(numbers), run))
     return runs
@@ -149,8 +161,12 @@ def test_a_tenant_that_was_refused_finds_its_share_in_the_next_hour_even_when_it
 def test_a_process_that_died_while_drawing_holds_up_nobody_beyond_the_hour(
     database: Database, clock: VirtualClock
 ) -> None:
+    dead = []
     for number in range(10):
-        Quota(database, clock, points=POINTS).reserve(TenantId(f"dead-{number}"), "job", 200)
+        quota, tenant = Quota(database, clock, points=POINTS), TenantId(f"dead-{number}")
+        dead.append(quota.drawing(tenant, "job"))
+        dead[-1].__enter__()
+        quota.reserve(tenant, "job", 200)
     huge = Wanting(150_000, call=1_001, seconds=1.0)
     simulate(database, clock, [huge])
     assert huge.spent[0] >= JOBS * 0.7

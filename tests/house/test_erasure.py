@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from addon import erasure
 from addon.base import Database, TenantId, metadata
 from addon.confluence.models import QuotaHour
+from addon.confluence.quotarows import scope_of
 from addon.connect.models import Tenant
 from addon.engine.models import AuditEvent, JobExecution
 from addon.erasure import Erasure, tenant_tables
@@ -46,7 +47,7 @@ def test_after_the_grace_every_table_is_empty_of_the_tenant_and_the_others_keep_
     for tenant_id in (leaving, staying, recent):
         one_of_each(db, tenant_id, clock.now())
     with db.write_all() as session:
-        for scope in (leaving, staying, "pool"):
+        for scope in (leaving, scope_of("interactive", leaving), staying, scope_of("interactive", staying), "pool"):
             session.add(QuotaHour(hour=clock.now(), scope=scope, reserved=0, limit=1))
     clock.advance(GRACE - timedelta(days=1))
     with db.write_all() as session:
@@ -63,7 +64,7 @@ def test_after_the_grace_every_table_is_empty_of_the_tenant_and_the_others_keep_
     assert _everything(db, recent) == {1}
     assert _tenants(db) == {staying, recent}
     with db.read_all() as session:
-        assert set(session.scalars(sa.select(QuotaHour.scope))) == {staying, "pool"}
+        assert set(session.scalars(sa.select(QuotaHour.scope))) == {staying, scope_of("interactive", staying), "pool"}
     assert erase.tick() == 0
 
 

@@ -117,8 +117,9 @@ def _a_whole_life(house: House, heard: Heard) -> set[str]:
     house.site.unregister_addon(addon.key)
     house.clock.advance(3600)
     assert house.parts.db is not None
-    with pytest.raises(Exception, match="install"):
-        house.parts.confluence.client(house.parts.tenants.installed()[0].id).spaces()
+    tenant = house.parts.tenants.installed()[0].id
+    with pytest.raises(Exception, match="install"), house.parts.confluence.client(tenant) as client:
+        client.spaces()
     host.install(f"{house.url}/atlassian-connect.json")
     secrets.add(host.addon().secret)
     return secrets

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from addon.base import Space
@@ -231,6 +232,8 @@ class DirectConfluence:
     def __init__(self, site: Site) -> None:
         self.one = DirectClient(site)
 
-    def client(self, tenant_id: Any, *, run: Any = None, share: str = "interactive") -> DirectClient:
+    def client(
+        self, tenant_id: Any, *, run: Any = None, share: str = "interactive"
+    ) -> AbstractContextManager[DirectClient]:
         self.one.guard = run
-        return self.one
+        return nullcontext(self.one)

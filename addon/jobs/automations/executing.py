@@ -30,11 +30,11 @@ TRASH_BATCH = 50
 class Executing:
     """One call of the job's `work`."""
 
-    def __init__(self, parts: JobParts, run: Run) -> None:
+    def __init__(self, parts: JobParts, run: Run, client: SiteClient) -> None:
         """Read the policies of the run's version."""
         self._parts = parts
         self._run = run
-        self._client: SiteClient = parts.client(run)
+        self._client = client
         self._policy = parts.policy(run)
         self._names = {status.id: status.name for status in self._policy.statuses}
         self._actor = Actor(run, self._client)

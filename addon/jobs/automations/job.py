@@ -31,13 +31,13 @@ class ExecuteAutomations:
 
     def list_spaces(self, run: Run) -> Sequence[RunSpace]:
         """Return the run's spaces. Raises Pause, Abandon, or Fatal when the site cannot list its spaces."""
-        with translated():
-            return scope.list_spaces(run, self._parts.client(run), self._parts.live_policy(run))
+        with translated(), self._parts.client(run) as client:
+            return scope.list_spaces(run, client, self._parts.live_policy(run))
 
     def work(self, run: Run, spaces: Sequence[RunSpace]) -> None:
         """Execute the due automations in the given spaces."""
-        with translated():
-            Executing(self._parts, run).work(spaces)
+        with translated(), self._parts.client(run) as client:
+            Executing(self._parts, run, client).work(spaces)
 
     def finalize(self, run: Run) -> Metrics:
         """Return nothing: every outcome was recorded with its space."""
@@ -45,8 +45,8 @@ class ExecuteAutomations:
 
     def settle(self, run: Run) -> None:
         """Wait for what was submitted and record what became of it, so that nothing ends with an unknown outcome."""
-        with translated():
-            Executing(self._parts, run).finish_submitted()
+        with translated(), self._parts.client(run) as client:
+            Executing(self._parts, run, client).finish_submitted()
 
     def unsettled(self, session: Session, execution_id: str) -> bool:
         """Return whether a batch was submitted whose outcomes nobody has read back."""

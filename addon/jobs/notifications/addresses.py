@@ -21,6 +21,7 @@ def mail_addresses(confluence: Confluence) -> Addresses:
     """
 
     def look_up(tenant_id: TenantId, accounts: Sequence[str]) -> Mapping[str, str | None]:
-        return addresses_of(confluence.client(tenant_id, share="job"), accounts)
+        with confluence.client(tenant_id, share="job") as client:
+            return addresses_of(client, accounts)
 
     return look_up

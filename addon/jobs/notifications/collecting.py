@@ -59,10 +59,10 @@ def due_rules(run: Run, policy: PolicyDocument, space: Space) -> list[Due]:
 class Collecting:
     """One call of the job's `work`."""
 
-    def __init__(self, parts: JobParts, run: Run) -> None:
+    def __init__(self, parts: JobParts, run: Run, client: SiteClient) -> None:
         self._parts = parts
         self._run = run
-        self._client: SiteClient = parts.client(run)
+        self._client = client
         self._policy = parts.policy(run)
         self._recipients = Recipients(self._client)
 

@@ -42,21 +42,20 @@ class SendNotifications:
 
     def list_spaces(self, run: Run) -> Sequence[RunSpace]:
         """Return the run's spaces. Raises Pause, Abandon, or Fatal when the site cannot list its spaces."""
-        with translated():
-            return scope.list_spaces(run, self._parts.client(run), self._parts.live_policy(run))
+        with translated(), self._parts.client(run) as client:
+            return scope.list_spaces(run, client, self._parts.live_policy(run))
 
     def work(self, run: Run, spaces: Sequence[RunSpace]) -> None:
         """Collect what is to be reported in the given spaces."""
-        with translated():
-            Collecting(self._parts, run).work(spaces)
+        with translated(), self._parts.client(run) as client:
+            Collecting(self._parts, run, client).work(spaces)
 
     def finalize(self, run: Run) -> Metrics:
         """Turn the matches into mails and send them; return how many left and how many did not.
 
         Repeatable: after a takeover nobody gets a second mail.
         """
-        with translated():
-            client = self._parts.client(run)
+        with translated(), self._parts.client(run) as client:
             digests = Digests(self._parts, run, client)
             digests.enqueue()
             self._send(run, client)

@@ -30,13 +30,13 @@ class RefreshStatuses:
 
     def list_spaces(self, run: Run) -> Sequence[RunSpace]:
         """Return the run's spaces. Raises Pause, Abandon, or Fatal when the site cannot list its spaces."""
-        with translated():
-            return scope.list_spaces(run, self._parts.client(run), self._parts.live_policy(run))
+        with translated(), self._parts.client(run) as client:
+            return scope.list_spaces(run, client, self._parts.live_policy(run))
 
     def work(self, run: Run, spaces: Sequence[RunSpace]) -> None:
         """Refresh the given spaces."""
-        with translated():
-            Refresh(self._parts, run).work(spaces)
+        with translated(), self._parts.client(run) as client:
+            Refresh(self._parts, run, client).work(spaces)
 
     def finalize(self, run: Run) -> Metrics:
         """Return nothing: every number was added where it arose."""

@@ -46,12 +46,12 @@ SPACES_ONLY: tuple[HintKind, ...] = ("space",)
 class Refresh:
     """One call of the job's `work`."""
 
-    def __init__(self, parts: JobParts, run: Run) -> None:
+    def __init__(self, parts: JobParts, run: Run, client: SiteClient) -> None:
         """Read the policies of the run's version and what is known of the site."""
         self._parts = parts
         self._run = run
-        self._client: SiteClient = parts.client(run)
-        self._counting = Counting(self._client)
+        self._client = client
+        self._counting = Counting(client)
         self._key = property_key(parts.settings.namespace)
         self._alias = status_alias(parts.settings.namespace)
         self._policy: PolicyDocument = parts.policy(run)

@@ -123,13 +123,13 @@ class Single:
 
     def find(self, tenant_id: TenantId, content_id: str) -> Content | None:
         """Return the current page or blog post of this id as the app sees it. Raises SiteError and its like."""
-        client = self._confluence.client(tenant_id)
         with self._db.read(tenant_id) as session:
             row = ledger.load(session, [content_id]).get(content_id)
         kinds: list[Kind] = ["blogpost", "page"] if row is not None and row.kind == "blogpost" else ["page", "blogpost"]
-        for kind in kinds:
-            for content in client.contents(kind, [content_id]):
-                return content
+        with self._confluence.client(tenant_id) as client:
+            for kind in kinds:
+                for content in client.contents(kind, [content_id]):
+                    return content
         return None
 
     def look(self, tenant_id: TenantId, content: Content) -> Look:
@@ -137,7 +137,10 @@ class Single:
 
         Raises Gone when its space is not to be seen, SiteError and its like as the calls do.
         """
-        client = self._confluence.client(tenant_id)
+        with self._confluence.client(tenant_id) as client:
+            return self._look(client, tenant_id, content)
+
+    def _look(self, client: SiteClient, tenant_id: TenantId, content: Content) -> Look:
         began = self._clock.now()
         with self._db.read(tenant_id) as session:
             _, policy = self._policies.current(session, tenant_id)
@@ -158,13 +161,14 @@ class Single:
 
         Raises Undecided, Gone, Conflict when the stamp was changed twice meanwhile; SiteError and its like.
         """
-        look = self.look(tenant_id, content)
-        if look.excluded is not None:
-            raise Undecided(f"The space {look.space.key} is {look.excluded}.")
-        if look.decided is None:
-            failed = next(entry for entry in look.tested if entry.matched is None)
-            raise Undecided(f"Confluence refuses a query of the status {failed.status}: {failed.problem}")
-        outcome = self._stamped(tenant_id, look, look.decided)
+        with self._confluence.client(tenant_id) as client:
+            look = self._look(client, tenant_id, content)
+            if look.excluded is not None:
+                raise Undecided(f"The space {look.space.key} is {look.excluded}.")
+            if look.decided is None:
+                failed = next(entry for entry in look.tested if entry.matched is None)
+                raise Undecided(f"Confluence refuses a query of the status {failed.status}: {failed.problem}")
+            outcome = self._stamped(client, look, look.decided)
         if outcome.verdict == "gone":
             raise Gone
         row = self._save(tenant_id, content.id, outcome)
@@ -173,8 +177,8 @@ class Single:
 
     def review(self, tenant_id: TenantId, content: Content, change: Callable[[Review], Review]) -> Review:
         """Change what people say about the content. Raises as `write_review`."""
-        client = self._confluence.client(tenant_id)
-        written = write_review(client, content.kind, content.id, review_key(self._namespace), change)
+        with self._confluence.client(tenant_id) as client:
+            written = write_review(client, content.kind, content.id, review_key(self._namespace), change)
         log.info("tenant %s: the review of content %s was changed", tenant_id, content.id)
         return written
 
@@ -188,9 +192,9 @@ class Single:
         asking = _Asking(client, look.content, judge)
         return tuple(asking.entry(*each) for each in _entries(look))
 
-    def _stamped(self, tenant_id: TenantId, look: Look, slug: str) -> Outcome:
+    def _stamped(self, client: SiteClient, look: Look, slug: str) -> Outcome:
         stamper = Stamper(
-            client=self._confluence.client(tenant_id),
+            client=client,
             clock=self._clock,
             key=property_key(self._namespace),
             default=look.default,
