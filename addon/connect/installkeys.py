@@ -1,7 +1,8 @@
-"""With which public key did Atlassian sign this installation? Keys are fetched by id from configured hosts only.
+"""The public keys of Atlassian's installs, fetched by id from configured hosts only.
 
 connect.md 2.3: a key never comes from the token (`jku`, `x5u`, `jwk`), its id must look like one, no redirects, and a
-rotated key has a new id.
+rotated key has a new id. Anyone can send a token with an id of their own making, so asking is bounded: one fetch at a
+time, a few requests that wait for it, one total time, and what no host knows is not asked for again for a minute.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -25,15 +28,23 @@ from addon.connect.tokens import refused
 
 log = logging.getLogger(__name__)
 
-CONNECT_SECONDS = 3.05
-READ_SECONDS = 4.0
+T = TypeVar("T")
+
+TOTAL_SECONDS = 5.0
+"""How long one request may take to learn a key, over all hosts and its wait for the turn."""
+HOST_SECONDS = 3.0
+"""Of these, what one host may take before the next is asked."""
+WAITING = 4
+"""Requests that wait for a key at once, the one that fetches included. Others are told to come back."""
+MISS_FOR = timedelta(minutes=1)
+MISSES = 1000
 MAX_PEM_BYTES = 16_384
 MIN_KEY_BITS = 2048
 CACHE_FOR = timedelta(hours=24)
 CACHE_SIZE = 64
 _KID = re.compile(r"[A-Za-z0-9_.-]{1,200}\Z")
-_ABSENT = frozenset({403, 404, 410})
-"""A storage behind a CDN answers 403 for an object that does not exist when listing is not public."""
+_ABSENT = frozenset({404, 410})
+"""Not 403: that is a host which refuses us, and says nothing of the key."""
 
 
 class _HostDown(Exception):
@@ -48,51 +59,87 @@ class InstallKeys:
         self._hosts = tuple(host.rstrip("/") for host in hosts)
         self._clock = clock
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
+        self._places = threading.BoundedSemaphore(WAITING)
         self._known: OrderedDict[str, tuple[datetime, RSAPublicKey]] = OrderedDict()
+        self._missed: OrderedDict[str, datetime] = OrderedDict()
 
     def get(self, kid: object) -> RSAPublicKey:
         """Return the key with this id.
 
         Raises Problem 401 install-key-unknown (not an id, or no host has it), 503 install-keys-unreachable (a host
-        that may have it does not answer; Atlassian tries again).
+        that may have it does not answer, or too many wait; Atlassian tries again).
         """
         if not isinstance(kid, str) or not _KID.match(kid) or ".." in kid or kid == ".":
             raise refused("install-key-unknown", "The token names no install key.")
-        key = self._cached(kid)
-        if key is None:
-            key = self._fetch(kid)
-            with self._lock:
-                self._known[kid] = (self._clock.now() + CACHE_FOR, key)
-                self._known.move_to_end(kid)
-                while len(self._known) > CACHE_SIZE:
-                    self._known.popitem(last=False)
-        return key
+        key = self._remembered(kid)
+        if key is not None:
+            return key
+        if not self._places.acquire(blocking=False):
+            raise _unreachable(5)
+        try:
+            deadline = time.monotonic() + TOTAL_SECONDS
+            if not self._turn.acquire(timeout=TOTAL_SECONDS):
+                raise _unreachable(5)
+            try:
+                return self._remembered(kid) or self._fetch(kid, deadline)
+            finally:
+                self._turn.release()
+        finally:
+            self._places.release()
 
-    def _cached(self, kid: str) -> RSAPublicKey | None:
+    def _remembered(self, kid: str) -> RSAPublicKey | None:
+        """Return a key that is known. Raises Problem 401 for one that no host knew a moment ago."""
+        now = self._clock.now()
         with self._lock:
-            until, key = self._known.get(kid, (None, None))
-            return key if until is not None and until > self._clock.now() else None
+            until, key = self._known.get(kid, (now, None))
+            missed = self._missed.get(kid, now) > now
+        if until > now:
+            return key
+        if missed:
+            raise _unknown()
+        return None
 
-    def _fetch(self, kid: str) -> RSAPublicKey:
+    def _fetch(self, kid: str, deadline: float) -> RSAPublicKey:
         down = False
         for host in self._hosts:
             try:
-                key = _ask(host, kid)
+                key = _ask(host, kid, min(deadline, time.monotonic() + HOST_SECONDS))
             except _HostDown as error:
                 log.warning("install key host %s: %s", host, error)
                 down = True
                 continue
             if key is not None:
+                self._remember(self._known, kid, (self._clock.now() + CACHE_FOR, key), CACHE_SIZE)
                 return key
         if down or not self._hosts:
-            raise Problem(
-                503, "install-keys-unreachable", "The install keys of Atlassian cannot be read now.", retry_after=60
-            )
-        raise refused("install-key-unknown", "No host knows the install key that the token names.")
+            raise _unreachable(60)
+        self._remember(self._missed, kid, self._clock.now() + MISS_FOR, MISSES)
+        raise _unknown()
+
+    def _remember(self, memory: OrderedDict[str, T], kid: str, value: T, size: int) -> None:
+        with self._lock:
+            memory[kid] = value
+            memory.move_to_end(kid)
+            while len(memory) > size:
+                memory.popitem(last=False)
 
 
-def _ask(host: str, kid: str) -> RSAPublicKey | None:
+def _unknown() -> Problem:
+    return refused("install-key-unknown", "No host knows the install key that the token names.")
+
+
+def _unreachable(seconds: int) -> Problem:
+    return Problem(
+        503, "install-keys-unreachable", "The install keys of Atlassian cannot be read now.", retry_after=seconds
+    )
+
+
+def _ask(host: str, kid: str, deadline: float) -> RSAPublicKey | None:
     """Return the key, or None when the host says there is none. Raises _HostDown."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise _HostDown("no time is left to ask it")
     try:
         with requests.Session() as session:
             # A proxy from the environment is for the internet, never for this machine.
@@ -101,21 +148,23 @@ def _ask(host: str, kid: str) -> RSAPublicKey | None:
                 f"{host}/{kid}",
                 allow_redirects=False,
                 stream=True,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                timeout=left,
                 headers={"Accept": "text/plain, application/x-pem-file, */*"},
             ) as answer:
                 if answer.status_code in _ABSENT:
                     return None
                 if answer.status_code != 200:
                     raise _HostDown(f"answered {answer.status_code}")
-                return _rsa_key(_body(answer))
+                return _rsa_key(_body(answer, deadline))
     except requests.RequestException as error:
         raise _HostDown(type(error).__name__) from error
 
 
-def _body(answer: requests.Response) -> bytes:
+def _body(answer: requests.Response, deadline: float) -> bytes:
     body = b""
     for chunk in answer.iter_content(4096):
+        if time.monotonic() > deadline:
+            raise _HostDown("answers too slowly")
         body += chunk
         if len(body) > MAX_PEM_BYTES:
             raise _HostDown("answered more than a key")

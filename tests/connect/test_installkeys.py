@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from flask import Flask, Response
 
 from addon.base import Problem
 from addon.connect import InstallKeys as KeySource
+from addon.connect.installkeys import WAITING
 from tests.connect.conftest import Host
 from tests.support.clock import VirtualClock
 from tests.support.connect import KEY_HOSTS, InstallKeys, install_claims, rsa_key
@@ -79,13 +83,52 @@ def test_the_second_host_is_asked_with_the_id_when_the_first_has_nothing(
     assert [call.request.url for call in mocked.calls] == [f"{ONE}/{keys.kid}", f"{TWO}/{keys.kid}"]
 
 
-def test_a_key_that_no_host_knows_is_refused(source: KeySource, mocked: responses.RequestsMock) -> None:
+def test_a_key_that_no_host_knows_is_refused_and_asked_for_once_a_minute(
+    source: KeySource, mocked: responses.RequestsMock, clock: VirtualClock
+) -> None:
     for host in KEY_HOSTS:
         mocked.get(f"{host}/abc", status=404)
-    assert _refusal(source, "abc") == (401, "install-key-unknown")
+    for _ in range(3):
+        assert _refusal(source, "abc") == (401, "install-key-unknown")
+    assert len(mocked.calls) == 2
+    clock.advance(timedelta(seconds=61))
+    keys = InstallKeys("abc")
+    mocked.reset()
+    keys.serve(mocked, ONE)
+    assert source.get("abc").key_size == 2048
 
 
-@pytest.mark.parametrize(("one", "two"), [(404, 503), (503, 404), (500, 429), (301, 404)])
+def test_many_installs_with_ids_of_their_own_making_hold_few_threads_and_ask_one_at_a_time(clock: VirtualClock) -> None:
+    asked = threading.Event()
+    release = threading.Event()
+    under_way: list[int] = []
+    most: list[int] = []
+    app = Flask("keys", static_folder=None)
+
+    def absent(kid: str) -> Response:
+        under_way.append(1)
+        most.append(len(under_way))
+        asked.set()
+        release.wait(30)
+        under_way.pop()
+        return Response(kid, status=404)
+
+    app.add_url_rule("/<kid>", view_func=absent)
+    with running(app) as url, ThreadPoolExecutor(32) as threads:
+        source = KeySource((url,), clock)
+        calls = [threads.submit(_refusal, source, f"random-{number}") for number in range(32)]
+        assert asked.wait(30)
+        # All but four have their answer although the host has given none.
+        done = [call.result(30) for call in islice(as_completed(calls), 32 - WAITING)]
+        assert done == [(503, "install-keys-unreachable")] * 28
+        release.set()
+        rest = [call.result(30) for call in calls]
+    assert set(most) == {1}
+    assert len(most) <= WAITING
+    assert (401, "install-key-unknown") in rest
+
+
+@pytest.mark.parametrize(("one", "two"), [(404, 503), (503, 404), (500, 429), (301, 404), (403, 404), (404, 403)])
 def test_a_host_that_is_down_is_not_a_refusal(
     source: KeySource, mocked: responses.RequestsMock, one: int, two: int
 ) -> None:
