@@ -18,6 +18,8 @@ from jwt.algorithms import HMACAlgorithm
 from addon.base import Problem
 
 LEEWAY_SECONDS = 30
+LONGEST_SECONDS = 3600
+"""The longest time from `iat` to `exp`. Confluence's own are valid for minutes (connect.md 3.3)."""
 MAX_TOKEN_CHARS = 16_384
 _END_OF_TIME = 100_000_000_000
 """Seconds since 1970 in the year 5138; also keeps infinity, NaN and integers that no float can hold out of sums."""
@@ -97,9 +99,9 @@ def verified(token: Token, key: Any, algorithm: Literal["HS256", "RS256"]) -> di
 
 
 def check_times(claims: dict[str, Any], now: datetime) -> None:
-    """Check `exp` (required), `nbf` and `iat` (when present) with 30 s of leeway.
+    """Check `exp` (required), `nbf` and `iat` (when present): 30 s of leeway, valid for an hour at most.
 
-    Raises Problem 401: token-claims (missing or not a number), token-expired, token-early.
+    Raises Problem 401: token-claims (missing, not a number, or too long), token-expired, token-early.
     """
     seconds = now.timestamp()
     expires = number(claims, "exp")
@@ -114,6 +116,8 @@ def check_times(claims: dict[str, Any], now: datetime) -> None:
             raise refused("token-early", "The token is not valid yet. Check the clocks.")
     if issued is not None and issued > expires:
         raise refused("token-claims", "The token ends before it begins.")
+    if issued is not None and expires - issued > LONGEST_SECONDS:
+        raise refused("token-claims", "The token is valid for longer than an hour.")
 
 
 def number(claims: dict[str, Any], name: str) -> float | None:
