@@ -32,9 +32,12 @@ class HostCall:
 
 
 def expected_qsh(request: Request, settings: Settings) -> str:
-    """Return the qsh a token for this very request must carry."""
-    path, query = raw_target(request.environ)
-    return query_hash(request.method, relative_path(path, base_path_of(settings.base_url)), query)
+    """Return the qsh a token for this very request must carry. Raises Problem 401 token-qsh where there is none."""
+    try:
+        path, query = raw_target(request.environ)
+        return query_hash(request.method, relative_path(path, base_path_of(settings.base_url)), query)
+    except UnicodeError as error:
+        raise refused("token-qsh", "The address is not written in UTF-8.") from error
 
 
 def check_request_qsh(claims: dict[str, Any], request: Request, settings: Settings) -> None:

@@ -44,14 +44,15 @@ def set_headers(
 def content_security_policy(settings: Settings, allowed: AllowedHosts, installation: Installation | None) -> str:
     """Return the policy: our own scripts and the host's bridge, framed by the tenant's site only.
 
-    Without a verified installation the allowed host patterns may frame, so that an error shows inside Confluence.
+    Without a verified installation the allowed host patterns may frame: what they get is an error in words, which
+    should show inside Confluence.
     """
     bridge = csp_origin(settings.ap_script_url)
     scripts = _sources("'self'", bridge)
     typography = TYPOGRAPHY_CDN if settings.ap_script_url == AP_SCRIPT_URL else None
-    framers = [*allowed.csp_sources]
+    framers: list[str | None] = [*allowed.csp_sources]
     if installation is not None:
-        framers += [csp_origin(installation.base_url) or "", csp_origin(installation.display_url) or ""]
+        framers = [csp_origin(installation.base_url), csp_origin(installation.display_url)]
     directives = {
         "default-src": "'none'",
         "script-src": scripts,

@@ -34,8 +34,9 @@ TOTAL_SECONDS = 5.0
 """How long one request may take to learn a key, over all hosts and its wait for the turn."""
 HOST_SECONDS = 3.0
 """Of these, what one host may take before the next is asked."""
-WAITING = 4
-"""Requests that wait for a key at once, the one that fetches included. Others are told to come back."""
+WAITING = 8
+"""Requests that wait for a key at once, the one that fetches included; half of the server's threads, so that anybody's
+tokens leave the other half to work. Further ones are told to come back."""
 MISS_FOR = timedelta(minutes=1)
 MISSES = 1000
 MAX_PEM_BYTES = 16_384

@@ -40,21 +40,25 @@ def canonical(method: str, raw_path: str, raw_query: str) -> str:
 
 
 def query_hash(method: str, raw_path: str, raw_query: str) -> str:
-    """Return the qsh: the SHA-256 of the canonical request as 64 lower-case hexadecimal digits."""
-    return hashlib.sha256(canonical(method, raw_path, raw_query).encode("utf-8", "replace")).hexdigest()
+    """Return the qsh: the SHA-256 of the canonical request as 64 lower-case hexadecimal digits.
+
+    Raises UnicodeError for octets that are no UTF-8: replaced by a sign of their own, two requests would share a hash.
+    """
+    return hashlib.sha256(canonical(method, raw_path, raw_query).encode()).hexdigest()
 
 
 def raw_target(environ: Mapping[str, Any]) -> tuple[str, str]:
     """Return the path and the query of a WSGI request exactly as the client sent them, still percent-encoded.
 
     Servers keep the target in REQUEST_URI (waitress, werkzeug, mod_wsgi) or RAW_URI (gunicorn). Without either the
-    path is encoded again, which cannot bring back what decoding lost. Non-ASCII octets are read as UTF-8.
+    path is encoded again, which cannot bring back what decoding lost. Non-ASCII octets are read as UTF-8. Raises
+    UnicodeError where they are not.
     """
     target = environ.get("REQUEST_URI") or environ.get("RAW_URI")
     if not isinstance(target, str) or not target:
         path = str(environ.get("SCRIPT_NAME", "")) + str(environ.get("PATH_INFO", ""))
-        return quote(path.encode("latin-1", "replace"), safe="/!$&'()*+,;=:@-._~"), str(environ.get("QUERY_STRING", ""))
-    target = target.encode("latin-1", "replace").decode("utf-8", "replace").partition("#")[0]
+        return quote(path.encode("latin-1"), safe="/!$&'()*+,;=:@-._~"), str(environ.get("QUERY_STRING", ""))
+    target = target.encode("latin-1").decode("utf-8").partition("#")[0]
     if not target.startswith("/") and "://" in target.partition("?")[0]:
         # The absolute form that a proxy may send (RFC 9112 3.2.2).
         target = "/" + target.partition("://")[2].partition("/")[2]
@@ -84,8 +88,8 @@ def _canonical_query(raw_query: str) -> str:
 
 
 def _decode(text: str) -> str:
-    return unquote(text.replace("+", " "), encoding="utf-8", errors="replace")
+    return unquote(text.replace("+", " "), encoding="utf-8", errors="strict")
 
 
 def _encode(text: str) -> str:
-    return quote(text, safe=_UNRESERVED, errors="replace")
+    return quote(text, safe=_UNRESERVED)

@@ -56,12 +56,18 @@ def rule_of(app: Flask, endpoint: str) -> Rule | None:
 
 
 def check_rules(app: Flask) -> None:
-    """Raise UndeclaredRoute naming every route of `app` whose view declares no rule. Call it once all are added."""
+    """Raise UndeclaredRoute naming every route of `app` whose view declares no rule, or that would redirect.
+
+    Called once all are added.
+    """
     missing = sorted(
         f"{route.rule} ({route.endpoint})" for route in app.url_map.iter_rules() if rule_of(app, route.endpoint) is None
     )
     if missing:
         raise UndeclaredRoute(f"routes that do not say who is let in: {', '.join(missing)}")
+    ending = sorted(route.rule for route in app.url_map.iter_rules() if route.rule.endswith("/") and route.rule != "/")
+    if ending:
+        raise UndeclaredRoute(f"routes that end in a slash and would redirect without it: {', '.join(ending)}")
 
 
 def install_boundary(app: Flask, tenants: Tenants, settings: Settings, clock: Clock) -> None:
@@ -70,6 +76,9 @@ def install_boundary(app: Flask, tenants: Tenants, settings: Settings, clock: Cl
     Register it before any other before_request hook. Raises ValueError on a malformed STEWARD_ALLOWED_HOSTS entry.
     """
     allowed = AllowedHosts(settings.allowed_hosts)
+    # A redirect would send the token on to whatever host and scheme the request named.
+    app.url_map.merge_slashes = False
+    app.url_map.redirect_defaults = False
 
     def enforce() -> None:
         if request.url_rule is None:

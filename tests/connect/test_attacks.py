@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import jwt
 import pytest
@@ -139,6 +139,7 @@ PAGE: dict[str, Callable[[Attacker], str]] = {
     "nbf a text": lambda a: jwt.encode(_page(a, nbf="now"), SECRET, "HS256"),
     "iat ahead": lambda a: jwt.encode(_page(a, iat=_seconds(a, 31)), SECRET, "HS256"),
     "iat after exp": lambda a: jwt.encode(_page(a, iat=_seconds(a, 29), exp=_seconds(a, 0)), SECRET, "HS256"),
+    "valid for more than an hour": lambda a: jwt.encode(_page(a, exp=_seconds(a, 3601)), SECRET, "HS256"),
     "no iss": lambda a: jwt.encode(_page(a, iss=None), SECRET, "HS256"),
     "iss a list": lambda a: _hs256({"alg": "HS256"}, _page(a) | {"iss": [CLIENT_KEY]}, SECRET.encode()),
     "iss unknown": lambda a: jwt.encode(_page(a, iss="nobody"), SECRET, "HS256"),
@@ -216,6 +217,27 @@ API: dict[str, Callable[[Attacker], str]] = {
 def test_only_a_persons_context_token_calls_the_api(attacker: Attacker, name: str) -> None:
     status, _, problem = attacker.send("POST", "/api/thing", API[name](attacker), b"{}")
     assert status == 401, problem
+
+
+@pytest.mark.parametrize("raw", ["a=%ff", "a=%C3", "a=%ED%A0%80", "%fe=1"])
+def test_octets_that_are_no_text_share_no_token(attacker: Attacker, raw: str) -> None:
+    """Written as the sign for "no character", all of these would be one and the same request."""
+    token = page_token(path="/page", query=quote(unquote(raw), safe="=&"), now=attacker.now)
+    status, _, problem = attacker.send("GET", f"/page?{raw}", token)
+    assert (status, problem["type"].rpartition(":")[2]) == (401, "token-qsh")
+
+
+@pytest.mark.parametrize(
+    "target", ["//page", "/page/", "//api//thing", "/api//thing", "/api/thing/", "/./page", "/x/../page"]
+)
+def test_an_address_that_is_not_written_as_it_is_known_is_none_and_leads_nowhere(
+    attacker: Attacker, target: str
+) -> None:
+    token = page_token(path="/page", now=attacker.now)
+    for host in ({}, {"Host": "evil.example.com"}):
+        status, headers, _ = attacker.send("GET", f"{target}?jwt={token}", **host)
+        assert status in (401, 404), (target, status)
+        assert "Location" not in headers
 
 
 def test_the_honest_get_in(attacker: Attacker) -> None:

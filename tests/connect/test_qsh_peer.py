@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from random import Random
+from urllib.parse import unquote_to_bytes
 
 import pytest
 from atlassian_jwt.url_utils import canonicalize_request, hash_url
@@ -18,7 +19,7 @@ from addon.connect.qsh import canonical, query_hash, relative_path
 
 BATCH = 200
 TIMES = int(os.environ.get("STEWARD_FUZZ", "1"))
-BATCHES = 60 * TIMES
+BATCHES = 150 * TIMES
 
 PLAIN = "abzAZ09-._~"
 ESCAPES = (
@@ -52,6 +53,16 @@ def _query(random: Random) -> str:
     return "&".join(pieces)
 
 
+def _is_utf8(query: str) -> bool:
+    """The package writes a sign of its own for octets that are no text; two requests would share that hash."""
+    for piece in query.replace("+", " ").replace("=", "&").split("&"):
+        try:
+            unquote_to_bytes(piece).decode()
+        except UnicodeDecodeError:
+            return False
+    return True
+
+
 seen: set[tuple[str, str, str]] = set()
 
 
@@ -65,6 +76,10 @@ def _agree(seed: int) -> None:
         context, path, query = random.choice(CONTEXTS), _path(random), _query(random)
         relative = relative_path(context + path, context)
         url = f"{relative}?{query}" if query else relative
+        if not _is_utf8(query):
+            with pytest.raises(UnicodeError):
+                query_hash(method, relative, query)
+            continue
         assert canonical(method, relative, query) == canonicalize_request(method, url), (method, context, url)
         assert query_hash(method, relative, query) == hash_url(method, url)
         seen.add((method, context + path, query))
