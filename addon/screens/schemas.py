@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 Item = TypeVar("Item")
@@ -16,7 +17,17 @@ Scope = Literal["site", "space"]
 Trigger = Literal["scheduled", "manual", "retry"]
 Status = Literal["running", "finalizing", "cancelling", "successful", "failed", "cancelled"]
 SpaceState = Literal["pending", "running", "done", "failed", "skipped", "cancelled"]
-Limit = Annotated[int, Field(ge=1, le=100)]
+
+
+def _decimal(value: object) -> object:
+    """Refuse what int() reads besides plain digits: signs, blanks, underscores, leading zeros, other alphabets."""
+    if isinstance(value, str) and not re.fullmatch(r"0|[1-9][0-9]{0,17}", value):
+        raise ValueError("must be a number in plain digits")
+    return value
+
+
+Decimal = Annotated[int, BeforeValidator(_decimal)]
+Limit = Annotated[Decimal, Field(ge=1, le=100)]
 Cql = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
 Cursor = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -28,15 +39,15 @@ class Model(BaseModel):
 
 
 class Body(Model):
-    """A request body: nothing unknown, nothing coerced."""
+    """A request body: nothing unknown, nothing coerced, and one name for each field."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=False)
 
 
 class Query(Model):
-    """A request's query parameters: nothing unknown; text is read as what the field wants."""
+    """A request's query parameters: nothing unknown, one name for each, and one way to write a number."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", populate_by_name=False)
 
 
 class InSpace(Query):
@@ -76,7 +87,7 @@ class ItemsQuery(Page):
 class PoliciesQuery(Query):
     """Which version of the policies; the current one without."""
 
-    version: Annotated[int, Field(ge=1, le=999_999_999)] | None = None
+    version: Annotated[Decimal, Field(ge=1, le=999_999_999)] | None = None
 
 
 class VersionsQuery(Query):
