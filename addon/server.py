@@ -26,6 +26,7 @@ DETAILS = {
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "The request's headers are larger than any address accepts.",
     HTTPStatus.NOT_IMPLEMENTED: "The request is sent in a way that this server does not read.",
 }
+OTHER = "The request is not one that this server answers."
 
 
 class _Refusal(ErrorTask):  # type: ignore[misc]
@@ -35,7 +36,7 @@ class _Refusal(ErrorTask):  # type: ignore[misc]
         """Write the answer and close the connection."""
         status = HTTPStatus(self.request.error.code)
         kind = status.phrase.lower().replace(" ", "-")
-        body = json.dumps(Problem(status, kind, DETAILS.get(status, f"{status.phrase}.")).document()).encode()
+        body = json.dumps(Problem(status, kind, DETAILS.get(status, OTHER)).document()).encode()
         self.status = f"{status.value} {status.phrase}"
         self.response_headers.extend([("Content-Type", "application/problem+json"), *BARE_HEADERS.items()])
         self.set_close_on_finish()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
+
+from addon.base.titles import title
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Problem(Exception):
         """Return the problem document as a JSON-ready dictionary."""
         body: dict[str, Any] = {
             "type": f"urn:content-steward:problem:{self.kind}",
-            "title": HTTPStatus(self.status).phrase,
+            "title": title(self.status, self.kind),
             "status": self.status,
             "detail": self.detail,
         }

@@ -32,11 +32,15 @@ KINDS = {
     429: "too-many-requests",
 }
 DETAILS = {
+    400: "The request is not one that this address can read.",
     404: "There is nothing here under this address.",
     405: "This address does not answer this method.",
+    408: "The request did not arrive in time. Send it again.",
     413: "The request's body is larger than this address accepts.",
+    414: "The address is longer than Content Steward reads.",
     415: "The request's content type is not one this address reads.",
 }
+OTHER = "Content Steward cannot answer a request like this one."
 DATABASE = "Content Steward's database cannot be used right now. Try again in a moment."
 DATABASE_SECONDS = 10
 
@@ -101,9 +105,8 @@ def register(app: Flask, settings: Settings, clock: Clock) -> None:
         status = error.code or 500
         if status < 400:
             return error.get_response()  # type: ignore[return-value]
-        phrase = HTTPStatus(status).phrase
-        kind = KINDS.get(status, phrase.lower().replace(" ", "-"))
-        return answer(Problem(status, kind, DETAILS.get(status, f"{phrase}.")))
+        kind = KINDS.get(status) or HTTPStatus(status).phrase.lower().replace(" ", "-")
+        return answer(Problem(status, kind, DETAILS.get(status, OTHER)))
 
     def unexpected(error: Exception) -> Response:
         reference = new_id()

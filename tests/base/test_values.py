@@ -43,7 +43,7 @@ def test_a_problem_document_names_the_field_and_carries_its_extra_members() -> N
     )
     assert problem.document() == {
         "type": "urn:content-steward:problem:busy",
-        "title": "Conflict",
+        "title": "Another job is running",
         "status": 409,
         "detail": "Another execution runs.",
         "errors": [{"pointer": "/job", "detail": "unknown"}],

@@ -264,7 +264,7 @@ def test_slots_that_were_missed_are_shown_with_what_became_of_them(stack: Stack,
 
 def test_outside_the_host_the_page_says_where_it_belongs(stack: Stack, page: Page) -> None:
     page.goto(f"{stack.base_url}/jobs")
-    expect(page.get_by_role("heading")).to_have_text("Unauthorized")
+    expect(page.get_by_role("heading")).to_have_text("Open this inside Confluence")
     page.goto(stack.site.host.page_url("u-admin", "site-jobs"))
     expect(page.get_by_role("heading", name="Content Steward")).to_be_visible()
     expect(page.get_by_role("main")).to_contain_text("Open this page inside Confluence")

@@ -1,0 +1,68 @@
+"""Every problem that the code can raise has a title in plain words, and every title is one that it raises."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+from addon.base import FieldError, Problem
+from addon.base.titles import BY_KIND, BY_STATUS, title
+
+ADDON = Path(__file__).parents[2] / "addon"
+PHRASES = {status.phrase.lower() for status in HTTPStatus} - {"not found"}
+MADE = {"invalid-json", "invalid-yaml", "bad-request", "method-not-allowed", "too-many-requests"}
+"""Kinds that the code puts together, or has for what the web framework refuses."""
+
+
+def raised() -> Iterator[tuple[int | None, str, str]]:
+    """Yield status, kind and place of every problem whose kind is written out; a refused caller has 401."""
+    for path in sorted(ADDON.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            place = f"{path.relative_to(ADDON)}:{node.lineno}"
+            words = [each.value if isinstance(each, ast.Constant) else None for each in node.args]
+            if node.func.id == "Problem" and isinstance(words[1], str):
+                yield words[0] if isinstance(words[0], int) else None, words[1], place
+            elif node.func.id == "refused" and isinstance(words[0], str):
+                yield 401, words[0], place
+            elif node.func.id == "json_object" and isinstance(words[1], str):
+                yield 400, words[1], place
+
+
+def test_every_problem_in_the_code_has_a_title_of_its_own_or_is_a_refused_token() -> None:
+    found = list(raised())
+    assert len(found) > 60
+    assert {(kind, place) for status, kind, place in found if kind not in BY_KIND and status != 401} == set()
+
+
+def test_no_title_is_kept_for_a_problem_that_nothing_raises() -> None:
+    assert set(BY_KIND) - {kind for _, kind, _ in raised()} == MADE
+
+
+@pytest.mark.parametrize("words", sorted({*BY_KIND.values(), *BY_STATUS.values()}))
+def test_a_title_is_a_short_phrase_without_codes(words: str) -> None:
+    assert words.lower() not in PHRASES
+    assert words[0].isupper()
+    assert not any(each.isdigit() for each in words)
+    assert 8 < len(words) < 60
+    assert not words.endswith(".")
+
+
+@pytest.mark.parametrize("status", [status for status in HTTPStatus if status >= 400])
+def test_whatever_the_server_refuses_has_words_too(status: HTTPStatus) -> None:
+    assert title(status, status.phrase.lower().replace(" ", "-")).lower() not in PHRASES
+
+
+def test_a_problem_carries_the_title_of_its_kind() -> None:
+    errors = [FieldError("/statuses/0/name", "is empty")]
+    assert Problem(422, "invalid-policies", "One field.", errors=errors).document()["title"] == (
+        "The policies cannot be saved yet"
+    )
+    assert Problem(401, "token-qsh", "It was signed for another address.").document()["title"] == (
+        "Open this inside Confluence"
+    )
