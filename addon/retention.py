@@ -40,7 +40,7 @@ QUOTA = timedelta(days=2)
 
 UNEVENTFUL = frozenset(
     {"spacesProcessed", "spacesSkipped", "spacesTotal", "points", "calls"}
-    | {"contentsChecked", "contentsMatched", "contentsSkipped", "contentsReadOnly"}
+    | {"contentsChecked", "contentsMatched", "contentsPlanned", "contentsSkipped", "contentsReadOnly"}
 )
 """Metrics that may be above zero in a run that changed nothing. Any other one, a new job's included, is an event."""
 

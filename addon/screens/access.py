@@ -1,8 +1,8 @@
 """Who may see and do what? Decided here for every call, from what Confluence says about the caller now.
 
 Site scope, policies, hold and first run belong to Confluence administrators; a space's own screen belongs to the
-administrators of that space (PROTOCOLS 4). A space's administrator sees the executions of that space, and of anything
-else that runs only that it runs.
+administrators of that space (PROTOCOLS 4). A space's administrator sees the executions of that space, of a run over
+the whole site what it did in that space, and of anything else that runs only that it runs.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from sqlalchemy.orm import Session
 
 from addon.base import Caller, Database, Problem, Space
 from addon.confluence import READ_AGE, WRITE_AGE, Permissions
-from addon.engine import ACTIVE, JobExecution, NotFound, queries
+from addon.engine import ACTIVE, ExecutionSpace, JobExecution, NotFound, queries
 from addon.screens.lookups import Lookups
 
+Sight = Literal["full", "part", "restricted", "none"]
 EXECUTION_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -29,14 +30,19 @@ class Viewer:
     caller: Caller
     space: Space | None
 
-    def sight(self, row: JobExecution) -> Literal["full", "restricted", "none"]:
-        """Return how much of an execution this viewer sees by its id.
+    def sight(self, row: JobExecution, part: ExecutionSpace | None = None) -> Sight:
+        """Return how much of an execution this viewer sees by its id. `part`: what the viewer's space was in it.
 
-        full: everything; restricted: that a site run goes on and how far it is; none: it does not exist for him.
+        full: everything; part: what a site run did in this space; restricted: that a site run goes on and how far it
+        is; none: it does not exist for him.
         """
         if self.space is None or (row.scope == "space" and row.space_id == self.space.id):
             return "full"
-        return "restricted" if row.scope == "site" and row.status in ACTIVE else "none"
+        if row.scope != "site":
+            return "none"
+        if part is not None and part.space_id == self.space.id:
+            return "part"
+        return "restricted" if row.status in ACTIVE else "none"
 
     def may_cancel(self, row: JobExecution) -> bool:
         """Return whether this viewer is offered to cancel it: his scope's own, while it is running."""
@@ -78,13 +84,23 @@ class Access:
         """Let the caller into the space's scope when a key is given, else into the site's."""
         return self.site(caller, write=write) if space_key is None else self.space(caller, space_key, write=write)
 
-    def execution(self, caller: Caller, execution_id: str, space_key: str | None) -> tuple[Viewer, JobExecution]:
-        """Return the execution with the scope in which the caller may read it. Raises Problem 403 or 404."""
+    def execution(
+        self, caller: Caller, execution_id: str, space_key: str | None, *, write: bool = False
+    ) -> tuple[Viewer, JobExecution, Sight]:
+        """Return the execution with the scope in which the caller may read it, and how much of it.
+
+        Raises Problem 403 or 404.
+        """
         row = self._row(caller, execution_id)
-        viewer = self._scope_of(caller, row, space_key, write=False)
-        if viewer.sight(row) == "none":
+        viewer = self._scope_of(caller, row, space_key, write=write)
+        sight = viewer.sight(row)
+        if sight != "full" and viewer.space is not None:
+            with self._db.read(caller.tenant_id) as session:
+                part = queries.parts(session, [row.id], viewer.space.id).get(row.id)
+            sight = viewer.sight(row, part)
+        if sight == "none":
             raise unknown_execution()
-        return viewer, row
+        return viewer, row, sight
 
     def cancel(self, caller: Caller, execution_id: str, space_key: str | None) -> Viewer:
         """Return the scope in which the caller may cancel the execution.
@@ -92,18 +108,12 @@ class Access:
         A space's administrator cancels runs of that space; a run over all spaces needs a Confluence administrator.
         Raises Problem 403 or 404.
         """
-        row = self._row(caller, execution_id)
-        viewer = self._scope_of(caller, row, space_key, write=True)
-        sight = viewer.sight(row)
-        if sight == "none":
-            raise unknown_execution()
-        if sight == "restricted":
-            return self.site(caller, write=True)
-        return viewer
+        viewer, _, sight = self.execution(caller, execution_id, space_key, write=True)
+        return viewer if sight == "full" else self.site(caller, write=True)
 
     def retry(self, caller: Caller, execution_id: str, space_key: str | None) -> Viewer:
         """Return the execution's own scope, in which the caller may start jobs. Raises Problem 403, 404 or 422."""
-        _, row = self.execution(caller, execution_id, space_key)
+        _, row, _ = self.execution(caller, execution_id, space_key)
         viewer = self.scope(caller, row.space_key, write=True)
         if viewer.space is not None and viewer.space.id != row.space_id:
             raise Problem(422, "space-not-visible", f"The space that had the key {row.space_key} then is gone.")

@@ -79,22 +79,25 @@ class ExecutionsApi:
     def history(self, caller: Caller, *, query: schemas.HistoryQuery) -> schemas.List[schemas.Execution]:
         """List executions, newest first: the job audit log.
 
-        With a space key: the runs of that space, for its administrators; without: all runs of the site.
+        With a space key: the runs of that space, and of the site's runs what they did in that space, for its
+        administrators; without: all runs of the site.
         """
-        viewer, in_space = self._log_scope(caller, query.space_key)
+        viewer = self._log_scope(caller, query.space_key)
+        gone = query.space_key if viewer.space is None else None
         with self._parts.db.read(caller.tenant_id) as session, known_cursor():
             rows, cursor = queries.history(
                 session,
                 caller.tenant_id,
                 job=query.job,
                 status=query.status,
-                space_key=query.space_key,
-                scope="space" if in_space else query.scope,
+                space_id=None if viewer.space is None else viewer.space.id,
+                space_key=gone,
+                scope=query.scope,
                 trigger=query.trigger,
                 limit=query.limit,
                 cursor=query.cursor,
             )
-            seen = [self._presenter.execution(session, row, viewer) for row in rows]
+            seen = self._presenter.executions(session, rows, viewer)
         return schemas.List[schemas.Execution](items=self._named(caller, seen), next_cursor=cursor)
 
     @operation(
@@ -122,7 +125,7 @@ class ExecutionsApi:
     )
     def get(self, caller: Caller, *, execution_id: str, query: schemas.InSpace) -> schemas.ExecutionDetail:
         """Return one execution with its retry chain and the live counts of its mails."""
-        viewer, _ = self._access.execution(caller, execution_id, query.space_key)
+        viewer, _, _ = self._access.execution(caller, execution_id, query.space_key)
         with self._parts.db.read(caller.tenant_id) as session:
             row = find(session, caller, execution_id)
             seen = self._presenter.detail(session, row, viewer)
@@ -144,11 +147,11 @@ class ExecutionsApi:
     def spaces(
         self, caller: Caller, *, execution_id: str, query: schemas.SpacesQuery
     ) -> schemas.List[schemas.SpaceResult]:
-        """List what became of each space of an execution."""
-        self._full(caller, execution_id, query.space_key)
+        """List what became of each space of an execution; for a space's administrators, of their space."""
+        own = self._own_part(caller, execution_id, query.space_key)
         with self._parts.db.read(caller.tenant_id) as session, known_cursor():
             rows, cursor = queries.spaces(
-                session, execution_id, limit=query.limit, cursor=query.cursor, state=query.status
+                session, execution_id, limit=query.limit, cursor=query.cursor, state=query.status, space_id=own
             )
         return schemas.List[schemas.SpaceResult](items=[space_result(row) for row in rows], next_cursor=cursor)
 
@@ -162,11 +165,11 @@ class ExecutionsApi:
     def items(
         self, caller: Caller, *, execution_id: str, query: schemas.ItemsQuery
     ) -> schemas.List[schemas.ItemResult]:
-        """List what an execution did to which content, and why."""
-        self._full(caller, execution_id, query.space_key)
+        """List what an execution did to which content, and why; for a space's administrators, in their space."""
+        own = self._own_part(caller, execution_id, query.space_key)
         with self._parts.db.read(caller.tenant_id) as session, known_cursor():
             rows, cursor = queries.items(
-                session, execution_id, limit=query.limit, cursor=query.cursor, outcome=query.outcome
+                session, execution_id, limit=query.limit, cursor=query.cursor, outcome=query.outcome, space_id=own
             )
         return schemas.List[schemas.ItemResult](items=[item_result(row) for row in rows], next_cursor=cursor)
 
@@ -230,14 +233,14 @@ class ExecutionsApi:
             raise self._busy(caller, error.active.id, viewer) from error
         return self._started(caller, row, viewer)
 
-    def _log_scope(self, caller: Caller, space_key: str | None) -> tuple[Viewer, bool]:
+    def _log_scope(self, caller: Caller, space_key: str | None) -> Viewer:
         """A Confluence administrator may also look up the runs of a space that is gone."""
         try:
-            return self._access.scope(caller, space_key), space_key is not None
+            return self._access.scope(caller, space_key)
         except Problem as problem:
             if problem.kind != "space-not-visible":
                 raise
-            return self._access.site(caller), True
+            return self._access.site(caller)
 
     def _check(self, body: schemas.StartExecution) -> None:
         errors = []
@@ -279,10 +282,14 @@ class ExecutionsApi:
         if rule is not None:
             raise Problem(422, "space-excluded", f"The space {space.key} is {rule}.")
 
-    def _full(self, caller: Caller, execution_id: str, space_key: str | None) -> None:
-        viewer, row = self._access.execution(caller, execution_id, space_key)
-        if viewer.sight(row) != "full":
+    def _own_part(self, caller: Caller, execution_id: str, space_key: str | None) -> str | None:
+        """Return the id of the only space whose details the caller may see, None for those of all."""
+        viewer, _, sight = self._access.execution(caller, execution_id, space_key)
+        if sight == "part" and viewer.space is not None:
+            return viewer.space.id
+        if sight != "full":
             raise Problem(403, "forbidden", "The details of a run over all spaces are for Confluence administrators.")
+        return None
 
     def _busy(self, caller: Caller, active_id: str, viewer: Viewer) -> Problem:
         """Name the execution in the way: what it is, who or what started it, and when it should end."""

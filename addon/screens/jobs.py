@@ -86,6 +86,7 @@ class JobsApi:
             first_run=first_run,
             retries=list(retries.values()),
             waiting=[] if active is None else self._waiting(session, viewer),
+            revision=queries.revision(session, tenant_id),
             time_zone=site_zone(policies),
             statuses=statuses(policies),
         )

@@ -45,16 +45,33 @@ class Presenter:
         job = self._engine.jobs.get(job_type)
         return job.title if job is not None else job_type
 
+    def executions(self, session: Session, rows: Sequence[JobExecution], viewer: Viewer) -> list[schemas.Execution]:
+        """Return `rows`, each as `execution` does."""
+        of_site = [row.id for row in rows if row.scope == "site"]
+        parts = {} if viewer.space is None else queries.parts(session, of_site, viewer.space.id)
+        return [self._execution(session, row, viewer, parts.get(row.id)) for row in rows]
+
     def execution(self, session: Session, row: JobExecution, viewer: Viewer) -> schemas.Execution:
-        """Return `row` for a list or as the current one; another scope's run is shown as its progress only."""
-        full = viewer.sight(row) == "full"
+        """Return `row` for a list or as the current one.
+
+        In a space, a run over the site is shown as what it did there, another scope's run as its progress only.
+        """
+        return self.executions(session, [row], viewer)[0]
+
+    def _execution(
+        self, session: Session, row: JobExecution, viewer: Viewer, part: ExecutionSpace | None
+    ) -> schemas.Execution:
+        sight = viewer.sight(row, part)
         active = row.status in ACTIVE
         seen = self._base(row, viewer)
         if active:
             seen.paused = self._paused(row)
-        if not full:
+        if sight == "part" and part is not None:
+            return _reduced(seen, part, active=active)
+        if sight != "full":
             return _restricted(seen)
         if active:
+            seen.progress.spaces_skipped = queries.skipped(session, row.id)
             running, _ = queries.spaces(session, row.id, limit=NAMED_SPACES, cursor=None, state="running")
             seen.running_spaces = [space.space_key for space in running]
         if row.spaces_failed:
@@ -99,6 +116,7 @@ class Presenter:
             progress=schemas.Progress(
                 spaces_done=progress.spaces_done,
                 spaces_failed=progress.spaces_failed,
+                spaces_skipped=(row.metrics or {}).get("spacesSkipped", 0),
                 spaces_total=progress.spaces_total,
                 percent=progress.percent,
                 seconds_left=progress.seconds_left,
@@ -147,6 +165,19 @@ def _restricted(seen: schemas.Execution) -> schemas.Execution:
             "calls": 0,
         }
     )
+
+
+def _reduced(seen: schemas.Execution, part: ExecutionSpace, *, active: bool) -> schemas.Execution:
+    """Keep of a site's run what it did in one space; while it goes on, also how far it is over all."""
+    own = _restricted(seen)
+    own.space_result = space_result(part)
+    if not active:
+        done, failed = part.state == "done", part.state == "failed"
+        own.metrics = part.metrics
+        own.progress = seen.progress.model_copy(
+            update={"spaces_done": int(done), "spaces_failed": int(failed), "spaces_total": 1, "spaces_skipped": 0}
+        )
+    return own
 
 
 def _failure(space: ExecutionSpace) -> schemas.FailedSpace:

@@ -138,6 +138,7 @@ class Progress(Model):
 
     spaces_done: int
     spaces_failed: int
+    spaces_skipped: int = 0
     spaces_total: int | None
     percent: int
     seconds_left: int | None
@@ -164,6 +165,18 @@ class Mails(Model):
     emails_failed: int
     emails_suppressed: int
     emails_pending: int
+
+
+class SpaceResult(Model):
+    """What became of one space in one execution."""
+
+    space_key: str
+    name: str
+    status: SpaceState
+    reason: str | None
+    metrics: dict[str, Any]
+    started_at: datetime | None
+    ended_at: datetime | None
 
 
 class Execution(Model):
@@ -196,6 +209,9 @@ class Execution(Model):
     may_cancel: bool = False
     may_retry: bool = Field(False, description="Its failed spaces can be tried again on their own")
     restricted: bool = Field(False, description="Only what the caller may know: it belongs to another scope")
+    space_result: SpaceResult | None = Field(
+        None, description="Of a site's run, in a space's scope: what became of that space; metrics are the space's own"
+    )
 
 
 class Retry(Model):
@@ -296,6 +312,7 @@ class Jobs(List[JobState]):
     waiting: list[Waiting] = Field(
         default_factory=list, description="While one runs or is paused: what starts after it, the first one first"
     )
+    revision: str = Field(description="Another one as soon as the list of executions has changed")
     time_zone: str
     statuses: list[StatusInfo]
 
@@ -304,18 +321,6 @@ class Current(Model):
     """The execution that is active now, or null."""
 
     execution: Execution | None
-
-
-class SpaceResult(Model):
-    """What became of one space in one execution."""
-
-    space_key: str
-    name: str
-    status: SpaceState
-    reason: str | None
-    metrics: dict[str, Any]
-    started_at: datetime | None
-    ended_at: datetime | None
 
 
 class ItemResult(Model):

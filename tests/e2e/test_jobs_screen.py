@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from playwright.sync_api import FrameLocator, Page, Route, expect
 from addon.base import SystemClock
 from addon.sandbox import Site
 from addon.sandbox.seed import seed_demo
+from addon.sandbox.ui.chrome import WHO_COOKIE
 from tests.e2e.stack import Stack, stack_over
 from tests.support.servers import eventually
 
@@ -202,7 +204,41 @@ def test_a_space_screen_is_about_its_space(stack: Stack, page: Page) -> None:
     until_ended(frame, "Successful")
     assert metric(frame, "spacesTotal") == 1
     frame.get_by_role("link", name="Job audit log").first.click()
+    frame.get_by_label("Scope").select_option("space")
     expect(frame.get_by_role("region", name="Job audit log").locator("tbody tr")).to_have_count(1)
+
+
+def test_a_run_that_fits_between_two_looks_is_among_the_last_ones(stack: Stack, page: Page) -> None:
+    frame = site_jobs(stack, page)
+    expect(frame.locator(".runs li, .last .empty").first).to_be_visible()
+    run = stack.run("refresh-statuses")
+    frame.locator("body").evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+    expect(frame.locator(".runs li").first.get_by_role("link")).to_have_attribute("href", f"#/executions/{run['id']}")
+
+
+def test_a_space_administrator_sees_what_a_run_over_the_site_did_in_the_space(stack: Stack, page: Page) -> None:
+    site = stack.site
+    site.add_space("NARROW", "Narrow matters", admins=["u-nora"])
+    site.add_user("u-nora", "Nora Narrow")
+    long_ago = site.clock.now() - timedelta(days=900)
+    site.add_page("NARROW", "Forgotten", created_at=long_ago)
+    run = stack.run("refresh-statuses")
+    assert run["metrics"]["spacesTotal"] > 1
+    page.context.add_cookies([{"name": WHO_COOKIE, "value": "u-nora", "url": stack.server.url}])
+    page.goto(f"{stack.server.url}/wiki/spaces/NARROW/settings")
+    page.get_by_role("link", name="Content Steward").first.click()
+    frame = page.frame_locator("iframe.ac-iframe")
+    expect(frame.locator(".runs li").first).to_contain_text("all spaces")
+    frame.get_by_role("link", name="Job audit log").first.click()
+    row = frame.get_by_role("region", name="Job audit log").locator("tbody tr").first
+    expect(row).to_contain_text("This space: done")
+    expect(row).to_contain_text("1 changed")
+    row.get_by_role("link").click()
+    expect(frame.get_by_role("heading", name="Results in this space")).to_be_visible()
+    spaces = frame.get_by_role("region", name="Spaces of this execution").locator("tbody tr")
+    expect(spaces).to_have_count(1)
+    expect(spaces).to_contain_text("NARROW")
+    expect(frame.locator("main")).not_to_contain_text("ENG")
 
 
 def test_an_answer_that_comes_after_its_screen_was_left_is_not_drawn_over_the_next_one(

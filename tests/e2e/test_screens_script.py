@@ -200,6 +200,37 @@ def test_no_screen_asks_with_the_browsers_own_dialogs() -> None:
     assert [script.name for script in scripts if asking.search(script.read_text())] == []
 
 
+def test_the_second_attempt_is_the_first_retry(modules: Page) -> None:
+    said = modules.evaluate(
+        """async () => {
+          const {retryName, starter} = await import('/words.js');
+          return [retryName(2, 4), retryName(4, 4), starter({trigger: 'retry', attempt: 3})];
+        }"""
+    )
+    assert said == ["retry 1 of 3", "retry 3 of 3", "Retry 2"]
+
+
+def test_the_tiles_of_spaces_add_up_to_their_total(modules: Page) -> None:
+    shown = modules.evaluate(
+        """async () => {
+          const {metricTiles} = await import('/parts.js');
+          const {morph} = await import('/dom.js');
+          const tiles = (metrics) => {
+            morph(document.querySelector('main'), metricTiles(metrics));
+            const found = [...document.querySelectorAll('.tile')];
+            return Object.fromEntries(found.map((each) => [each.dataset.metric, Number(each.lastChild.textContent)]));
+          };
+          const quiet = {spacesProcessed: 3, spacesFailed: 0, spacesSkipped: 0, spacesCancelled: 0, spacesTotal: 3};
+          const rough = {...quiet, spacesFailed: 1, spacesSkipped: 2, spacesCancelled: 4, spacesTotal: 10};
+          return [tiles(quiet), tiles(rough)];
+        }"""
+    )
+    assert shown == [
+        {"spacesProcessed": 3, "spacesFailed": 0, "spacesTotal": 3},
+        {"spacesProcessed": 3, "spacesFailed": 1, "spacesSkipped": 2, "spacesCancelled": 4, "spacesTotal": 10},
+    ]
+
+
 RUNNING = {
     "id": "1", "job": "refresh-statuses", "title": "Refresh content statuses", "scope": "site", "trigger": "manual",
     "status": "running", "startedAt": "2026-11-22T07:55:00Z", "startedByName": "Ada", "points": 12, "mayCancel": True,
@@ -258,6 +289,6 @@ def test_what_waits_behind_a_run_is_named_in_its_order(modules: Page) -> None:
         ],
     )
     assert (
-        "Next: Refresh content statuses (retry, attempt 2 of 4), due 2 Jan 2099 08:00; "
+        "Next: Refresh content statuses (retry 1 of 3), due 2 Jan 2099 08:00; "
         "then Send notifications, due since 22 Nov 2020 08:00"
     ) in text

@@ -66,6 +66,7 @@ def test_a_space_cancelled_half_way_is_shown_with_its_metrics_so_far_as_neither_
     assert metrics is not None
     assert (metrics["statusesChanged"], metrics["contentsMatched"]) == (7, 1)
     assert (metrics["spacesProcessed"], metrics["spacesFailed"], metrics["spacesTotal"]) == (0, 0, 3)
+    assert (metrics["spacesSkipped"], metrics["spacesCancelled"]) == (0, 3)
 
 
 def test_a_cancel_from_another_process_arrives_with_the_heartbeat(rig: Rig) -> None:

@@ -209,7 +209,7 @@ def test_the_item_log_and_the_executions_own_metrics_are_kept_with_what_they_cou
     with rig.db.read(rig.tenant) as session:
         page, cursor = queries.items(session, started.id, limit=4)
         rest, end = queries.items(session, started.id, limit=4, cursor=cursor)
-        one, _ = queries.items(session, started.id, space_key="B", outcome="skipped")
+        one, _ = queries.items(session, started.id, space_id="id-B", outcome="skipped")
     assert [item.seq for item in (*page, *rest)] == [1, 2, 3, 4, 5, 6]
     assert end is None
     assert [(item.content_id, item.reason) for item in one] == [("B-2", "has children")]

@@ -95,6 +95,8 @@ FILTERS: list[dict[str, Any]] = [
     {"scope": "space"},
     {"trigger": "scheduled"},
     {"space_key": "S1"},
+    {"space_id": "1"},
+    {"space_id": "none"},
     {"space_key": "S77"},
     {"space_key": "NONE"},
     {"space_key": "S1", "scope": "space"},

@@ -42,6 +42,7 @@ class TestActing:
         assert docs.client.writes == 0
         assert {id: outcome for id, (_, outcome, _) in log(run).items()} == {top: "planned", below: "planned"}
         assert (metrics["contentsMatched"], metrics["contentsArchived"]) == (2, 0)
+        assert metrics["contentsPlanned"] == 2
 
     def test_a_space_shows_how_far_it_has_come_while_it_is_worked_on(self, docs: Bench) -> None:
         docs.site.edition = "standard"

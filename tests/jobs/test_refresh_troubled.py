@@ -212,6 +212,12 @@ class TestInterruptions:
         assert sorted(rows(bench)) == sorted(stamped)
         assert run.metrics_of("DOCS") == {"statusesChanged": 10}
 
+    def test_a_cancelled_run_gives_no_counts_by_status_as_they_would_not_be_true(self, bench: Bench) -> None:
+        halfway = {"contentsChecked": 62, "statusesChanged": 10, "statusCounts": {"up-to-date": 62}}
+        ended = bench.refresh_job.compile(halfway | {"spacesCancelled": 1})
+        assert (ended["contentsChecked"], ended["statusCounts"]) == (62, {})
+        assert bench.refresh_job.compile(halfway | {"spacesCancelled": 0})["statusCounts"] == {"up-to-date": 62}
+
     @pytest.mark.parametrize(
         ("raised", "expected"),
         [

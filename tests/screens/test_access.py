@@ -57,7 +57,7 @@ def test_a_space_administrator_sees_the_runs_of_the_space_and_no_others(house: H
     docs_run = house.run(scope="space", spaceKey="DOCS")
     rows = house.get("/executions", account=SAM, spaceKey="DOCS").json["items"]
     assert [row["id"] for row in rows] == [docs_run]
-    assert house.get("/executions", account=SAM, spaceKey="DOCS", scope="site").json["items"] == rows
+    assert house.get("/executions", account=SAM, spaceKey="DOCS", scope="site").json["items"] == []
     for path in ("", "/spaces", "/items"):
         assert house.get(f"/executions/{docs_run}{path}", account=SAM, spaceKey="DOCS").status_code == 200
         assert house.get(f"/executions/{docs_run}{path}", account=SAM).status_code == 200

@@ -25,7 +25,7 @@ def test_a_started_execution_runs_and_its_results_are_there_at_once(house: House
     assert ended["metrics"]["spacesProcessed"] == 3
     assert ended["metrics"]["contentsChecked"] == 30
     assert ended["progress"] | {"secondsLeft": None} == {
-        "spacesDone": 3, "spacesFailed": 0, "spacesTotal": 3, "percent": 100, "secondsLeft": None,
+        "spacesDone": 3, "spacesFailed": 0, "spacesSkipped": 0, "spacesTotal": 3, "percent": 100, "secondsLeft": None,
     }  # fmt: skip
     assert ended["endedAt"] is not None
     assert house.get("/executions/current").json == {"execution": None}

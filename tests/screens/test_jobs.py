@@ -87,3 +87,15 @@ def test_a_hold_that_cannot_be_meant_is_refused(house: House) -> None:
         assert answer.status_code == 422, body
         assert answer.json["errors"], body
     assert house.get("/jobs").json["hold"]["on"] is False
+
+
+def test_the_revision_changes_with_every_change_of_the_log_and_with_nothing_else(house: House) -> None:
+    revisions = [house.get("/jobs").json["revision"]]
+    assert house.get("/jobs").json["revision"] == revisions[0]
+    started = house.start().json["id"]
+    revisions.append(house.get("/jobs").json["revision"])
+    house.call("POST", f"/executions/{started}/cancel")
+    revisions.append(house.get("/jobs").json["revision"])
+    house.run("send-notifications")
+    revisions.append(house.get("/jobs").json["revision"])
+    assert len(set(revisions)) == 4

@@ -47,7 +47,7 @@ class Screen:
 
     def __init__(self, house: House, account: str, space_key: str) -> None:
         self._house, self._account, self._space_key = house, account, space_key
-        self._last_seen = False
+        self._revision: str | None = None
         self._before: str | None = None
         self.looks = 0
 
@@ -60,9 +60,9 @@ class Screen:
         gone = self._before is not None and now != self._before
         if gone and not current:
             self._get(f"/api/executions/{self._before}", missing=True)
-        if not self._last_seen or gone or (now is not None and now != self._before):
+        if self._revision != jobs["revision"]:
             self._get("/api/executions", limit=6)
-            self._last_seen = True
+            self._revision = jobs["revision"]
         self._before = now
         return _pause("RUNNING") if current else _pause("IDLE")
 

@@ -57,6 +57,6 @@ class ExecuteAutomations:
         give_up_submitted(run, self._parts.settings.execution_cap, reason)
 
     def compile(self, totals: dict[str, Any]) -> dict[str, Any]:
-        """Fill in zeros."""
+        """Fill in zeros; only a dry run plans."""
         names = ("contentsMatched", "contentsArchived", "contentsDeleted", "contentsSkipped", "contentsFailed")
         return dict.fromkeys(names, 0) | totals

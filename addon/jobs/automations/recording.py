@@ -108,6 +108,8 @@ class Recorder:
             self._metrics["contentsMatched"] += 1
             if item.outcome == "done":
                 self._metrics[_METRIC[f"done:{item.action}"]] += 1
+            elif item.outcome == "planned":
+                self._metrics["contentsPlanned"] += 1
             elif item.outcome == "skipped":
                 self._metrics["contentsSkipped"] += 1
             elif item.outcome == "failed":

@@ -48,8 +48,11 @@ class RefreshStatuses:
     def compile(self, totals: dict[str, Any]) -> dict[str, Any]:
         """Fill in zeros. The default's count is what was checked minus what has another status, never below zero.
 
-        Where the site did not count some contents, what follows from their number is left out rather than wrong.
+        Where the site did not count some contents, what follows from their number is left out rather than wrong; so are
+        all counts by status of a run that was cancelled, where a group's contents are counted and not what they are.
         """
+        if totals.get("spacesCancelled"):
+            totals = totals | {"statusCounts": {}}
         final = {"contentsChecked": 0, "statusesChanged": 0, "contentsReadOnly": 0} | totals
         uncounted = final.pop(UNCOUNTED, {})
         if uncounted:

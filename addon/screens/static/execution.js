@@ -9,7 +9,7 @@ import { polling } from "./poll.js";
 import { runningPanel } from "./running.js";
 import { retryButton } from "./retry.js";
 import { slotFacts } from "./slots.js";
-import { ACTIVE, STATUS, metricList, scopeOf, starter } from "./words.js";
+import { ACTIVE, STATUS, metricList, retryName, scopeOf, starter } from "./words.js";
 
 const ACTIONS = { archive: "Archive", delete: "Delete", stamp: "Status", notify: "Mail" };
 const OUTCOMES = ["done", "skipped", "failed", "planned"];
@@ -26,7 +26,7 @@ export function executionScreen(app, id) {
       state.execution = await get(`/executions/${id}`);
       state.trouble = null;
       const ended = !before || (active(before) && !active(state.execution));
-      if (ended && !state.execution.restricted) {
+      if (ended && detailed(state.execution)) {
         if (before) announce(`${state.execution.title}: ${STATUS[state.execution.status]}`);
         await Promise.all([spaces.load({ status: state.spaceStatus }), items.load({ outcome: state.itemOutcome })]);
       }
@@ -40,6 +40,7 @@ export function executionScreen(app, id) {
     return active(state.execution);
   }
 
+  const detailed = (execution) => !execution.restricted || Boolean(execution.spaceResult);
   const active = (execution) => ACTIVE.includes(execution.status);
 
   function draw() {
@@ -58,12 +59,13 @@ export function executionScreen(app, id) {
   function body(execution) {
     return [
       active(execution) && h("section", { class: "panel panel-running", "aria-labelledby": "current-title", "data-key": "run" }, runningPanel(execution, () => poll.now())),
+      execution.spaceResult && message("info", "A run over the whole site", paragraph("Here is what it did in this space. The rest of it is for Confluence administrators.")),
       execution.error && message("error", "Why it ended", paragraph(execution.error)),
-      execution.nextRetry && message("info", "It will be retried", paragraph(`Attempt ${execution.nextRetry.attempt} of ${execution.nextRetry.attempts} starts `, at(execution.nextRetry.dueAt), " with the spaces that were not done.")),
+      execution.nextRetry && message("info", "It will be retried", paragraph(`${capital(retryName(execution.nextRetry.attempt, execution.nextRetry.attempts))} starts `, at(execution.nextRetry.dueAt), " with the spaces that were not done.")),
       retryButton(execution, (started) => location.assign(`#/executions/${started.id}`)),
       facts(execution),
       results(execution),
-      !execution.restricted && [spaceSection(execution), itemSection(execution)],
+      detailed(execution) && [spaceSection(execution), itemSection(execution)],
     ];
   }
 
@@ -83,7 +85,7 @@ export function executionScreen(app, id) {
         execution.endedAt && fact("Duration", duration(execution)),
         slotFacts(execution).map(({ name, value }) => h("div", { class: "wide" }, h("dt", {}, name), h("dd", {}, value))),
         fact("Policies", `version ${execution.policyVersion}`),
-        execution.retryOf && fact("Retry of", link(execution.retryOf, execution.trigger === "retry" ? `attempt ${execution.attempt - 1}` : "the failed execution")),
+        execution.retryOf && fact("Retry of", link(execution.retryOf, execution.trigger === "retry" && execution.attempt > 2 ? retryName(execution.attempt - 1) : "the failed execution")),
         execution.retriedBy && fact("Retried by", link(execution.retriedBy, "a newer execution")),
         h("div", { class: "wide" }, h("dt", {}, "Job execution ID"), h("dd", {}, h("code", {}, execution.id))),
       ),
@@ -95,7 +97,7 @@ export function executionScreen(app, id) {
     return h(
       "section",
       { "aria-labelledby": "metrics-title", "data-key": "metrics" },
-      h("h2", { id: "metrics-title" }, "Results"),
+      h("h2", { id: "metrics-title" }, execution.spaceResult ? "Results in this space" : "Results"),
       metricTiles(execution.metrics, execution.statuses),
       execution.mails && liveMails(execution),
     );
@@ -116,7 +118,7 @@ export function executionScreen(app, id) {
     return h(
       "section",
       { "aria-labelledby": "spaces-title", "data-key": "spaces" },
-      h("div", { class: "section-head" }, h("h2", { id: "spaces-title" }, "Spaces"), select("Show", "spaceStatus", state.spaceStatus, choices, choose)),
+      h("div", { class: "section-head" }, h("h2", { id: "spaces-title" }, "Spaces"), !execution.spaceResult && select("Show", "spaceStatus", state.spaceStatus, choices, choose)),
       spaces.items && (spaces.items.length ? spaceTable() : noSpace(execution)),
       moreButton(spaces, "More spaces"),
     );
@@ -133,9 +135,14 @@ export function executionScreen(app, id) {
       "Spaces of this execution",
       ["Space", "Status", "Reason", "Results"],
       spaces.items.map((space) =>
-        row([[h("strong", {}, space.spaceKey), " ", h("span", { class: "subtle" }, space.name)], lozenge(space.status), space.reason || "–", brief(space.metrics)], space.spaceKey),
+        row([[h("strong", {}, space.spaceKey), " ", h("span", { class: "subtle" }, space.name)], lozenge(space.status), why(space), brief(space.metrics)], space.spaceKey),
       ),
     );
+  }
+
+  function why(space) {
+    if (space.status !== "cancelled") return space.reason || "–";
+    return space.startedAt ? "Partly done when the run was cancelled" : "Not begun when the run was cancelled";
   }
 
   function brief(metrics) {

@@ -10,7 +10,7 @@ import { at, button, empty, lozenge, message, paragraph, problemMessage, skeleto
 import { pointsPanel } from "./points.js";
 import { polling } from "./poll.js";
 import { resultPanel, runningPanel } from "./running.js";
-import { ACTIVE, beforeStart, outcome, scopeOf } from "./words.js";
+import { ACTIVE, beforeStart, outcome, retryName, scopeOf } from "./words.js";
 
 const LAST = 6;
 
@@ -25,13 +25,15 @@ export function jobsScreen(app) {
       const jobs = await get("/jobs");
       if (!app.ownTimeZone) setTimeZone(jobs.timeZone);
       const gone = before && (!jobs.current || jobs.current.id !== before.id);
-      if (gone && !before.restricted) {
-        const known = await get(`/executions/${before.id}`);
-        if (!ACTIVE.includes(known.status)) state.ended = known;
-        else if (!jobs.current) jobs.current = known;
-      }
+      const known = gone && (!before.restricted || before.spaceResult) ? await get(`/executions/${before.id}`) : null;
+      if (known && !ACTIVE.includes(known.status)) state.ended = known;
+      else if (known && !jobs.current) jobs.current = known;
       if (jobs.current && state.ended && jobs.current.id !== state.ended.id) state.ended = null;
-      if (!state.last || gone || justStarted(before, jobs.current)) state.last = await get("/executions", { limit: LAST });
+      // What began and ended between two looks is seen by the revision alone.
+      if (!state.last || state.last.revision !== jobs.revision) {
+        const { items } = await get("/executions", { limit: LAST });
+        state.last = { items, revision: jobs.revision };
+      }
       if (jobs.scope === "site") await points.look();
       Object.assign(state, { jobs, trouble: null });
     } catch (problem) {
@@ -43,7 +45,6 @@ export function jobsScreen(app) {
     return Boolean(state.jobs.current);
   }
 
-  const justStarted = (before, current) => Boolean(current) && (!before || before.id !== current.id);
   const refresh = () => poll.now();
 
   function draw() {
@@ -98,7 +99,7 @@ export function jobsScreen(app) {
       { class: "card", "data-job": job.job, "data-key": job.job },
       h("h3", {}, job.title),
       h("p", { class: "subtle" }, job.description),
-      job.retry && h("p", { class: "next next-retry" }, `Retry ${job.retry.attempt} of ${job.retry.attempts}: `, at(job.retry.dueAt)),
+      job.retry && h("p", { class: "next next-retry" }, `${capital(retryName(job.retry.attempt, job.retry.attempts))}: `, at(job.retry.dueAt)),
       why && h("p", { class: "why", id: `why-${job.job}` }, why),
       h(
         "div",
@@ -185,7 +186,7 @@ export function jobsScreen(app) {
         "span",
         { class: "run-what" },
         h("a", { href: `#/executions/${execution.id}` }, execution.title),
-        h("span", { class: "subtle" }, execution.dryRun ? " dry run" : "", execution.scope === "space" ? ` ${scopeOf(execution)}` : ""),
+        h("span", { class: "subtle" }, execution.dryRun ? " dry run" : "", execution.scope === "space" ? ` ${scopeOf(execution)}` : app.spaceKey ? " all spaces" : ""),
       ),
       lozenge(execution.status),
       h("span", { class: "run-result subtle" }, [duration(execution), outcome(execution)].filter(Boolean).join(" · ")),

@@ -6,7 +6,7 @@ import { announce, h } from "./dom.js";
 import { count, left, number, span } from "./format.js";
 import { at, button, lozenge, message, metricTiles, paragraph } from "./parts.js";
 import { retryButton } from "./retry.js";
-import { STATUS, scopeOf, starter } from "./words.js";
+import { STATUS, retryName, scopeOf, starter } from "./words.js";
 
 /* The progress of an active execution. `refresh` is called after a cancel. */
 export function runningPanel(execution, refresh, { heading = "h2", waiting = [] } = {}) {
@@ -37,11 +37,12 @@ export function runningPanel(execution, refresh, { heading = "h2", waiting = [] 
 }
 
 function words(execution) {
-  const { spacesDone, spacesFailed, spacesTotal, secondsLeft } = execution.progress;
+  const { spacesDone, spacesFailed, spacesSkipped, spacesTotal, secondsLeft } = execution.progress;
   if (execution.paused) return `${spacesDone} of ${count(spacesTotal || 0, "space")} · waiting`;
   if (spacesTotal === null) return "listing the spaces";
   const parts = [`${number(spacesDone)} of ${count(spacesTotal, "space")}`];
   if (spacesFailed) parts.push(`${number(spacesFailed)} failed`);
+  if (spacesSkipped) parts.push(`${number(spacesSkipped)} skipped`);
   if (execution.status === "finalizing") parts.push("compiling the results");
   else if (execution.status === "cancelling") parts.push("stopping at the next safe point");
   else if (secondsLeft !== null) parts.push(left(secondsLeft));
@@ -60,7 +61,7 @@ function details(execution) {
 
 function by(execution) {
   if (execution.trigger === "scheduled") return "the schedule";
-  if (execution.trigger === "retry") return `a retry (attempt ${execution.attempt})`;
+  if (execution.trigger === "retry") return retryName(execution.attempt);
   return starter(execution);
 }
 
@@ -82,7 +83,7 @@ function notes(execution) {
 /* What starts when the lane is free, the first one first. */
 function behind(waiting) {
   if (!waiting.length) return null;
-  const one = (each) => [each.title, each.retry ? ` (retry, attempt ${each.retry.attempt} of ${each.retry.attempts})` : "", new Date(each.due) > new Date() ? ", due " : ", due since ", at(each.due)];
+  const one = (each) => [each.title, each.retry ? ` (${retryName(each.retry.attempt, each.retry.attempts)})` : "", new Date(each.due) > new Date() ? ", due " : ", due since ", at(each.due)];
   return h("p", { class: "subtle behind" }, "Next: ", waiting.map((each, index) => [index ? "; then " : "", one(each)]));
 }
 

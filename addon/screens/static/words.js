@@ -27,6 +27,7 @@ const METRICS = {
   statusesChanged: "Statuses changed",
   contentsReadOnly: "Read-only contents",
   contentsMatched: "Contents matched",
+  contentsPlanned: "Contents planned",
   emailsSent: "E-mails sent",
   emailsFailed: "E-mails failed",
   emailsSuppressed: "E-mails suppressed",
@@ -38,16 +39,19 @@ const METRICS = {
   spacesProcessed: "Spaces processed",
   spacesFailed: "Spaces failed",
   spacesSkipped: "Spaces skipped",
+  spacesCancelled: "Spaces cancelled",
   spacesTotal: "Spaces total",
   points: "API points",
   calls: "API calls",
 };
-const MINOR = new Set(["spacesSkipped", "points", "calls"]);
+const MINOR = new Set(["points", "calls"]);
+/* Left out at zero: without them the others add up to the total. */
+const RARE = new Set(["spacesSkipped", "spacesCancelled"]);
 const TROUBLE = new Set(["spacesFailed", "contentsFailed", "emailsFailed"]);
 
 /* [{name, label, value, bad, minor}] in the order in which they matter; statusCounts is left to its own bar. */
 export function metricList(metrics) {
-  const known = Object.keys(METRICS).filter((name) => name in metrics);
+  const known = Object.keys(METRICS).filter((name) => name in metrics && !(RARE.has(name) && !metrics[name]));
   const other = Object.keys(metrics).filter((name) => !(name in METRICS) && typeof metrics[name] === "number");
   return [...known, ...other].map((name) => ({
     name,
@@ -60,9 +64,9 @@ export function metricList(metrics) {
 
 /* One short phrase for a list: what came of it. */
 export function outcome(execution) {
-  const metrics = execution.metrics;
+  const { metrics, spaceResult } = execution;
   if (!metrics) return "";
-  const parts = [];
+  const parts = spaceResult ? [`this space: ${STATUS[spaceResult.status].toLowerCase()}`] : [];
   const say = (name, words) => metrics[name] > 0 && parts.push(`${number(metrics[name])} ${words}`);
   if ("statusesChanged" in metrics) parts.push(`${number(metrics.statusesChanged)} changed`);
   if ("emailsSent" in metrics) parts.push(`${number(metrics.emailsSent)} mailed`);
@@ -70,7 +74,8 @@ export function outcome(execution) {
     say("contentsArchived", "archived");
     say("contentsDeleted", "deleted");
   }
-  if (execution.dryRun && "contentsMatched" in metrics) parts.push(`${number(metrics.contentsMatched)} matched`);
+  if (execution.dryRun && "contentsPlanned" in metrics) parts.push(`${number(metrics.contentsPlanned)} planned`);
+  else if (execution.dryRun && "contentsMatched" in metrics) parts.push(`${number(metrics.contentsMatched)} matched`);
   say("spacesFailed", metrics.spacesFailed === 1 ? "space failed" : "spaces failed");
   if (!parts.length && "contentsMatched" in metrics) parts.push("nothing to do");
   return parts.join(" · ");
@@ -79,8 +84,11 @@ export function outcome(execution) {
 export const scopeOf = (execution) =>
   execution.scope === "site" ? "All spaces" : execution.spaceKey || "Another space";
 
+/* The second attempt is the first retry. */
+export const retryName = (attempt, attempts) => `retry ${attempt - 1}${attempts ? ` of ${attempts - 1}` : ""}`;
+
 export function starter(execution) {
-  if (execution.trigger === "retry") return `Retry, attempt ${execution.attempt}`;
+  if (execution.trigger === "retry") return capital(retryName(execution.attempt));
   if (execution.trigger === "scheduled") return "Schedule";
   return execution.startedByName || (execution.restricted ? "A person" : execution.startedBy || "A person");
 }
