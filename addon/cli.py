@@ -13,7 +13,6 @@ from types import FrameType
 from typing import Any
 
 import click
-from pydantic import ValidationError
 
 from addon.config import Settings
 
@@ -83,8 +82,11 @@ def migrate() -> None:
     from addon.base import Database
 
     db = Database(_settings().database_url, patience=None)
-    before = schema.revision(db)
-    after = schema.upgrade(db)
+
+    def upgrade() -> tuple[str | None, str]:
+        return schema.revision(db), schema.upgrade(db)
+
+    before, after = _starting(upgrade)
     db.dispose()
     click.echo(f"Schema at revision {after}" + (", as before." if before == after else f" (was {before or 'empty'})."))
 
@@ -110,6 +112,14 @@ def doctor(mail_to: str | None) -> None:
         click.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.subject}: {finding.detail}")
     if not all(finding.ok for finding in findings):
         sys.exit(1)
+
+
+@main.command("new-key")
+def new_key() -> None:
+    """Print a fresh key for STEWARD_ENCRYPTION_KEYS."""
+    from cryptography.fernet import Fernet
+
+    click.echo(Fernet.generate_key().decode())
 
 
 @main.command("rotate-keys")
@@ -165,6 +175,8 @@ def demo(
     """Run a pretend Confluence site with the add-on installed, on loopback."""
     from addon.demo import run_demo, run_once
 
+    # Tell what is wrong with the environment's settings before anything starts: the demo takes those it does not set.
+    _settings()
     if job is None:
         if as_json:
             raise click.UsageError("--json goes with --once")
@@ -176,18 +188,21 @@ def demo(
 
 
 def _settings(**overrides: Any) -> Settings:
+    from addon import startup
+
+    for line in startup.strangers():
+        logger.warning(line)
     try:
-        return Settings(**overrides)
-    except ValidationError as error:
-        lines = [f"STEWARD_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False)]
-        raise click.ClickException("\n".join(lines)) from error
+        return startup.read(**overrides)
+    except startup.SettingsMistaken as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _require_keys(settings: Settings) -> None:
     if not settings.encryption_keys:
         raise click.ClickException(
-            "STEWARD_ENCRYPTION_KEYS is not set: shared secrets are stored encrypted only. Make a key with\n"
-            '  python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
+            "STEWARD_ENCRYPTION_KEYS is not set: shared secrets are stored encrypted only. "
+            "Make a key with `steward new-key`, keep it where backups do not go, and set the variable to it."
         )
 
 
@@ -195,7 +210,6 @@ def _starting(start: Callable[[], Any]) -> Any:
     """Start the add-on; exit 3 when another process holds the database, 1 with the reason otherwise."""
     from sqlalchemy.exc import DBAPIError
 
-    from addon.base import is_away
     from addon.engine import LockHeld
     from addon.schema import SchemaOutdated
 
@@ -207,9 +221,8 @@ def _starting(start: Callable[[], Any]) -> Any:
     except (SchemaOutdated, ValueError) as error:
         raise click.ClickException(str(error)) from error
     except DBAPIError as error:
-        if not is_away(error):
-            raise
-        raise click.ClickException(f"The database cannot be used now: {error.orig}") from error
+        logger.debug("the database refuses", exc_info=error)
+        raise click.ClickException(f"STEWARD_DATABASE_URL: the database cannot be used now: {error.orig}") from error
 
 
 def _run_until_told(run: Callable[[], object]) -> None:

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+import sqlalchemy as sa
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from addon.base import SecretBox, known_zone, zone_names
+from addon.base.nearest import nearest
 
 INSTALL_KEY_HOSTS = (
     "https://asap-distribution.us-west-2.prod.atl-asap.net",
     "https://connect-install-keys.atlassian.com",
 )
 AP_SCRIPT_URL = "https://connect-cdn.atl-paas.net/all.js"
+DRIVERS = ("sqlite", "postgresql+psycopg")
+HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9-]{1,63})*\.?")
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
 class Settings(BaseSettings):
-    """How this process is configured. Unknown STEWARD_ variables are ignored; wrong values stop the start."""
+    """How this process is configured. Wrong values stop the start; an empty variable is one that is not set.
 
-    model_config = SettingsConfigDict(env_prefix="STEWARD_", extra="ignore", frozen=True)
+    `addon.startup.read` tells people of mistakes, in words and with the variable's name.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="STEWARD_", env_ignore_empty=True, extra="ignore", frozen=True, allow_inf_nan=False
+    )
 
     base_url: str = Field("http://127.0.0.1:8080", description="Where hosts reach the add-on; no trailing slash")
     database_url: str = Field("sqlite:///steward.sqlite3", description="SQLAlchemy URL; SQLite is one process")
@@ -42,18 +54,16 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(60.0, ge=0.3, le=3600, description="ttl of a lease; other times follow")
     stop_seconds: float = Field(25.0, ge=0, le=300, description="How long a stop waits for runs; then it leaves")
     first_run: Literal["hold", "start"] = Field("hold", description="start: new installations run at once")
-    addon_key: str = Field("content-steward", pattern=r"^[a-zA-Z0-9._-]{1,64}$")
-    namespace: str = Field(
-        "steward", pattern=r"^[a-z][a-z0-9]{0,20}$", description="Prefix of property keys and CQL aliases"
-    )
+    addon_key: str = Field("content-steward", description="The add-on's key, global and never changed")
+    namespace: str = Field("steward", description="Prefix of property keys and CQL aliases")
     email_api: Literal["off", "approved"] = Field("off", description="approved: ask for ACCESS_EMAIL_ADDRESSES")
     metrics_token: SecretStr | None = Field(None, description="Bearer token of /metrics; without it /metrics is off")
     ap_script_url: str = Field(AP_SCRIPT_URL, description="The host bridge script")
     runners: int = Field(4, ge=0, le=64, description="Executions this process runs at once; 0: web and ticks only")
     call_threads: int = Field(8, ge=1, le=64, description="Concurrent calls of one execution")
-    retry_seconds: float = Field(300.0, ge=0, description="From a failed scheduled run to its retry")
-    tick_seconds: float = Field(10.0, ge=0.05, description="How often due schedules are looked for")
-    quota_points: int = Field(65_000, ge=1000, description="Points an hour for all tenants together")
+    retry_seconds: float = Field(300.0, ge=0, le=86_400, description="From a failed scheduled run to its retry")
+    tick_seconds: float = Field(10.0, ge=0.05, le=3600, description="How often due schedules are looked for")
+    quota_points: int = Field(65_000, ge=1000, le=1_000_000_000, description="Points an hour for all tenants together")
     erase_days: int = Field(30, ge=1, le=3650, description="From an uninstall to the erasing of the site's data")
     retention_days: int = Field(400, ge=30, le=3650, description="How long executions and audit events are kept")
     personal_data_reporting: Literal["off", "on"] = Field(
@@ -82,7 +92,107 @@ class Settings(BaseSettings):
 
     @field_validator("base_url")
     @classmethod
-    def _no_trailing_slash(cls, value: str) -> str:
-        if not value.startswith(("https://", "http://")):
-            raise ValueError("must be an absolute http(s) URL")
-        return value.rstrip("/")
+    def _base_url(cls, value: str) -> str:
+        """Confluence joins paths to it, and asks for it in the descriptor: an address and nothing behind it."""
+        return _url(value, "such as https://steward.example.com").rstrip("/")
+
+    @field_validator("ap_script_url")
+    @classmethod
+    def _script(cls, value: str) -> str:
+        return _url(value, f"such as {AP_SCRIPT_URL}")
+
+    @field_validator("install_key_hosts")
+    @classmethod
+    def _key_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("must name at least one host")
+        return tuple(_url(each, f"such as {INSTALL_KEY_HOSTS[0]}") for each in value)
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: str) -> str:
+        """The URL may hold a password, so it is not repeated."""
+        try:
+            url = sa.make_url(value)
+        except (sa.exc.ArgumentError, ValueError):
+            raise ValueError(
+                "must be a database URL such as sqlite:///steward.sqlite3 or "
+                "postgresql+psycopg://user:password@host/database; "
+                "in a password, @ : / ? # and % are written as %40 %3A %2F %3F %23 and %25"
+            ) from None
+        if url.drivername.startswith("postgres") and url.drivername != "postgresql+psycopg":
+            raise ValueError(f"must begin with postgresql+psycopg://, not {url.drivername}://")
+        if url.drivername not in DRIVERS:
+            raise ValueError(
+                f"must be for SQLite (sqlite:///file) or PostgreSQL (postgresql+psycopg://…), not {url.drivername}"
+            )
+        return value
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def _keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for number, key in enumerate(value, 1):
+            try:
+                SecretBox([key])
+            except ValueError:
+                which = "it" if len(value) == 1 else f"number {number} of {len(value)}"
+                raise ValueError(f"must hold Fernet keys, and {which} is none: `steward new-key` makes one") from None
+        return value
+
+    @field_validator("mail_ehlo")
+    @classmethod
+    def _ehlo(cls, value: str | None) -> str | None:
+        if value is not None and not HOST_NAME.fullmatch(value) and not _address_literal(value):
+            raise ValueError(
+                "must be a host name such as steward.example.com, or an address in brackets such as [192.0.2.1]"
+            )
+        return value
+
+    @field_validator("addon_key")
+    @classmethod
+    def _addon_key(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-zA-Z0-9._-]{1,64}", value):
+            raise ValueError("must be 1 to 64 letters, digits, dots, underscores and dashes")
+        return value
+
+    @field_validator("namespace")
+    @classmethod
+    def _namespace(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9]{0,20}", value):
+            raise ValueError("must be 1 to 21 small letters and digits, a letter first")
+        return value
+
+    @field_validator("default_time_zone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            return known_zone(value).key
+        except ValueError:
+            close = nearest(value, zone_names())
+            hint = f"; did you mean {close}?" if close else ""
+            raise ValueError(
+                f"must be a time zone of IANA's such as Europe/Berlin or UTC, not {value!r}{hint}"
+            ) from None
+
+
+def _url(value: str, example: str) -> str:
+    """Return a clean absolute URL. Raises ValueError in the words of a setting, without a password in them."""
+    try:
+        parts = urlsplit(value)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    if parts.scheme not in ("https", "http") or not host or any(char.isspace() for char in value):
+        raise ValueError(f"must be an absolute http(s) URL, {example}")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError(f"must be a URL without user, query and fragment, {example}")
+    return value
+
+
+def _address_literal(value: str) -> bool:
+    inside = value[1:-1] if value.startswith("[") and value.endswith("]") else ""
+    try:
+        ip_address(inside.removeprefix("IPv6:"))
+    except ValueError:
+        return False
+    return True

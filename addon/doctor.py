@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -14,6 +16,7 @@ from addon.connect.models import Tenant
 from addon.mail import Sender, SmtpTransport, TransportError
 from addon.mail.message import usable
 from addon.mail.transport import Refused
+from addon.startup import strangers
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,10 @@ def examine(settings: Settings, *, mail_to: str | None = None) -> list[Finding]:
 
     Parameters: `mail_to` is the address for which a mail is begun, and taken back; without it the sender's own.
     """
-    findings = [_base_url(settings), _keys(settings)]
-    database = _database(settings)
-    findings.append(database)
-    if database.ok and findings[1].ok:
+    keys = _keys(settings)
+    database, readable = _database(settings)
+    findings = [_names(), _base_url(settings), keys, database]
+    if readable and keys.ok:
         findings.append(_secrets(settings))
     findings.append(_mail(settings, mail_to))
     return findings
@@ -46,24 +49,55 @@ def _base_url(settings: Settings) -> Finding:
 
 
 def _keys(settings: Settings) -> Finding:
-    try:
-        SecretBox(settings.encryption_keys)
-    except ValueError as error:
-        return Finding("Encryption keys", False, f"STEWARD_ENCRYPTION_KEYS: {error}")
+    if not settings.encryption_keys:
+        return Finding("Encryption keys", False, "STEWARD_ENCRYPTION_KEYS is not set: `steward new-key` makes one")
     return Finding("Encryption keys", True, f"{len(settings.encryption_keys)} configured, the first one encrypts")
 
 
-def _database(settings: Settings) -> Finding:
+def _names() -> Finding:
+    found = strangers()
+    return Finding("Settings", not any("did you mean" in line for line in found), "; ".join(found) or "all known")
+
+
+def _database(settings: Settings) -> tuple[Finding, bool]:
+    """Return what was found, and whether there is a schema that this version can read."""
+    if settings.database_url.startswith("sqlite") and (fresh := _file(settings)):
+        return fresh, False
     db = Database(settings.database_url)
     try:
+        found = schema.revision(db)
+        if db.is_sqlite and found != schema.head() and schema.knows(found):
+            was = f"at revision {found}" if found else "empty"
+            return Finding("Database", True, f"{was}: `steward serve` brings it to {schema.head()} at its start"), False
         schema.require_current(db)
     except schema.SchemaOutdated as error:
-        return Finding("Database", False, str(error))
+        return Finding("Database", False, str(error)), False
     except sa.exc.SQLAlchemyError as error:
-        return Finding("Database", False, f"{db.url.render_as_string(hide_password=True)}: {type(error).__name__}")
+        where = db.url.render_as_string(hide_password=True)
+        return Finding("Database", False, f"STEWARD_DATABASE_URL: {where}: {getattr(error, 'orig', error)}"), False
     finally:
         db.dispose()
-    return Finding("Database", True, f"{db.url.get_backend_name()}, schema {schema.head()}")
+    detail = f"{db.url.get_backend_name()}, schema {schema.head()}"
+    if not db.is_sqlite and not schema.scaled(db):
+        detail += "; without the extra `scale` processes do not wake each other, and a start waits for some seconds"
+    return Finding("Database", True, detail), True
+
+
+def _file(settings: Settings) -> Finding | None:
+    """Return what is to be said of an SQLite file before it is opened, which would make it; None where it is there."""
+    name = sa.make_url(settings.database_url).database
+    if not name or name == ":memory:":
+        return Finding(
+            "Database", False, "STEWARD_DATABASE_URL names no file: everything is lost when the server stops"
+        )
+    path = Path(name).absolute()
+    if not path.parent.is_dir():
+        return Finding("Database", False, f"STEWARD_DATABASE_URL: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        return Finding("Database", False, f"STEWARD_DATABASE_URL: {path} and its folder must be writable")
+    if not path.exists():
+        return Finding("Database", True, f"{path} is not there yet: `steward serve` makes it at its start")
+    return None
 
 
 def _secrets(settings: Settings) -> Finding:

@@ -23,16 +23,20 @@ MIGRATING = 7_305_822
 
 
 class SchemaOutdated(Exception):
-    """The database needs `steward migrate` before this version may run on it."""
+    """The database's schema is not this version's: it needs `steward migrate`, or a newer version."""
 
 
 def upgrade(db: Database) -> str:
-    """Bring the database to the newest revision in one transaction; return that revision."""
+    """Bring the database to the newest revision in one transaction; return that revision.
+
+    Raises SchemaOutdated, with nothing changed, when a newer version has been at it.
+    """
     config = _config()
     with_queue = scaled(db)
     with db.engine.execution_options(steward_write=True).begin() as connection:
         if not db.is_sqlite:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATING)))
+        _refuse_newer(MigrationContext.configure(connection).get_current_revision())
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         # Made from the models' columns, so written anew after each migration rather than frozen into one.
@@ -54,6 +58,7 @@ def scaled(db: Database) -> bool:
 def require_current(db: Database) -> None:
     """Raise SchemaOutdated unless the database is at the newest revision."""
     found = revision(db)
+    _refuse_newer(found)
     if found != head():
         raise SchemaOutdated(
             f"The database is at revision {found or 'none'}, this version needs {head()}. Run: steward migrate"
@@ -70,6 +75,21 @@ def revision(db: Database) -> str | None:
     """Return the database's revision, None when it has no schema."""
     with db.engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
+
+
+def knows(found: str | None) -> bool:
+    """Return whether a database at revision `found` (None: without a schema) can be brought to this version's."""
+    return found is None or found in {
+        script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()
+    }
+
+
+def _refuse_newer(found: str | None) -> None:
+    if not knows(found):
+        raise SchemaOutdated(
+            f"The database is at revision {found}, which this version (up to {head()}) does not know: a newer version "
+            "has been at it. Run that version, or restore the backup from before the update."
+        )
 
 
 def head() -> str:
