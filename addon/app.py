@@ -43,17 +43,20 @@ OUTBOX_LIMIT = 8.0
 """Seconds after which the tick begins no further mail: a stop waits for ticks at work."""
 
 
-def create_app(settings: Settings | None = None, *, clock: Clock | None = None, start: bool = False) -> Flask:
+def create_app(
+    settings: Settings | None = None, *, clock: Clock | None = None, start: bool = False, web_threads: int = 16
+) -> Flask:
     """Build the add-on.
 
     Parameters: `settings` come from the environment when not given; `clock` is the machine's when not given; `start`
-    takes the database's lock and begins to tick and to run jobs (end with `stop`).
+    takes the database's lock and begins to tick and to run jobs (end with `stop`); `web_threads` is how many requests
+    the server answers at once.
 
     On SQLite the schema is migrated here. Raises schema.SchemaOutdated on any other database that is not up to date,
     engine.LockHeld when another process holds the SQLite file, ValueError on malformed settings.
     """
     settings = settings or Settings()
-    parts = _parts(settings, clock or SystemClock())
+    parts = _parts(settings, clock or SystemClock(), web_threads)
     if parts.db.is_sqlite:
         schema.upgrade(parts.db)
     else:
@@ -145,7 +148,7 @@ def parts_of(app: Flask) -> Parts:
     return cast(Parts, app.extensions[EXTENSION])
 
 
-def _parts(settings: Settings, clock: Clock) -> Parts:
+def _parts(settings: Settings, clock: Clock, web_threads: int) -> Parts:
     release = _release()
     patience = max(LEAST_PATIENCE, settings.lease_seconds / 2)
     db = Database(settings.database_url, pool_size=settings.runners + 24, patience=patience)
@@ -160,6 +163,7 @@ def _parts(settings: Settings, clock: Clock) -> Parts:
         quota_points=settings.quota_points,
         email_api=settings.email_api == "approved",
         user_agent=f"content-steward/{release}",
+        web_threads=web_threads,
     )
 
     def check_cql(text: str, allow_aliases: bool) -> tuple[str, Sequence[str]]:

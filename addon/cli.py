@@ -50,7 +50,7 @@ def serve(host: str, port: int, threads: int, work: bool) -> None:
     _require_keys(settings)
     if not (work or settings.database_url.startswith("sqlite")):
         settings = settings.model_copy(update={"runners": 0})
-    app = _starting(lambda: create_app(settings, start=True))
+    app = _starting(lambda: create_app(settings, start=True, web_threads=threads))
     server = create_server(app, host=host, port=port, threads=threads)
     click.echo(f"Content Steward on http://{host}:{server.effective_port}, reached by hosts at {settings.base_url}")
     _run_until_told(server.run)

@@ -49,6 +49,7 @@ BY_KIND = {
     "read-only": "Content Steward may not change this",
     "reinstall-needed": _AGAIN,
     "secret-unreadable": "Content Steward's operator is needed",
+    "site-busy": "Confluence answers slowly",
     "site-unavailable": "Confluence does not answer as expected",
     "space-excluded": _SPACE_EXCLUDED,
     "space-not-visible": "Content Steward cannot see this space",

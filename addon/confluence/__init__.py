@@ -21,6 +21,7 @@ from addon.confluence.errors import (
     RateLimited,
     Redirected,
     ServerError,
+    SiteBusy,
     SiteError,
     Timeout,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "RateLimited",
     "Redirected",
     "ServerError",
+    "SiteBusy",
     "SiteClient",
     "SiteError",
     "SystemInfo",

@@ -25,11 +25,10 @@ from addon.confluence.calls import Endpoint, Params
 from addon.confluence.quota import Quota, Share
 from addon.confluence.text import mended
 from addon.confluence.transport import Transport
+from addon.confluence.turnstile import Turnstile
 
 T = TypeVar("T")
 
-INTERACTIVE_SECONDS = 15.0
-"""Total limit of a call that no run stands behind: somebody waits at a screen."""
 RETRY_WAITS = (0.25, 1.0)
 """Seconds before the quick second and third attempt of a repeatable call."""
 BURST_REPEATS = 2
@@ -82,6 +81,7 @@ class Parts:
     clock: Clock
     quota: Quota
     transport: Transport
+    turnstile: Turnstile
     retry_waits: Sequence[float] = RETRY_WAITS
     places: Places = field(default_factory=Places)
 
@@ -118,7 +118,7 @@ class Channel:
             self._pause(self._slow_until.get(endpoint, 0.0) - self._parts.clock.monotonic())
             try:
                 return self._attempt(endpoint, ids, params, body, most)
-            except errors.QuotaExhausted:
+            except (errors.QuotaExhausted, errors.SiteBusy):
                 raise
             except errors.RateLimited as error:
                 self._slow_down(endpoint, error, attempt)
@@ -234,9 +234,16 @@ class Channel:
     def _send(
         self, site: Site, endpoint: Endpoint, ids: Sequence[str], params: Params, body: Any, most: int
     ) -> tuple[requests.Response, Any]:
+        if self._guard:
+            seconds = self._guard.call_seconds(write=calls.writes(endpoint))
+            return self._metered(site, endpoint, ids, params, body, most, seconds)
+        with self._parts.turnstile.turn(self._tenant_id) as seconds:
+            return self._metered(site, endpoint, ids, params, body, most, seconds)
+
+    def _metered(
+        self, site: Site, endpoint: Endpoint, ids: Sequence[str], params: Params, body: Any, most: int, seconds: float
+    ) -> tuple[requests.Response, Any]:
         url = calls.url(site.base_url, endpoint, ids, params)
-        writes = calls.writes(endpoint)
-        seconds = self._guard.call_seconds(write=writes) if self._guard else INTERACTIVE_SECONDS
         hold = self._parts.quota.reserve(self._tenant_id, self._share, meter.ceiling(endpoint, most))
         points = 1
         try:

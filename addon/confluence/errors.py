@@ -68,6 +68,12 @@ class Network(SiteError):
     transient = True
 
 
+class SiteBusy(SiteError):
+    """The call was not made: too many of this site's are under way, or it has not answered the last ones in time."""
+
+    transient = True
+
+
 class Malformed(SiteError):
     """The answer is not what the API promises: broken JSON, missing fields, an endless listing, too large."""
 

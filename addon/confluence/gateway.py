@@ -10,6 +10,7 @@ from addon.confluence.channel import RETRY_WAITS, CallGuard, Parts
 from addon.confluence.client import SiteClient
 from addon.confluence.quota import Quota, Share
 from addon.confluence.transport import Transport
+from addon.confluence.turnstile import Turnstile
 
 
 class Confluence:
@@ -26,18 +27,24 @@ class Confluence:
         email_api: bool = False,
         user_agent: str,
         retry_waits: Sequence[float] = RETRY_WAITS,
+        web_threads: int = 16,
     ) -> None:
         """Build the gateway.
 
         `namespace` is STEWARD_NAMESPACE; `quota_points` the points an hour of all tenants together; `email_api`
         whether Atlassian approved the e-mail API for this app; `retry_waits` the seconds before the quick second,
-        third … attempt of a repeatable call, waited on `clock`.
+        third … attempt of a repeatable call, waited on `clock`; `web_threads` the threads that serve people.
         """
         self.namespace = namespace
         self.quota = Quota(db, clock, points=quota_points)
         self._email_api = email_api
         self._transport = Transport(user_agent)
-        self._parts = Parts(sites, clock, self.quota, self._transport, tuple(retry_waits))
+        self._turnstile = Turnstile(clock, threads=web_threads)
+        self._parts = Parts(sites, clock, self.quota, self._transport, self._turnstile, tuple(retry_waits))
+
+    def begin_request(self) -> None:
+        """Give the web request that this thread serves from here on one total time for all of its calls."""
+        self._turnstile.begin_request()
 
     @contextmanager
     def client(

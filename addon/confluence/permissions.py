@@ -16,7 +16,7 @@ from addon.base import Caller, Clock, Problem, Space, TenantGone, TenantId, Unre
 from addon.confluence import contentrights
 from addon.confluence.client import SiteClient
 from addon.confluence.content import Content, Operation
-from addon.confluence.errors import Forbidden, NotFound, QuotaExhausted, SiteError
+from addon.confluence.errors import Forbidden, NotFound, QuotaExhausted, SiteBusy, SiteError
 from addon.confluence.gateway import Confluence
 
 log = logging.getLogger(__name__)
@@ -181,6 +181,8 @@ class Permissions:
             ) from error
         except TenantGone as error:
             raise Problem(403, "not-installed", "The add-on is not installed on this site any more.") from error
+        except SiteBusy:
+            raise  # said in the same words wherever a person waits
         except SiteError as error:
             log.warning("permissions could not be checked: %s", error)
             raise Problem(

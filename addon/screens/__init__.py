@@ -20,6 +20,7 @@ def register(app: Flask, parts: Parts) -> None:
     lookups = Lookups(parts.confluence, parts.clock)
     access = Access(parts.permissions, lookups, parts.db)
     problems.register(app, parts.settings, parts.clock)
+    app.before_request(parts.confluence.begin_request)
     app.register_blueprint(api.blueprint(parts, access, lookups))
     app.register_blueprint(pages.blueprint(parts, access))
     app.register_blueprint(pages.pictures())

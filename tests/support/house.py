@@ -100,7 +100,7 @@ def house_over(site: Site, clock: VirtualClock, folder: Path, **settings: Any) -
             "first_run": "start",
         }
         with running(lambda *call: app(*call)) as url:
-            app = create_app(Settings(**made | {"base_url": url} | settings), clock=clock)
+            app = create_app(Settings(**made | {"base_url": url} | settings), clock=clock, web_threads=8)
             site.host.install(f"{url}/atlassian-connect.json")
             yield House(app, url, site, clock)
             stop(app)

@@ -65,7 +65,7 @@ def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neighbours]
             allowed_hosts=("http://127.0.0.1:*",),
             first_run="start",
         )
-        app = create_app(settings, clock=clock)
+        app = create_app(settings, clock=clock, web_threads=8)
         for site in sites:
             site.host.install(f"{url}/atlassian-connect.json")
         yield Neighbours(url, parts_of(app), app, *sites)
