@@ -224,7 +224,10 @@ class ExecutionSpace(TenantScoped, Base):
     position: Mapped[int]
     weight: Mapped[int] = mapped_column(default=1)
     state: Mapped[str] = mapped_column(sa.String(16), default="pending")
+    suspect: Mapped[bool] = mapped_column(default=False)
+    """It was in work, with others or alone, when a lease was lost: it runs alone from then on."""
     losses: Mapped[int] = mapped_column(default=0)
+    """Leases lost while it was in work alone."""
     checkpoint: Mapped[dict[str, Any] | None]
     metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
     reason: Mapped[str | None] = mapped_column(sa.Text)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import TenantId
 from addon.engine.core import Core
-from addon.engine.ending import INTERRUPTED, close_open_spaces, end
+from addon.engine.ending import INTERRUPTED, OPEN, close_open_spaces, end
 from addon.engine.errors import DATABASE_AWAY
 from addon.engine.models import ExecutionSpace, JobExecution, Worker, is_active
 from addon.engine.settling import DETAIL, MAX_TRIES, tries, unsettled
@@ -20,7 +20,7 @@ from addon.engine.transitions import MAX_LOSSES, TO_SETTLE, Actor, claimable, mo
 
 log = logging.getLogger(__name__)
 
-TWICE = "stopped the worker twice"
+TWICE = "the worker crashed twice while processing this space"
 STUCK = "stuck: no progress for {minutes} minutes"
 _MORE_LOSSES = 3
 """Leases that may be lost beyond MAX_LOSSES while an execution is only settled."""
@@ -169,17 +169,32 @@ class _Taking:
             self._move("unstick", **error)
 
     def _give_back_spaces(self) -> None:
-        """Spaces in work go back to pending, unless this is the second lease lost with them."""
+        """Spaces in work go back to pending as suspects; one that was alone in two lost leases fails.
+
+        While others are in work nobody knows which of them is to blame, so none is.
+        """
         space = ExecutionSpace
-        in_work = (
-            sa.update(space)
-            .where(space.execution_id == self.execution.id, space.state == "running")
-            .execution_options(synchronize_session=False)
+        of_this = sa.update(space).where(space.execution_id == self.execution.id)
+        in_work = of_this.where(space.state == "running").execution_options(synchronize_session=False)
+        suspected: dict[str, Any] = {"state": "pending", "suspect": True}
+        if self._alone():
+            at, losses = self.core.clock.now(), space.losses + 1
+            failed = {"state": "failed", "reason": TWICE, "transient": False, "ended_at": at}
+            self.session.execute(in_work.where(space.losses >= 1).values(failed | {"losses": losses}))
+            suspected["losses"] = losses
+        self.session.execute(in_work.values(suspected))
+
+    def _alone(self) -> bool:
+        """Return whether one space was in work and the job had no other in its hands."""
+        space = ExecutionSpace
+        open_ = sa.select(space.space_id, space.suspect, space.state).where(
+            space.execution_id == self.execution.id, space.state.in_(OPEN)
         )
-        at, losses = self.core.clock.now(), space.losses + 1
-        failed = {"state": "failed", "reason": TWICE, "transient": False, "ended_at": at, "losses": losses}
-        self.session.execute(in_work.where(space.losses >= 1).values(failed))
-        self.session.execute(in_work.values(state="pending", losses=losses))
+        rows = self.session.execute(open_).all()
+        in_work = [row for row in rows if row.state == "running"]
+        if len(in_work) != 1:
+            return False
+        return in_work[0].suspect or not any(row.state == "pending" and not row.suspect for row in rows)
 
     def _unsettled(self) -> bool:
         return unsettled(self.core, self.session, self.execution)

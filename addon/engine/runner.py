@@ -124,13 +124,18 @@ class _Drive:
         with self.run.read() as session:
             spaces = listed(session, self.row.id)
         self.run.tally(space for space, _ in spaces)
-        left = [(space, losses) for space, losses in spaces if space.state in ("pending", "running")]
-        groups = [[space for space, losses in left if losses == 0], *([space] for space, losses in left if losses)]
-        for group in groups:
-            if group:
-                self.run.safe_point()
-                self.job.work(self.run, group)
-                self._close_left_open(group)
+        left = [(space, suspect) for space, suspect in spaces if space.state in ("pending", "running")]
+        together = [space for space, suspect in left if not suspect]
+        if together:
+            self._give(together)
+        for space, suspect in left:
+            if suspect:
+                self._give([space])
+
+    def _give(self, group: list[RunSpace]) -> None:
+        self.run.safe_point()
+        self.job.work(self.run, group)
+        self._close_left_open(group)
 
     def _close_left_open(self, group: list[RunSpace]) -> None:
         ids = {space.id for space in group}

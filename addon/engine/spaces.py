@@ -17,15 +17,15 @@ from addon.engine.transitions import Lease
 MISSING = "no longer visible or deleted"
 
 
-def listed(session: Session, execution_id: str) -> list[tuple[RunSpace, int]]:
-    """Return the spaces of an execution in their order, each with the leases lost while it was in work."""
+def listed(session: Session, execution_id: str) -> list[tuple[RunSpace, bool]]:
+    """Return the spaces of an execution in their order, each with whether it is suspected of stopping workers."""
     rows = session.scalars(
         sa.select(ExecutionSpace)
         .where(ExecutionSpace.execution_id == execution_id)
         .order_by(ExecutionSpace.position)
         .execution_options(populate_existing=True)
     )
-    return [(as_run_space(row), row.losses) for row in rows]
+    return [(as_run_space(row), row.suspect) for row in rows]
 
 
 def as_run_space(row: ExecutionSpace) -> RunSpace:

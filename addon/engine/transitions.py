@@ -186,8 +186,8 @@ TABLE: tuple[Transition, ...] = (
         None,
         "reaper",
         Guard.DEAD_LOSSES_LEFT,
-        "owner and lease NULL, fence + 1, losses + 1, wake; a space in work goes back to pending, or fails when it was "
-        "in work in two lost leases",
+        "owner and lease NULL, fence + 1, losses + 1, wake; spaces in work go back to pending "
+        "and run alone from then on; one that was in work alone in two lost leases fails",
         "lease_lost",
         releases=True,
     ),

@@ -232,6 +232,10 @@ ALWAYS: dict[str, Plant] = {
     "a failed run gets no retry": does_nothing("ending", "_note_retry"),
 }
 MORE: dict[str, Plant] = {
+    "a lost lease counts against the whole group": lambda patch: patch.setattr(
+        reaper._Taking, "_alone", lambda taking: True
+    ),
+    "nobody is ever to blame": lambda patch: patch.setattr(reaper._Taking, "_alone", lambda taking: False),
     "the last space takes its secret along": last_space_is_forgotten,
     "pause while cancelling": changed("pause", sources=("running", "cancelling"), target="running"),
     "what is given up is not written down": does_nothing("runner", "settler"),

@@ -107,14 +107,57 @@ def test_a_space_that_stops_the_worker_twice_is_failed_and_the_others_are_done(r
 
     rig.job.call = call
     started = rig.start(rig.engine())
-    for _ in range(2):
+    for _ in range(3):
         rig.kill_during(rig.engine())
         rig.clock.advance(61)
         assert rig.engine().reaper_tick() == 1
     rig.engine().run_due()
     assert rig.states(started.id) == {"A": "done", "B": "failed", "C": "done"}
-    assert rig.reasons(started.id) == {"B": "stopped the worker twice"}
+    assert rig.reasons(started.id) == {"B": "the worker crashed twice while processing this space"}
     assert rig.row(started.id).status == "failed"
+
+
+@EVERYWHERE
+def test_ten_kills_spread_over_sixty_spaces_blame_none_of_them(rig: Rig) -> None:
+    rig.job.side_by_side = True
+    keys = [f"S{number:02}" for number in range(60)]
+    rig.job.listing = lambda run: spaces(*keys)
+    left = keys[3::6]
+
+    def call(run: Run, space: RunSpace) -> dict[str, Any]:
+        if space.key in left:
+            left.remove(space.key)
+            raise Killed
+        return {"contentsChecked": 1}
+
+    rig.job.call = call
+    started = rig.start(rig.engine())
+    for _ in range(10):
+        rig.kill_during(rig.engine())
+        rig.clock.advance(61)
+        rig.engine().reaper_tick()
+    rig.engine().run_due()
+    row = rig.row(started.id)
+    assert (row.status, rig.reasons(started.id)) == ("successful", {})
+    assert row.metrics is not None
+    assert row.metrics["contentsChecked"] == 60, "each space counts once"
+    assert [len(group) for group in rig.job.groups[1:]] == [1] * (len(rig.job.groups) - 1), "suspects run alone"
+
+
+@EVERYWHERE
+def test_a_space_that_is_the_only_one_left_is_to_blame_for_each_lease_lost_with_it(rig: Rig) -> None:
+    def call(run: Run, space: RunSpace) -> dict[str, Any]:
+        if space.key == "C":
+            raise Killed
+        return {}
+
+    rig.job.call = call
+    started = rig.start(rig.engine())
+    for _ in range(2):
+        rig.kill_during(rig.engine())
+        rig.clock.advance(61)
+        rig.engine().reaper_tick()
+    assert rig.states(started.id) == {"A": "done", "B": "done", "C": "failed"}
 
 
 @EVERYWHERE

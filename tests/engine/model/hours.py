@@ -86,9 +86,18 @@ class Hours(World):
         found = {space.space_id: space for space in after.spaces.get(row.id, [])}
         for space in before.spaces.get(row.id, []):
             if space.state == "running":
-                again = late and space.losses == 0
-                assert found[space.space_id].state == ("pending" if again else "failed")
-                assert not late or found[space.space_id].losses == space.losses + 1
+                self.taken_in_work(before, space, found[space.space_id], late=late)
+
+    def taken_in_work(self, before: Picture, space: Any, now: Any, *, late: bool) -> None:
+        """A space in work: who was alone is to blame, who had company is a suspect and nothing more."""
+        if not late:
+            assert now.state == "failed", "stuck"
+            return
+        company = [each for each in before.open_spaces(space.execution_id) if each.space_id != space.space_id]
+        alone = not [each for each in company if each.state == "running" or not (space.suspect or each.suspect)]
+        assert now.suspect, "it runs alone from now on"
+        assert now.losses == space.losses + alone, "only what was in work alone is to blame"
+        assert now.state == ("failed" if now.losses >= 2 else "pending")
 
     def taken_while_cancelling(self, before: Picture, row: Any, now: Any, *, late: bool) -> None:
         """It ends cancelled, or somebody reads back first while there is patience."""

@@ -135,7 +135,7 @@ def _spaces(before: Picture, now: Picture, row: Any) -> None:
 
 
 def _end_of(space: Any) -> tuple[Any, ...]:
-    return space.state, space.reason, space.transient, space.ended_at, space.losses
+    return space.state, space.reason, space.transient, space.ended_at, space.losses, space.suspect
 
 
 def _events(earlier: list[Any], events: list[Any], row: Any) -> None:
