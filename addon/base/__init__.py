@@ -4,7 +4,7 @@
 other need it.
 """
 
-from addon.base.clock import Clock, SystemClock
+from addon.base.clock import HEARS_WITHIN, Clock, SystemClock, sleep
 from addon.base.database import Database, TenantScoped, UtcDateTime, metadata
 from addon.base.ids import REMOVED_PERSON, TenantId, new_id
 from addon.base.patience import is_away, is_blocked, is_temporary
@@ -14,6 +14,7 @@ from addon.base.secretbox import SecretBox
 from addon.base.zones import known_zone, zone_names
 
 __all__ = [
+    "HEARS_WITHIN",
     "REMOVED_PERSON",
     "Caller",
     "Clock",
@@ -37,5 +38,6 @@ __all__ = [
     "known_zone",
     "metadata",
     "new_id",
+    "sleep",
     "zone_names",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -22,6 +23,24 @@ class Clock(Protocol):
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """Wait until `event` is set, for at most `seconds`; return whether it was set."""
         ...
+
+
+HEARS_WITHIN = 1.0
+"""Seconds after which whoever sleeps asks again whether to go on."""
+
+
+def sleep(clock: Clock, seconds: float, ask: Callable[[], object]) -> None:
+    """Wait `seconds`, ready to stop: `ask` is called at the start, at the end and every second, and ends it by raising.
+
+    Every wait of a run goes through here, so that a stop, a cancel and a lost lease are heard within a second.
+    """
+    until, never = clock.monotonic() + seconds, threading.Event()
+    while True:
+        ask()
+        left = until - clock.monotonic()
+        if left <= 0:
+            return
+        clock.wait(never, min(left, HEARS_WITHIN))
 
 
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

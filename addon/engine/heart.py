@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from addon.base import UtcDateTime
+from addon.base import HEARS_WITHIN, UtcDateTime
 from addon.engine import failpoints
 from addon.engine.core import Core
 from addon.engine.errors import log_failure
@@ -83,6 +83,23 @@ class Heart:
             elif self.run_of(run.execution_id) is run:
                 run.lose()
 
+    def listen(self) -> None:
+        """Ask for the runs that wait whether they are cancelled or taken, which another process may have done."""
+        waiting = {run.execution_id: run for run in self.runs() if run.waiting}
+        if not waiting:
+            return
+        row = JobExecution
+        with self._core.db.read_all() as session:
+            asked = sa.select(row.id, row.owner, row.fence, row.status).where(row.id.in_(waiting))
+            found = {each.id: each for each in session.execute(asked)}
+        for execution_id, run in waiting.items():
+            each = found.get(execution_id)
+            if each is None or (each.owner, each.fence) != (run.lease.owner, run.lease.fence):
+                if self.run_of(execution_id) is run:
+                    run.lose()
+            elif each.status == "cancelling":
+                run.cancelled.set()
+
     def _extend(self, runs: dict[str, ActiveRun]) -> dict[tuple[str, int], str]:
         now = self._core.clock.now()
         worker = Worker.__table__
@@ -133,9 +150,23 @@ class Heart:
                 connection.invalidate()
             connection.close()
 
+    def _rest(self, seconds: float) -> bool:
+        """Wait for the next beat, listening for runs that wait; return whether the heart is to stop."""
+        clock = self._core.clock
+        until = clock.monotonic() + seconds
+        while (left := until - clock.monotonic()) > 0:
+            if clock.wait(self._stop, min(left, HEARS_WITHIN)):
+                return True
+            try:
+                self.listen()
+            except Exception as error:  # noqa: BLE001  (logged; the beat comes all the same)
+                log_failure(log, error, "could not ask for cancels; the next beat does")
+                return clock.wait(self._stop, max(0.0, until - clock.monotonic()))
+        return self._stop.is_set()
+
     def _loop(self) -> None:
         pause = self._core.settings.beat
-        while not self._core.clock.wait(self._stop, pause):
+        while not self._rest(pause):
             pause = self._core.settings.beat
             try:
                 self.beat()

@@ -116,6 +116,13 @@ class Run(Protocol):
         """Safe point: where a content's outcome is recorded. Raises CancelRequested or Interrupted; marks progress."""
         ...
 
+    def wait(self, seconds: float) -> None:
+        """Wait (any thread), for the site or for somebody else's work on it.
+
+        Raises Interrupted or CancelRequested within a second of what asks for it.
+        """
+        ...
+
     def call_seconds(self, *, write: bool) -> float:
         """Check point (any thread) that also says how many seconds a call may take in total.
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Clock
+from addon.base import Clock, sleep
 from addon.engine import failpoints
 from addon.engine import metrics as numbers
 from addon.engine.calls import CallThreads
@@ -71,6 +71,7 @@ class ActiveRun:
         self._settings = core.settings
         self._counting = threading.Lock()
         self._points, self._calls = row.points, row.calls
+        self._waiting = 0
         self._progress_at = core.clock.now()
         self._percent = row.percent
         self._tally = Tally()
@@ -104,6 +105,11 @@ class ActiveRun:
         """Stop the call threads at their next check point while the run is put aside."""
         self._quiet = on
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a thread of the run waits: then nothing else would tell it of a cancel or a loss before the beat."""
+        return self._waiting > 0
+
     def tally(self, spaces: Iterable[RunSpace]) -> None:
         """Start counting from the spaces as they are."""
         self._tally = Tally.of(spaces)
@@ -124,6 +130,22 @@ class ActiveRun:
         if self._cancel_counts():
             raise CancelRequested
         self.check()
+
+    def wait(self, seconds: float) -> None:
+        """Wait (any thread). Raises Interrupted or CancelRequested within a second."""
+
+        def ask() -> None:
+            if self._cancel_counts():
+                raise CancelRequested
+            self.check()
+
+        with self._counting:
+            self._waiting += 1
+        try:
+            sleep(self.clock, seconds, ask)
+        finally:
+            with self._counting:
+                self._waiting -= 1
 
     def call_seconds(self, *, write: bool) -> float:
         """Return how many seconds the next call may take in total. Raises Interrupted."""

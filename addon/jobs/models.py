@@ -84,6 +84,8 @@ class ArchiveTask(TenantScoped, Base):
     execution_id: Mapped[str] = mapped_column(sa.ForeignKey("job_execution.id", ondelete="CASCADE"))
     space_id: Mapped[str] = mapped_column(sa.String(32))
     automation_id: Mapped[str] = mapped_column(sa.String(200))
+    action: Mapped[str | None] = mapped_column(sa.String(16))
+    """archive or delete; NULL in rows of before it was kept: what the automation does, if it is still there."""
     page_ids: Mapped[list[str]]
     titles: Mapped[list[str]]
     task_id: Mapped[str | None] = mapped_column(sa.String(64))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from datetime import timedelta
+from threading import Event
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from addon.confluence import errors
-from addon.engine.job import CancelRequested, Interrupted
+from addon.engine.job import CancelRequested, Interrupted, Pause
 from addon.jobs.automations import acting
 from addon.jobs.automations.job import ExecuteAutomations
+from addon.jobs.models import ArchiveTask
 from tests.jobs.automating import archive, automations, delete, log, status
 from tests.jobs.conftest import Bench
 from tests.support.fakerun import FakeRun
@@ -134,6 +138,85 @@ class TestTakeover:
         run.lost = False
         job.work(run, run.left())
 
+    def works_on(self, bench: Bench, run: FakeRun, job: ExecuteAutomations) -> list[timedelta]:
+        """Work until nothing is left, each time the run is put aside; return for how long it held the thread."""
+        held = []
+        while True:
+            began = bench.clock.now()
+            try:
+                job.work(run, run.left())
+            except Pause as aside:
+                held.append(bench.clock.now() - began)
+                assert aside.until - bench.clock.now() == timedelta(minutes=2)
+                bench.clock.set(aside.until)
+            else:
+                return held
+
+    def test_a_long_task_gives_the_thread_back_after_five_minutes_and_is_asked_for_again(self, docs: Bench) -> None:
+        old = docs.page("DOCS", "Old", months=30)
+        docs.site.tasks.archive_seconds = 700
+        docs.put(automations(archive()))
+        run, job = self.begin(docs)
+        held = self.works_on(docs, run, job)
+        assert timedelta(minutes=5) <= held[0] <= timedelta(minutes=5, seconds=10)
+        assert set(held[1:]) == {timedelta(0)}, "later only a look"
+        assert log(run)[old] == ("archive", "done", None)
+        assert docs.client.calls["archive"] == 1
+
+    def test_a_task_submitted_by_a_clock_that_was_years_ahead_is_not_waited_for(self, docs: Bench) -> None:
+        docs.page("DOCS", "Old", months=30)
+        docs.site.tasks.archive_seconds = 10_000
+        docs.put(automations(archive()))
+        run, job = self.begin(docs)
+        self.killed_after(docs, run, "long_task")
+        with pytest.raises(Interrupted):
+            job.work(run, run.left())
+        with docs.db.write(docs.tenant_id) as session:
+            session.execute(sa.update(ArchiveTask).values(submitted_at=docs.clock.now() + timedelta(days=3650)))
+        run.lost = False
+        assert self.works_on(docs, run, job) == []
+
+    @pytest.mark.parametrize("asked", ["cancel", "stop"])
+    def test_whoever_waits_for_anothers_archive_job_hears_within_a_second(self, docs: Bench, asked: str) -> None:
+        other, old = docs.page("DOCS", "Somebody else's"), docs.page("DOCS", "Old", months=30)
+        docs.site.tasks.archive_seconds = 10_000
+        docs.site.tasks.submit([other])
+        docs.put(automations(archive()))
+        run, job = self.begin(docs)
+        began, at = docs.clock.now(), timedelta(seconds=20)
+
+        def ask(event: Event, seconds: float) -> bool:
+            if docs.clock.now() - began >= at:
+                run.lost, asked_cancel = asked == "stop", asked == "cancel"
+                if asked_cancel:
+                    run.cancelled.set()
+            return wait(event, seconds)
+
+        wait = docs.clock.wait
+        docs.clock.wait = ask  # type: ignore[method-assign]
+        with pytest.raises(CancelRequested if asked == "cancel" else Interrupted):
+            job.work(run, run.left())
+        assert docs.clock.now() - began <= at + timedelta(seconds=1)
+        run.lost = False
+        run.cancelled.clear()
+        if asked == "cancel":
+            before = docs.clock.now()
+            job.settle(run)
+            assert docs.clock.now() == before, "nothing was submitted: there is nothing to settle"
+        assert status(docs, old) == "current"
+
+    def test_deletions_that_cannot_be_read_back_are_recorded_as_deletions(self, docs: Bench) -> None:
+        old = docs.page("DOCS", "Old", months=30)
+        docs.put(automations(delete()))
+        run, job = self.begin(docs)
+        self.killed_before(docs, run, "trash")
+        with pytest.raises(Interrupted):
+            job.work(run, run.left())
+        run.lost = False
+        docs.put(automations(archive()))
+        job.give_up(run, "the site does not answer")
+        assert log(run)[old][:2] == ("delete", "failed")
+
     def test_a_crash_between_submission_and_task_id_loses_nothing(self, docs: Bench) -> None:
         old = docs.page("DOCS", "Old", months=30)
         docs.put(automations(archive()))
@@ -155,7 +238,7 @@ class TestTakeover:
             job.work(run, run.left())
         assert status(docs, old) == "current"
         run.lost = False
-        job.work(run, run.left())
+        self.works_on(docs, run, job)
         assert docs.client.calls["archive"] == 1
         assert log(run)[old] == ("archive", "done", None)
         assert run.states() == {"DOCS": "done"}

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, Database, TenantId, new_id
+from addon.base import Clock, Database, TenantId, new_id, sleep
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Item, Job, Metrics, Pause, RunSpace
 from addon.engine.metrics import add
 from addon.engine.models import ExecutionItem, ExecutionSpace, JobExecution
@@ -171,6 +171,14 @@ class FakeRun:
         self.on_safe_point(self.safe_points)
         if self.cancelled.is_set():
             raise CancelRequested
+
+    def wait(self, seconds: float) -> None:
+        def ask() -> None:
+            if self.cancelled.is_set():
+                raise CancelRequested
+            self.check()
+
+        sleep(self.clock, seconds, ask)
 
     def call_seconds(self, *, write: bool) -> float:
         self.check()

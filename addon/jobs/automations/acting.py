@@ -7,13 +7,14 @@ polled to the end, and then every page is read back. What cannot be known from t
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from addon.confluence import BadRequest, NotFound, SiteClient, SiteError
 from addon.confluence.content import Content, Kind, LongTask
 from addon.confluence.errors import QuotaExhausted
-from addon.engine.job import Item, Run
+from addon.engine.job import CancelRequested, Item, Pause, Run
 from addon.jobs.automations import submitted
 from addon.jobs.automations.guards import GONE
 from addon.jobs.automations.recording import Recorder
@@ -25,7 +26,11 @@ log = logging.getLogger(__name__)
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 10.0
 TASK_SECONDS = 1200.0
-"""How long an archive task is waited for before its pages are judged as they are."""
+"""How long after its submission an archive task is waited for before its pages are judged as they are."""
+THREAD_SECONDS = 300.0
+"""How long a wait for a task may hold a thread; then the execution is put aside for ASIDE and asks again."""
+ASIDE = timedelta(minutes=2)
+TASK_RUNS = "an archive task of the site is not finished"
 SETTLING_SECONDS = 20.0
 """How long pages are watched when nobody knows whether their task was accepted."""
 BUSY_SECONDS = 300.0
@@ -48,6 +53,10 @@ class Actor:
         """
         try:
             task_id = self._submit(batch)
+        except CancelRequested:
+            # Raised between two refusals: nothing of the batch was accepted, so there is nothing to read back.
+            recorder.write([], batch_id=batch.id)
+            raise
         except BadRequest as error:
             self._refused(recorder, batch, error)
             return
@@ -57,7 +66,7 @@ class Actor:
             self.read_back(recorder, batch, otherwise=reason)
             return
         submitted.remember_task(self._run, batch, task_id)
-        self.follow(recorder, Batch(batch.id, batch.space_id, batch.automation_id, batch.titles, task_id))
+        self.follow(recorder, replace(batch, task_id=task_id))
 
     def trash(self, recorder: Recorder, batch: Batch, contents: Sequence[Content]) -> None:
         """Trash a stored batch and record every outcome.
@@ -81,7 +90,7 @@ class Actor:
     def follow(self, recorder: Recorder, batch: Batch) -> None:
         """Wait for the batch's task to end, then read every page back."""
         assert batch.task_id is not None
-        task = self._ended(batch.task_id)
+        task = self._ended(batch.task_id, batch.submitted_at)
         words = "; ".join(task.errors) if task is not None and task.errors else None
         self.read_back(recorder, batch, otherwise=Reason(words, transient=False) if words else NOT_ENDED)
 
@@ -127,12 +136,14 @@ class Actor:
             return
         recorder.write([], batch_id=batch.id)
         for content in contents:
-            one = submitted.store(self._run, recorder.space, batch.automation_id, [content])
+            one = submitted.store(self._run, recorder.space, batch.automation_id, "archive", [content])
             self.archive(recorder, one)
 
-    def _ended(self, task_id: str) -> LongTask | None:
-        began, wait = self._run.clock.monotonic(), FIRST_WAIT
-        while self._run.clock.monotonic() - began < TASK_SECONDS:
+    def _ended(self, task_id: str, submitted_at: datetime) -> LongTask | None:
+        """Wait for a task; None when it took too long. Raises Pause when the thread has waited long enough."""
+        clock, wait = self._run.clock, FIRST_WAIT
+        began = clock.monotonic()
+        while True:
             try:
                 task = self._client.long_task(task_id)
             except QuotaExhausted:
@@ -142,8 +153,13 @@ class Actor:
             else:
                 if task is None or task.finished:
                     return task
+            # However wrong a clock was when it was submitted: what lies in the future is not waited for.
+            age = abs((clock.now() - submitted_at).total_seconds())
+            if age >= TASK_SECONDS:
+                return None
+            if max(age, clock.monotonic() - began) >= THREAD_SECONDS:
+                raise Pause(clock.now() + ASIDE, TASK_RUNS)
             wait = self._pause(wait)
-        return None
 
     def _watch(self, batch: Batch) -> None:
         """Give a task that may or may not run the time to do something."""
@@ -153,8 +169,7 @@ class Actor:
 
     def _pause(self, seconds: float) -> float:
         """Wait, ready to stop; return how long to wait the next time."""
-        self._run.clock.wait(threading.Event(), seconds)
-        self._run.check()
+        self._run.wait(seconds)
         return min(seconds * 2, LONGEST_WAIT)
 
     def _current(self, batch: Batch) -> set[str]:

@@ -63,14 +63,7 @@ class Executing:
         limits = Limits.resumed(self._run, self._parts.settings.execution_cap)
         for batch in submitted.still_open(self._run):
             space = submitted.run_spaces(self._run).get(batch.space_id) or spaces[batch.space_id]
-            self._actor.take_over(Recorder(self._run, space, limits), batch, self._action(batch.automation_id))
-
-    def _action(self, automation_id: str) -> str:
-        for scheme in self._policy.automation_schemes:
-            for automation in scheme.automations:
-                if f"{scheme.id}/{automation.id}" == automation_id:
-                    return automation.action.type
-        return "archive"
+            self._actor.take_over(Recorder(self._run, space, limits), batch, submitted.action_of(self._policy, batch))
 
     def _claims(self, member: scope.Member) -> tuple[Space | None, list[Claim]]:
         """Ask what the due automations match in one space (on a call thread), and for the space as it is now.
@@ -204,11 +197,12 @@ class Executing:
         return {content.id: content for kind, ids in asked if ids for content in self._client.contents(kind, ids)}
 
     def _act(self, recorder: Recorder, due: Due, contents: Sequence[Content]) -> None:
-        archiving = due.automation.action.type == "archive"
+        action = due.automation.action.type
+        archiving = action == "archive"
         size = self._archive_batch() if archiving else TRASH_BATCH
         for start in range(0, len(contents), size):
             part = contents[start : start + size]
-            batch = submitted.store(self._run, recorder.space, due.id, part)
+            batch = submitted.store(self._run, recorder.space, due.id, action, part)
             if archiving:
                 self._actor.archive(recorder, batch)
             else:

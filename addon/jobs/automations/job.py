@@ -53,8 +53,8 @@ class ExecuteAutomations:
         return submitted.any_open(session, execution_id)
 
     def give_up(self, run: Run, reason: str) -> None:
-        """Record every content of a batch that nobody can read back as failed, because nobody knows better."""
-        give_up_submitted(run, self._parts.settings.execution_cap, reason)
+        """Record every content of a batch that cannot be read back as failed: its outcome is unknown."""
+        give_up_submitted(run, self._parts.policy(run), self._parts.settings.execution_cap, reason)
 
     def compile(self, totals: dict[str, Any]) -> dict[str, Any]:
         """Fill in zeros; only a dry run plans."""

@@ -17,6 +17,7 @@ from addon.engine.job import Item, Run, RunSpace
 from addon.jobs.automations import submitted
 from addon.jobs.faults import Reason
 from addon.jobs.statuses import ledger
+from addon.policies import PolicyDocument
 
 CHUNK = 500
 UNKNOWN = "it was submitted to the site, and nobody could read back whether it was done: {}"
@@ -128,12 +129,13 @@ class Recorder:
         }
 
 
-def give_up_submitted(run: Run, execution_cap: int, reason: str) -> None:
+def give_up_submitted(run: Run, policy: PolicyDocument, execution_cap: int, reason: str) -> None:
     """Close every batch that is still open: nobody knows what became of its contents, and the log says so."""
     limits = Limits.resumed(run, execution_cap)
     for batch in submitted.still_open(run):
         recorder = Recorder(run, submitted.run_spaces(run)[batch.space_id], limits)
         known = submitted.logged(run, batch.space_id)
         unknown = Reason(UNKNOWN.format(reason), transient=False)
-        items = [recorder.failed(id, "archive", unknown) for id in batch.content_ids if id not in known]
+        action = submitted.action_of(policy, batch)
+        items = [recorder.failed(id, action, unknown) for id in batch.content_ids if id not in known]
         recorder.write(items, automation_id=batch.automation_id, batch_id=batch.id)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -16,6 +17,7 @@ from addon.confluence.content import Content
 from addon.engine.job import Run, RunSpace
 from addon.engine.models import ExecutionItem, ExecutionSpace, JobExecution
 from addon.jobs.models import ArchiveTask
+from addon.policies import PolicyDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Batch:
     space_id: str
     automation_id: str
     titles: dict[str, str]
+    submitted_at: datetime
+    action: str | None
     task_id: str | None = None
 
     @property
@@ -34,9 +38,10 @@ class Batch:
         return list(self.titles)
 
 
-def store(run: Run, space: RunSpace, automation_id: str, contents: Sequence[Content]) -> Batch:
-    """Store a batch before anything is submitted."""
-    batch = Batch(new_id(), space.id, automation_id, {content.id: content.title for content in contents})
+def store(run: Run, space: RunSpace, automation_id: str, action: str, contents: Sequence[Content]) -> Batch:
+    """Store a batch before anything is submitted; `action` is archive or delete."""
+    titles = {content.id: content.title for content in contents}
+    batch = Batch(new_id(), space.id, automation_id, titles, run.clock.now(), action)
     with run.write() as session:
         session.add(
             ArchiveTask(
@@ -47,7 +52,8 @@ def store(run: Run, space: RunSpace, automation_id: str, contents: Sequence[Cont
                 automation_id=batch.automation_id,
                 page_ids=batch.content_ids,
                 titles=list(batch.titles.values()),
-                submitted_at=run.clock.now(),
+                submitted_at=batch.submitted_at,
+                action=action,
             )
         )
     return batch
@@ -74,10 +80,27 @@ def still_open(run: Run) -> list[Batch]:
     with run.read() as session:
         return [
             Batch(
-                row.id, row.space_id, row.automation_id, dict(zip(row.page_ids, row.titles, strict=True)), row.task_id
+                row.id,
+                row.space_id,
+                row.automation_id,
+                dict(zip(row.page_ids, row.titles, strict=True)),
+                row.submitted_at,
+                row.action,
+                row.task_id,
             )
             for row in session.scalars(query)
         ]
+
+
+def action_of(policy: PolicyDocument, batch: Batch) -> str:
+    """Return what was done with a batch: archive or delete."""
+    if batch.action is not None:
+        return batch.action
+    for scheme in policy.automation_schemes:
+        for automation in scheme.automations:
+            if f"{scheme.id}/{automation.id}" == batch.automation_id:
+                return automation.action.type
+    return "archive"
 
 
 def any_open(session: Session, execution_id: str) -> bool:
