@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.engine.core import Core
-from addon.engine.errors import Fenced
+from addon.engine.errors import DATABASE_AWAY, Fenced
 from addon.engine.models import AuditEvent, ExecutionSpace, JobExecution, is_active
 from addon.engine.settling import DETAIL, Later
 from addon.engine.transitions import Actor, Lease, claimable, move
@@ -42,39 +43,65 @@ def fenced(session: Session, lease: Lease) -> JobExecution:
     return row
 
 
-def claim(core: Core, stopping: threading.Event | None = None) -> Lease | None:
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An execution that was claimed, its row as it was read under the claim's lock.
+
+    `unsure` is the error with which the claim's transaction ended: the lease may be ours or not.
+    """
+
+    lease: Lease
+    row: JobExecution
+    unsure: Exception | None = None
+
+
+def claim(core: Core, stopping: threading.Event | None = None) -> Claim | None:
     """Take the oldest claimable execution of any tenant, or return None. An expired lease is never taken.
 
-    Nothing is taken once `stopping` is set: what this process hands over is for others.
+    Nothing is taken once `stopping` is set: what this process hands over is for others. Everything that a runner needs
+    of the row is read in the same transaction, so that nothing can fail between the claim and its keeping.
     """
+    taken: Claim | None = None
+    try:
+        with core.db.write_all() as session:
+            taken = _claim(core, session, stopping)
+    except DATABASE_AWAY as error:
+        if taken is None:
+            raise
+        return replace(taken, unsure=error)
+    return taken
+
+
+def _claim(core: Core, session: Session, stopping: threading.Event | None) -> Claim | None:
     now = core.clock.now()
     row = JobExecution
-    with core.db.write_all() as session:
-        candidate = session.execute(
-            sa.select(row.id, row.tenant_id)
-            .where(
-                is_active(),
-                claimable(now),
-                row.job_type.in_(tuple(core.jobs)),
-            )
-            .order_by(row.id)
-            .limit(1)
-            .with_for_update(skip_locked=True, key_share=True)
-        ).one_or_none()
-        # Asked after the look, because what this process handed over was not to be seen before it was set.
-        if candidate is None or (stopping is not None and stopping.is_set()):
-            return None
-        moved = move(
-            session,
-            "claim",
-            candidate.id,
-            at=now,
-            actor=Actor("runner", core.worker_id),
-            values={"owner": core.worker_id, "lease_until": core.time.after(core.settings.ttl)},
+    candidate = session.execute(
+        sa.select(row.id, row.tenant_id)
+        .where(
+            is_active(),
+            claimable(now),
+            row.job_type.in_(tuple(core.jobs)),
         )
-        if moved is None:
-            return None
-        return Lease(candidate.id, moved.tenant_id, core.worker_id, moved.fence)
+        .order_by(row.id)
+        .limit(1)
+        .with_for_update(skip_locked=True, key_share=True)
+    ).one_or_none()
+    # Asked after the look, because what this process handed over was not to be seen before it was set.
+    if candidate is None or (stopping is not None and stopping.is_set()):
+        return None
+    moved = move(
+        session,
+        "claim",
+        candidate.id,
+        at=now,
+        actor=Actor("runner", core.worker_id),
+        values={"owner": core.worker_id, "lease_until": core.time.after(core.settings.ttl)},
+    )
+    if moved is None:
+        return None
+    taken = session.get_one(row, candidate.id, populate_existing=True)
+    session.expunge(taken)
+    return Claim(Lease(candidate.id, moved.tenant_id, core.worker_id, moved.fence), taken)
 
 
 def hand_over(core: Core, lease: Lease, counters: dict[str, Any]) -> bool:

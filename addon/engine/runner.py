@@ -34,19 +34,17 @@ def run_next(core: Core, heart: Heart, stopping: threading.Event | None = None) 
     A shutdown that began (`stopping`) while the claim was under way gives the execution back at once.
     """
     began = core.clock.monotonic()
-    lease = claim(core, stopping)
-    if lease is None:
+    claimed = claim(core, stopping)
+    if claimed is None:
         return False
-    with core.db.read(lease.tenant_id) as session:
-        row = session.get(JobExecution, lease.execution_id)
-    if row is None or row.fence != lease.fence:
-        return True
-    run = ActiveRun(core, lease, row, began)
+    run = ActiveRun(core, claimed.lease, claimed.row, began)
     heart.register(run)
     if stopping is not None and stopping.is_set():
         run.stop.set()
+    drive = _Drive(core, run, claimed.row)
     try:
-        drive = _Drive(core, run, row)
+        if claimed.unsure is not None:
+            raise claimed.unsure
         drive.go()
     except DATABASE_AWAY as error:
         log_failure(log, error, "the database failed while running %s", run.execution_id)

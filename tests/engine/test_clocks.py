@@ -46,9 +46,9 @@ class Hosts:
     def claimed(self, engine: Engine) -> Lease:
         with self.db.write(self.tenant) as session:
             engine.start(session, tenant_id=self.tenant, job_type=FakeJob.type, scope="site")
-        lease = claim(engine._core)
-        assert lease is not None
-        return lease
+        claimed = claim(engine._core)
+        assert claimed is not None
+        return claimed.lease
 
     def row(self, lease: Lease) -> JobExecution:
         with self.db.read_all() as session:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from addon.engine import Abandon, CancelRequested, Fatal, Fenced, Interrupted, JobExecution, Pause
+from addon.engine import Abandon, CancelRequested, Fatal, Fenced, Interrupted, Pause
 from addon.engine import lease as leases
 from addon.engine.ending import end
 from addon.engine.run import ActiveRun
@@ -59,14 +59,12 @@ class Hands(World):
 
     def claim(self, engine: Any) -> Hand | None:
         began = self.clock.monotonic()
-        lease = leases.claim(engine._core)
-        if lease is None:
+        claimed = leases.claim(engine._core)
+        if claimed is None:
             return None
-        with self.db.read_all() as session:
-            row = session.get_one(JobExecution, lease.execution_id)
-        run = ActiveRun(engine._core, lease, row, began)
+        run = ActiveRun(engine._core, claimed.lease, claimed.row, began)
         engine._heart.register(run)
-        self.hands.append(Hand(engine, run, _Drive(engine._core, run, row)))
+        self.hands.append(Hand(engine, run, _Drive(engine._core, run, claimed.row)))
         return self.hands[-1]
 
     def act(self, hand: Hand, action: Callable[[Hand], object]) -> None:
