@@ -40,10 +40,20 @@ def main(verbose: bool) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--threads", default=16, show_default=True, type=click.IntRange(1, 256), help="Web threads.")
+@click.option("--connections", default=1000, show_default=True, type=click.IntRange(10, 100_000), help="At once.")
+@click.option(
+    "--idle-seconds", default=60.0, show_default=True, type=click.FloatRange(1, 3600), help="Without a request."
+)
+@click.option(
+    "--request-seconds", default=30.0, show_default=True, type=click.FloatRange(1, 3600), help="To send one, in all."
+)
 @click.option("--work", is_flag=True, help="On PostgreSQL: run jobs in this process too, not in workers only.")
-def serve(host: str, port: int, threads: int, work: bool) -> None:
+def serve(
+    host: str, port: int, threads: int, connections: int, idle_seconds: float, request_seconds: float, work: bool
+) -> None:
     """Serve the screens and the API and run the ticks; on SQLite, and with --work, run the jobs too."""
     from addon.app import create_app, stop
+    from addon.connections import Limits, room_for
     from addon.server import create_server
 
     settings = _settings()
@@ -51,7 +61,15 @@ def serve(host: str, port: int, threads: int, work: bool) -> None:
     if not (work or settings.database_url.startswith("sqlite")):
         settings = settings.model_copy(update={"runners": 0})
     app = _starting(lambda: create_app(settings, start=True, web_threads=threads))
-    server = create_server(app, host=host, port=port, threads=threads)
+    room = room_for(connections)
+    if room < connections:
+        logger.warning("only %d connections: the system lets this process open too few files (ulimit -n)", room)
+    limits = Limits(room, idle_seconds, request_seconds)
+    try:
+        server = create_server(app, limits=limits, host=host, port=port, threads=threads)
+    except OSError as error:
+        _leave(stopped=stop(app))
+        raise click.ClickException(f"--host {host} --port {port}: {error.strerror or error}") from error
     click.echo(f"Content Steward on http://{host}:{server.effective_port}, reached by hosts at {settings.base_url}")
     _run_until_told(server.run)
     _leave(stopped=stop(app))

@@ -10,13 +10,13 @@ import json
 from http import HTTPStatus
 from typing import Any
 
-from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer
 from waitress.server import create_server as create_waitress
 from waitress.task import ErrorTask
 
 from addon.base import Problem
 from addon.connect import BARE_HEADERS
+from addon.connections import Channel, Limits
 
 MAX_BODY_BYTES = 2_000_000
 """No address takes more. waitress keeps what it received before the application sees it, so it has to know."""
@@ -44,19 +44,25 @@ class _Refusal(ErrorTask):  # type: ignore[misc]
         self.write(body)
 
 
-class _Channel(HTTPChannel):  # type: ignore[misc]
+class _Channel(Channel):
     error_task_class = _Refusal
 
 
-def create_server(app: Any, **options: Any) -> Any:
-    """Return a waitress server for `app`; `options` as waitress names them (host, port, sockets, threads, map …)."""
+def create_server(app: Any, *, limits: Limits | None = None, **options: Any) -> Any:
+    """Return a waitress server for `app`.
+
+    Parameters: `limits` of its connections; `options` as waitress names them (host, port, sockets, threads, map …).
+    """
+    limits = limits or Limits()
     sockets: dict[int, Any] = options.pop("map", {})
     server = create_waitress(
         app,
         map=sockets,
-        **{"ident": None, "clear_untrusted_proxy_headers": True, "max_request_body_size": MAX_BODY_BYTES} | options,
+        **{"ident": None, "clear_untrusted_proxy_headers": True, "max_request_body_size": MAX_BODY_BYTES}
+        | limits.options()
+        | options,
     )
     for each in (server, *sockets.values()):
         if isinstance(each, BaseWSGIServer):
-            each.channel_class = _Channel
+            limits.apply(each, _Channel)
     return server

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from waitress import wasyncore
 
+from addon.connections import Limits
 from addon.server import create_server
 
 T = TypeVar("T")
@@ -29,15 +30,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(wsgi: Any, *, host: str = "127.0.0.1", port: int = 0, threads: int = 8) -> Iterator[str]:
+def running(
+    wsgi: Any, *, host: str = "127.0.0.1", port: int = 0, threads: int = 8, limits: Limits | None = None
+) -> Iterator[str]:
     """Serve a WSGI application on a free loopback port; yield its URL."""
     sockets: dict[int, Any] = {}
-    server = create_server(wsgi, map=sockets, host=host, port=port, threads=threads)
+    server = create_server(wsgi, map=sockets, host=host, port=port, threads=threads, limits=limits)
     stopping = threading.Event()
 
     def serve() -> None:
         while not stopping.is_set():
-            wasyncore.loop(timeout=1, map=sockets, count=1)
+            wasyncore.loop(timeout=1, map=sockets, count=1, use_poll=True)
         # Only the thread that polls may close: a socket closed under it is a bad file descriptor.
         server.task_dispatcher.shutdown()
         wasyncore.close_all(sockets)
