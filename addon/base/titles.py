@@ -14,6 +14,7 @@ _SPACE_EXCLUDED = "This space is excluded"
 
 BY_KIND = {
     "anonymous": "Log in to Confluence first",
+    "asked-for-fewer": "Confluence asks for fewer requests",
     "bad-request": _BODY,
     "busy": "Another job is running",
     "changed-meanwhile": "Somebody else is changing this",

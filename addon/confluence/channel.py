@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -23,6 +23,7 @@ from addon.base import Clock, Site, SiteSource, TenantId, Unreachable
 from addon.confluence import answers, calls, errors, meter, ratelimits
 from addon.confluence.calls import Endpoint, Params
 from addon.confluence.quota import Quota, Share
+from addon.confluence.resting import Rests
 from addon.confluence.text import mended
 from addon.confluence.transport import Transport
 from addon.confluence.turnstile import Turnstile
@@ -31,9 +32,8 @@ T = TypeVar("T")
 
 RETRY_WAITS = (0.25, 1.0)
 """Seconds before the quick second and third attempt of a repeatable call."""
-BURST_REPEATS = 2
-JOB_PATIENCE, INTERACTIVE_PATIENCE = 30.0, 2.0
-"""Seconds that a run, and a person, wait for an endpoint that answered 429 for a burst."""
+JOB_PATIENCE, INTERACTIVE_PATIENCE = 600.0, 2.0
+"""Seconds in all that a run, and a person, wait for a site that asks for fewer requests (PROTOCOLS.md 4)."""
 _UNFIT_ESCAPE = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 MOST_PAGES = 10_000
 """Pages of one listing, against one that never ends."""
@@ -44,6 +44,10 @@ class CallGuard(Protocol):
 
     def call_seconds(self, *, write: bool) -> float:
         """Return the seconds that the next call may take in total; raises to stop the work instead."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Wait before a call; raises to stop the work instead, within a second of what asks for it."""
         ...
 
     def used(self, *, points: int, calls: int) -> None:
@@ -97,7 +101,7 @@ class Channel:
         self._share: Share = share
         self._site = parts.sites.get(tenant_id)
         self._renewing = threading.Lock()
-        self._slow_until: dict[Endpoint, float] = {}
+        self._rests = Rests(parts.clock, JOB_PATIENCE if guard else INTERACTIVE_PATIENCE)
 
     @property
     def site_url(self) -> str:
@@ -110,23 +114,31 @@ class Channel:
         """Make one call and return its decoded JSON, None for an empty answer.
 
         `most` is the number of objects it may return. Transient failures of repeatable calls are tried twice more,
-        each signed anew; a call turned away for a burst (429) did nothing, so any may be.
+        each signed anew; a call turned away for a burst (429) did nothing, so any may be. A site that asks for fewer
+        requests is left alone as long as it says, while there is patience, which counts as no attempt.
         Raises SiteError and its kinds, Unreachable, TenantGone, and what the guard raises.
         """
-        waits = self._parts.retry_waits if calls.repeatable(endpoint) else ()
-        for attempt in count():
-            self._pause(self._slow_until.get(endpoint, 0.0) - self._parts.clock.monotonic())
+        repeatable = calls.repeatable(endpoint)
+        waits = iter(self._parts.retry_waits if repeatable else ())
+        while True:
+            self._rests.wait(endpoint, self._pause)
+            began = self._parts.clock.monotonic()
             try:
-                return self._attempt(endpoint, ids, params, body, most)
+                data = self._attempt(endpoint, ids, params, body, most)
             except (errors.QuotaExhausted, errors.SiteBusy):
                 raise
-            except errors.RateLimited as error:
-                self._slow_down(endpoint, error, attempt)
-            except errors.SiteError as error:
-                if not error.transient or attempt >= len(waits) or (error.retry_after or 0) > max(waits):
+            except errors.AskedForFewer as error:
+                self._rests.asked(endpoint, error, began)
+                if isinstance(error, errors.Overloaded) and not repeatable:
                     raise
-                self._pause(max(waits[attempt] * _jitter(), error.retry_after or 0))
-        raise AssertionError("unreachable: the loop returns or raises")
+            except errors.SiteError as error:
+                wait = next(waits, None)
+                if not error.transient or wait is None:
+                    raise
+                self._pause(wait * _jitter())
+            else:
+                self._rests.answered(endpoint)
+                return data
 
     def listing(
         self,
@@ -177,24 +189,11 @@ class Channel:
         """Remember on which page of a listing something was found."""
         self._parts.places.put((self._tenant_id, *key), page)
 
-    def _slow_down(self, endpoint: Endpoint, error: errors.RateLimited, attempt: int) -> None:
-        """Let this endpoint rest for all threads of this client, or raise `error` when that takes too long."""
-        rest = error.retry_after or 0.0
-        if attempt >= BURST_REPEATS or rest > self._patience():
-            raise error
-        self._slow_until[endpoint] = self._parts.clock.monotonic() + rest * random.uniform(1.0, 1.3)  # noqa: S311
-
-    def _patience(self) -> float:
-        if not any(self._parts.retry_waits):
-            return 0.0
-        return JOB_PATIENCE if self._guard else INTERACTIVE_PATIENCE
-
     def _pause(self, seconds: float) -> None:
-        until = self._parts.clock.monotonic() + seconds
-        while (left := until - self._parts.clock.monotonic()) > 0:
-            if self._guard:
-                self._guard.call_seconds(write=False)
-            self._parts.clock.wait(threading.Event(), min(left, 1.0))
+        if self._guard:
+            self._guard.wait(seconds)
+        else:
+            self._parts.clock.wait(threading.Event(), seconds)
 
     def _next(self, endpoint: Endpoint, answer: Any) -> list[tuple[str, str]] | None:
         links = answer.get("_links") if isinstance(answer, dict) else None
@@ -269,11 +268,12 @@ class Channel:
             verdict = ratelimits.verdict(status, answer.headers, now)
             if verdict is not None and verdict.scope != "burst":
                 return self._parts.quota.apply(self._tenant_id, self._share, verdict)
-            pause = wait if wait is not None else ratelimits.BURST_SECONDS
-            return errors.RateLimited("too many requests at once", status=status, retry_after=pause)
+            return errors.RateLimited(now + _rest(wait), status=status, retry_after=wait)
+        if status == 503 and wait is not None:
+            return errors.Overloaded(now + _rest(wait), status=status, retry_after=wait)
         said = answers.words(data) or answer.reason or "no explanation"
         if status >= 500:
-            return errors.ServerError(said, status=status, retry_after=wait)
+            return errors.ServerError(said, status=status)
         if 300 <= status < 400:
             return errors.Redirected("the site answered with a redirect", status=status)
         kinds: dict[int, type[errors.SiteError]] = {
@@ -284,6 +284,10 @@ class Channel:
         if status == 400 and endpoint in (calls.CONTENT_SEARCH, calls.SEARCH):
             return errors.CqlRejected(said, status=status)
         return kinds.get(status, errors.BadRequest)(said, status=status)
+
+
+def _rest(seconds: float | None) -> timedelta:
+    return timedelta(seconds=ratelimits.BURST_SECONDS if seconds is None else seconds)
 
 
 def _jitter() -> float:

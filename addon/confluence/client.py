@@ -262,6 +262,8 @@ class SiteClient(Channel):
             chunk = account_ids[start : start + EMAILS_MOST]
             try:
                 answer = self.call(calls.EMAILS, params=calls.numbered("accountId", chunk), most=len(chunk))
+            except errors.Postponed:
+                raise
             except (errors.BadRequest, errors.Forbidden, errors.NotFound, errors.ServerError) as error:
                 # Approval can be withdrawn any day; visible addresses are better than no mail at all.
                 log.warning("the e-mail API refused a look-up: %s", error)

@@ -6,6 +6,7 @@ for what somebody must change (permission, CQL, a removed page). A refused signa
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 
@@ -44,16 +45,51 @@ class Conflict(SiteError):
     """409: somebody else's version came first, or another archive job runs. Read again, then decide."""
 
 
-class RateLimited(SiteError):
-    """429 for a burst: this endpoint only, for a short while. A used-up quota is QuotaExhausted."""
+class Postponed(SiteError):
+    """Not now. `until` is when to go on, `reason` says why, in words for people.
+
+    Neither a content nor a space is to blame: a run pauses until then, and nothing of it fails.
+    """
 
     transient = True
+
+    def __init__(
+        self, until: datetime, reason: str, *, status: int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(reason, status=status, retry_after=retry_after)
+        self.until = until
+        self.reason = reason
+
+    def seconds_left(self, now: datetime) -> int:
+        """Return the whole seconds from `now` after which to try again, at least 1."""
+        return max(1, math.ceil((self.until - now).total_seconds()))
+
+    def waiting(self, now: datetime) -> str:
+        """Return how long that is in words: "5 seconds", "12 minutes"."""
+        seconds = self.seconds_left(now)
+        count, unit = (seconds, "second") if seconds < 60 else (math.ceil(seconds / 60), "minute")
+        return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
 
 class ServerError(SiteError):
     """5xx."""
 
     transient = True
+
+
+class AskedForFewer(Postponed):
+    """The site asks for fewer requests of this kind, for `retry_after` seconds where it says."""
+
+    def __init__(self, until: datetime, *, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(until, "Confluence asks for fewer requests", status=status, retry_after=retry_after)
+
+
+class RateLimited(AskedForFewer):
+    """429 for a burst: this endpoint only, for a short while, and nothing was done. A used-up quota: QuotaExhausted."""
+
+
+class Overloaded(AskedForFewer, ServerError):
+    """503 that says when to come back. A write may or may not have happened."""
 
 
 class Timeout(SiteError):
@@ -84,12 +120,8 @@ class Redirected(SiteError):
     """The site answered with a redirect, which is never followed: the signature is for this host and path only."""
 
 
-class QuotaExhausted(SiteError):
-    """No points are left. `until` is when to go on (already spread over tenants), `reason` says whose quota it is."""
-
-    transient = True
+class QuotaExhausted(Postponed):
+    """No points are left. `until` is already spread over tenants, `reason` says whose quota it is."""
 
     def __init__(self, until: datetime, reason: str) -> None:
-        super().__init__(reason, status=429)
-        self.until = until
-        self.reason = reason
+        super().__init__(until, reason, status=429)

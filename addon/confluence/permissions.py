@@ -6,7 +6,6 @@ A token says who somebody is, never what they may (connect.md 3.7). How fresh a 
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from addon.base import Caller, Clock, Problem, Space, TenantGone, TenantId, Unre
 from addon.confluence import contentrights
 from addon.confluence.client import SiteClient
 from addon.confluence.content import Content, Operation
-from addon.confluence.errors import Forbidden, NotFound, QuotaExhausted, SiteBusy, SiteError
+from addon.confluence.errors import Forbidden, NotFound, Postponed, QuotaExhausted, SiteBusy, SiteError
 from addon.confluence.gateway import Confluence
 
 log = logging.getLogger(__name__)
@@ -165,13 +164,13 @@ class Permissions:
     def _asked(self, ask: Callable[[], bool]) -> bool:
         try:
             return ask()
-        except QuotaExhausted as error:
-            seconds = max(1, math.ceil((error.until - self._clock.now()).total_seconds()))
+        except Postponed as error:
+            now = self._clock.now()
             raise Problem(
                 503,
-                "quota-exhausted",
-                f"Your permissions cannot be checked now: {error.reason}. Try again after {error.until:%H:%M} UTC.",
-                retry_after=seconds,
+                "quota-exhausted" if isinstance(error, QuotaExhausted) else "asked-for-fewer",
+                f"Your permissions cannot be checked now: {error.reason}. Try again in {error.waiting(now)}.",
+                retry_after=error.seconds_left(now),
             ) from error
         except Unreachable as error:
             raise Problem(
@@ -189,7 +188,7 @@ class Permissions:
                 503,
                 "site-unavailable",
                 f"Your permissions cannot be checked now, Confluence answered: {error.message}. Try again in a minute.",
-                retry_after=math.ceil(error.retry_after or 30),
+                retry_after=30,
             ) from error
 
 

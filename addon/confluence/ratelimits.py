@@ -15,7 +15,9 @@ from typing import Literal
 
 BURST_SECONDS = 5.0
 """How long to leave an endpoint alone that answered 429 without saying for how long."""
-_LONGEST = timedelta(hours=2)
+LONGEST = timedelta(hours=2)
+"""How long anything is left alone at most, whatever number stands in a header."""
+_DIGITS = 18
 _HOURLY_AT_LEAST = 10_000
 """Limits below this are per-second buckets, not an hour's quota."""
 
@@ -40,17 +42,21 @@ def verdict(status: int, headers: Mapping[str, str], now: datetime) -> Verdict |
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Return the seconds that Retry-After asks for, given as a number or as an HTTP date; None without one."""
+    """Return the seconds that Retry-After asks for, given as a number or as an HTTP date, at most LONGEST.
+
+    None without one, and for one that is neither.
+    """
     value = headers.get("Retry-After") or headers.get("Beta-Retry-After")
     if not value:
         return None
-    if re.fullmatch(r"\d+(\.\d+)?", value):
-        return float(value)
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
+        return min(float(value), LONGEST.total_seconds())
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+        wait = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())
+    return max(0.0, min(wait, LONGEST).total_seconds())
 
 
 def next_hour(now: datetime) -> datetime:
@@ -64,7 +70,7 @@ def _refused(headers: Mapping[str, str], now: datetime) -> Verdict:
     reset = now + timedelta(seconds=wait) if wait is not None else _reset(headers, now)
     quota = any(word in reason for word in ("quota", "global", "tenant"))
     if not quota and reset is not None and reset - now > timedelta(minutes=1):
-        quota = "burst" not in reason
+        quota = "burst" not in reason and not _left(headers)
     if "burst" in reason or not quota:
         until = reset or now + timedelta(seconds=BURST_SECONDS)
         return Verdict("burst", _within(until, now), "too many requests at once")
@@ -86,12 +92,17 @@ def _owner(headers: Mapping[str, str]) -> Literal["pool", "tenant"]:
 
 def _left(headers: Mapping[str, str]) -> int | None:
     for policy in (_header(headers, "RateLimit") or "").split(","):
-        if "quota" in policy and (match := re.search(r"\br=(\d+)", policy)):
-            return int(match[1])
+        if "quota" in policy and (match := re.search(r"\br=([0-9]+)", policy)):
+            return _bounded(match[1])
     limit, remaining = _header(headers, "X-RateLimit-Limit"), _header(headers, "X-RateLimit-Remaining")
-    if limit and remaining and limit.isdecimal() and remaining.isdecimal() and int(limit) >= _HOURLY_AT_LEAST:
-        return int(remaining)
+    if limit and remaining and all(re.fullmatch("[0-9]+", each) for each in (limit, remaining)):
+        return _bounded(remaining) if _bounded(limit) >= _HOURLY_AT_LEAST else None
     return None
+
+
+def _bounded(digits: str) -> int:
+    # More digits than a number of points has are more than enough of them; Python refuses to read thousands.
+    return int(digits[:_DIGITS])
 
 
 def _reset(headers: Mapping[str, str], now: datetime) -> datetime | None:
@@ -107,4 +118,4 @@ def _reset(headers: Mapping[str, str], now: datetime) -> datetime | None:
 
 
 def _within(until: datetime, now: datetime) -> datetime:
-    return min(max(until, now), now + _LONGEST)
+    return min(max(until, now), now + LONGEST)

@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass, field
 
 from addon.base import TenantGone, Unreachable
-from addon.confluence import CqlRejected, QuotaExhausted, SiteClient, SiteError
+from addon.confluence import CqlRejected, Postponed, SiteClient, SiteError
 
 log = logging.getLogger(__name__)
 
@@ -31,13 +31,13 @@ class Counting:
     def known(self, cql: str) -> int | None:
         """Return how many results `cql` has for one point, None where the site does not say.
 
-        Raises QuotaExhausted, TenantGone, Unreachable, and what the client's guard raises.
+        Raises Postponed, TenantGone, Unreachable, and what the client's guard raises.
         """
         if self._failures >= GIVE_UP:
             return None
         try:
             found = self.client.count(cql)
-        except (QuotaExhausted, TenantGone, Unreachable):
+        except (Postponed, TenantGone, Unreachable):
             raise
         except SiteError as error:
             log.warning("a count failed, so what it would have told is read: %s", error)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from addon.base import TenantGone, Unreachable
-from addon.confluence.errors import QuotaExhausted, SiteError
+from addon.confluence.errors import Postponed, SiteError
 from addon.engine.errors import DATABASE_AWAY
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Pause, Refused
 
@@ -38,13 +38,13 @@ class Reason:
 def reason_of(error: BaseException) -> Reason:
     """Return why one content or one space failed.
 
-    Raises what concerns the whole run instead: Pause (quota used up), Abandon (tenant gone), Fatal (signature refused),
-    a database that is away, and the engine's own exceptions as they are.
+    Raises what concerns the whole run instead: Pause (no points, or fewer requests asked for), Abandon (tenant gone),
+    Fatal (signature refused), a database that is away, and the engine's own exceptions as they are.
     """
     match error:
         case Interrupted() | CancelRequested() | Pause() | Abandon() | Fatal() | Refused():
             raise error
-        case QuotaExhausted():
+        case Postponed():
             raise Pause(error.until, error.reason) from error
         case TenantGone():
             raise Abandon(str(error) or "the site uninstalled the app") from error

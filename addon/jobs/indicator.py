@@ -21,7 +21,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from addon.base import Clock, Database, TenantGone, TenantId, Unreachable
-from addon.confluence import Confluence, QuotaExhausted, SiteClient, SiteError
+from addon.confluence import Confluence, Postponed, SiteClient, SiteError
 from addon.jobs.models import IndicatorSwitch
 from addon.policies import Policies, PolicyDocument
 from addon.policies.models import PolicyVersion
@@ -87,7 +87,7 @@ class Indicator:
                 with self.confluence.client(tenant_id) as client:
                     client.set_app_property(self.addon_key, property_of(self.namespace), value)
                 wrote_at = now
-        except QuotaExhausted as error:
+        except Postponed as error:
             self._keep(tenant_id, row, generation=generation, digest=before, due_at=error.until, problem=str(error))
         except (SiteError, TenantGone, Unreachable) as error:
             log.warning("tenant %s: the byline could not be switched: %s", tenant_id, error)

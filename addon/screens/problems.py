@@ -17,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from addon.base import Clock, FieldError, Problem, TenantGone, Unreachable, is_temporary, new_id
 from addon.base.resources import render
 from addon.config import Settings
-from addon.confluence import QuotaExhausted, SiteBusy, SiteError
+from addon.confluence import Postponed, QuotaExhausted, SiteBusy, SiteError
 from addon.engine.errors import DATABASE_AWAY
 from addon.screens import assets
 
@@ -143,13 +143,15 @@ def _of_site(error: Exception, now: datetime) -> Problem:
     if isinstance(error, Unreachable):
         detail = "Confluence refuses Content Steward's signature. A Confluence administrator must install it again."
         return Problem(503, "reinstall-needed", detail)
-    if isinstance(error, QuotaExhausted):
-        seconds = max(1, int((error.until - now).total_seconds()))
-        detail = f"Confluence's API quota is used up: {error.reason} Try again in {max(1, seconds // 60)} minutes."
-        return Problem(503, "quota", detail, retry_after=seconds)
     if isinstance(error, SiteBusy):
         detail = "Your Confluence site answers slowly, and other requests wait for it already. Try again in a moment."
         return Problem(503, "site-busy", detail, retry_after=max(1, round(error.retry_after or 1)))
+    if isinstance(error, Postponed):
+        kind, why = "asked-for-fewer", error.reason
+        if isinstance(error, QuotaExhausted):
+            kind, why = "quota", f"Confluence's API quota is used up: {error.reason}"
+        detail = f"{why}. Try again in {error.waiting(now)}."
+        return Problem(503, kind, detail, retry_after=error.seconds_left(now))
     detail = "Confluence did not answer Content Steward as expected. Try again in a minute."
     return Problem(503, "site-unavailable", detail, retry_after=60)
 

@@ -67,8 +67,9 @@ class FakeSites:
 
 @dataclass
 class Guard:
-    """A run that counts."""
+    """A run that counts, and whose waits turn the clock."""
 
+    clock: VirtualClock
     seconds: float = 5.0
     points: int = 0
     calls: int = 0
@@ -80,6 +81,12 @@ class Guard:
             raise self.stop
         self.writes.append(write)
         return self.seconds
+
+    def wait(self, seconds: float) -> None:
+        if self.stop is not None:
+            raise self.stop
+        assert 0 <= seconds <= 1.5, "a wait that hears nothing for longer than a second"
+        self.clock.advance(seconds)
 
     def used(self, *, points: int, calls: int) -> None:
         self.points += points
@@ -104,8 +111,8 @@ def sites() -> FakeSites:
 
 
 @pytest.fixture
-def guard() -> Guard:
-    return Guard()
+def guard(clock: VirtualClock) -> Guard:
+    return Guard(clock)
 
 
 @pytest.fixture

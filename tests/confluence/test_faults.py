@@ -205,34 +205,6 @@ def test_a_tenant_that_left_ends_the_work(
         confluence.client(TENANT).__enter__()
 
 
-def test_a_burst_is_waited_out_when_short_and_reported_when_long(
-    client: SiteClient, confluence: Confluence, web: responses.RequestsMock
-) -> None:
-    url = f"{V1}/settings/systemInfo"
-    web.get(url, status=429, headers={"Retry-After": "0", "RateLimit-Reason": "confluence-burst-based"})
-    web.get(url, json={"cloudId": "c"})
-    assert client.system_info().cloud_id == "c"
-    web.replace("GET", url, status=429, headers={"Retry-After": "30", "RateLimit-Reason": "confluence-burst-based"})
-    with pytest.raises(errors.RateLimited) as caught:
-        client.system_info()
-    assert caught.value.retry_after == 30
-    web.replace("GET", url, json={"cloudId": "c"})
-    assert client.system_info().cloud_id == "c"
-
-
-def test_a_run_lets_an_endpoint_rest_for_a_burst_even_before_a_post(
-    make_confluence: Any, web: responses.RequestsMock, guard: Any, clock: VirtualClock
-) -> None:
-    url = f"{V2}/pages/1/properties"
-    web.post(url, status=429, headers={"Retry-After": "20"})
-    web.post(url, json=STORED)
-    patient = make_confluence(retry_waits=(0.01,)).client(TENANT, run=guard, share="job")
-    with patient as client, running_clock(clock):
-        assert client.create_property("page", "1", "k", 1).version == 3
-    assert len(web.calls) == 2
-    assert clock.monotonic() >= 1020
-
-
 def test_a_used_up_quota_closes_the_hour_for_everybody_until_it_turns(
     client: SiteClient, confluence: Confluence, make_confluence: Any, web: responses.RequestsMock, clock: VirtualClock
 ) -> None:

@@ -51,6 +51,30 @@ def test_a_429_that_says_nothing_is_a_short_burst() -> None:
     assert (found.scope, found.until - NOW) == ("burst", timedelta(seconds=5))
 
 
+def test_a_429_with_points_left_is_a_burst_whenever_the_hour_turns() -> None:
+    found = judged(429, X_RateLimit_Limit="65000", X_RateLimit_Remaining="64000", X_RateLimit_Reset="2026-11-22T13:00Z")
+    assert found is not None
+    assert found.scope == "burst"
+
+
+@pytest.mark.parametrize(
+    "number", ["99999999999999", "18446744073709551615", "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT"]
+)
+def test_no_number_is_too_long_to_be_read(number: str) -> None:
+    assert retry_after({"Retry-After": number}, NOW) == 7200
+    for reason in ("confluence-quota-global-based", "burst", ""):
+        found = judged(429, RateLimit_Reason=reason, Retry_After=number)
+        assert found is not None
+        assert found.until == NOW + timedelta(hours=2)
+    assert verdict(200, CaseInsensitiveDict({"RateLimit": f'"global-app-quota";r={number}'}), NOW) is None
+    assert judged(200, X_RateLimit_Limit=number, X_RateLimit_Remaining=number) is None
+
+
+@pytest.mark.parametrize("date", ["Sun, 22 Nov 99999999999999 12:20:30 GMT", "Sun, 22 Nov -1 12:20 GMT", "0", "٣"])
+def test_a_date_that_is_none_is_no_answer_or_none_to_wait_for(date: str) -> None:
+    assert retry_after({"Retry-After": date}, NOW) in (None, 0)
+
+
 def test_nonsense_never_closes_for_longer_than_two_hours() -> None:
     found = judged(429, RateLimit_Reason="quota", Retry_After="99999999")
     assert found is not None

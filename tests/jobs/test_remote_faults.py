@@ -37,12 +37,21 @@ class Case:
     """A retry waits, which ends what was left."""
 
 
+BURST = {"reason": "confluence-burst-based"}
 ALWAYS = {"path": SEARCH, "space": "ENG"}
 CASES = (
     Case("429 with Retry-After is waited out", {"status": 429, "retry_after": 5, "path": SEARCH, "count": 1}),
+    Case("four bursts in a row", {"status": 429, "retry_after": 2, "path": SEARCH, "count": 4}),
+    Case("twelve seconds of 429 without a word", {"status": 429, "path": SEARCH, "count": 2}),
+    Case(
+        "a write that an overloaded site has done",
+        {"status": 503, "retry_after": 5, "method": "POST", "path": STAMP, "count": 1, "after": True},
+    ),
+    Case("a burst of writes", {"status": 429, "retry_after": 2, "method": "POST", "path": STAMP, "count": 4}),
+    Case("503 with Retry-After is waited out", {"status": 503, "retry_after": 2, "path": SEARCH, "count": 4}),
     Case("500 once is tried again", {"status": 500, "path": SEARCH, "count": 1}),
     Case("500 for good", {"status": 500, **ALWAYS}, "failed", {"ENG": "500"}, retry=True),
-    Case("503 with Retry-After for good", {"status": 503, "retry_after": 1, **ALWAYS}, "failed", {"ENG": "503"}, True),
+    Case("503 for good", {"status": 503, **ALWAYS}, "failed", {"ENG": "503"}, retry=True),
     Case("403 for good", {"status": 403, **ALWAYS}, "failed", {"ENG": "403"}),
     Case("404 for good", {"status": 404, **ALWAYS}, "failed", {"ENG": "404"}),
     Case("400 for good", {"status": 400, **ALWAYS}, "failed", {"ENG": "400"}),
@@ -188,6 +197,58 @@ def test_a_used_up_quota_pauses_the_run_and_it_goes_on_by_itself(house: House) -
     house.tick()
     assert (newest(house).id, newest(house).status) == (paused.id, "successful")
     assert stamp_versions(house, pages) == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 429, "retry_after": 700, "path": SEARCH, **BURST},
+        {"status": 429, "retry_after": 99999999999999, "path": SEARCH, **BURST},
+        {"status": 429, "retry_after": 18446744073709551615, "path": "/spaces", **BURST},
+        {"status": 503, "retry_after": 99999999999999, **ALWAYS},
+        {"status": 503, "retry_after": 99999999999999, "method": "POST", "path": STAMP},
+    ],
+    ids=["minutes", "14 digits", "2^64", "one space overloaded", "writes overloaded"],
+)
+def test_a_site_that_asks_for_fewer_requests_for_long_pauses_the_run_and_no_space_fails(
+    house: House, fault: dict[str, Any]
+) -> None:
+    pages = old_pages(house)
+    house.site.faults.add(**fault)
+    tick_for(house, REFRESH)
+    paused = newest(house)
+    assert (paused.status, paused.owner, paused.pause_reason) == (
+        "running",
+        None,
+        "Confluence asks for fewer requests",
+    )
+    assert paused.not_before is not None
+    assert timedelta(minutes=10) < paused.not_before - house.clock.now() <= timedelta(hours=2)
+    house.site.faults.clear()
+    house.clock.set(paused.not_before)
+    house.tick()
+    assert (newest(house).id, newest(house).status, retries(house)) == (paused.id, "successful", 0)
+    assert stamp_versions(house, pages) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("reason", [None, "confluence-burst-based"])
+@pytest.mark.parametrize("number", [5, 99999999999999, 18446744073709551615])
+@pytest.mark.parametrize("path", ["/rest/api/user", SEARCH, "/spaces"])
+def test_people_are_told_when_to_come_back_whatever_number_the_site_names(
+    house: House, number: int, reason: str | None, path: str
+) -> None:
+    house.clock.advance(timedelta(minutes=20))
+    house.site.faults.add(status=429, retry_after=number, reason=reason, path=path)
+    document = house.api("GET", "/api/overview?keys=DOCS,ENG")
+    checked = house.api("POST", "/api/cql-checks", json={"kind": "rule", "cql": f'title ~ "{number}"'})
+    for answer in (document, checked):
+        assert answer.status_code in (200, 503), answer.text
+        if answer.status_code == 503:
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert 1 <= int(answer.headers["Retry-After"]) <= 7200
+    assert 503 in (document.status_code, checked.status_code)
+    house.site.faults.clear()
+    house.clock.advance(timedelta(hours=2))
 
 
 def test_a_space_that_notifications_could_not_read_is_made_up_for_and_nobody_is_told_the_same_twice(

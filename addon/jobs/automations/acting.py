@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from addon.confluence import BadRequest, NotFound, SiteClient, SiteError
 from addon.confluence.content import Content, Kind, LongTask
-from addon.confluence.errors import QuotaExhausted
+from addon.confluence.errors import Postponed
 from addon.engine.job import CancelRequested, Item, Pause, Run
 from addon.jobs.automations import submitted
 from addon.jobs.automations.guards import GONE
@@ -146,7 +146,7 @@ class Actor:
         while True:
             try:
                 task = self._client.long_task(task_id)
-            except QuotaExhausted:
+            except Postponed:
                 raise
             except SiteError as error:
                 log.info("archive task %s could not be asked for: %s", task_id, error)
