@@ -74,10 +74,7 @@ class Lifecycle:
         body = lifecycle_body(request, event, self.settings.addon_key, self.allowed)
         if claims.get("iss") != body.client_key:
             raise refused("token-issuer", "The token was not made for this clientKey.")
-        issued = tokens.number(claims, "iat")
-        if issued is None:
-            raise refused("token-claims", "The token has no iat claim.")
-        return body, int(issued)
+        return body, issued_at(claims)
 
     def _atlassian_claims(self, call: Request) -> dict[str, Any]:
         token = tokens.parse(tokens.token_of(call))
@@ -102,7 +99,7 @@ class Lifecycle:
         body = lifecycle_body(request, event, self.settings.addon_key, self.allowed)
         if not hmac.compare_digest(body.client_key, installation.client_key):
             raise refused("token-issuer", "The token was not made for this clientKey.")
-        issued = int(tokens.number(current_claims(), "iat") or self.clock.now().timestamp())
+        issued = issued_at(current_claims())
         with self.db.write_all() as session:
             changed = store.switch(
                 session, installation.id, enabled=event == "enabled", issued=issued, now=self.clock.now()
@@ -112,6 +109,14 @@ class Lifecycle:
                 apply(session, installation.id)
         log.info("tenant %s: %s%s", installation.id, event, "" if changed else " (stale, ignored)")
         return Response(status=204)
+
+
+def issued_at(claims: dict[str, Any]) -> int:
+    """Return when a token was signed, which orders the lifecycle. Raises Problem 401 when it does not say."""
+    issued = tokens.number(claims, "iat")
+    if issued is None:
+        raise refused("token-claims", "The token has no iat claim.")
+    return int(issued)
 
 
 def lifecycle_blueprint(

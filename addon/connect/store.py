@@ -90,12 +90,13 @@ def uninstall(session: Session, client_key: str, *, issued: int, now: datetime) 
 def switch(session: Session, tenant_id: TenantId, *, enabled: bool, issued: int, now: datetime) -> bool:
     """Set whether the add-on is enabled; return whether the call counts.
 
-    It does not when the tenant was uninstalled meanwhile, or installed anew after the call was signed.
+    It does not when the tenant was uninstalled meanwhile, or a lifecycle call signed later was heard before. Of calls
+    signed in the same second the one heard last counts, because `iat` has no finer order.
     """
     changed = session.execute(
         sa.update(Tenant)
         .where(Tenant.id == tenant_id, Tenant.state == "installed", Tenant.lifecycle_iat <= issued)
-        .values(enabled=enabled, updated_at=now)
+        .values(enabled=enabled, lifecycle_iat=issued, updated_at=now)
         .returning(Tenant.id)
     )
     return changed.first() is not None

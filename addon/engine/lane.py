@@ -86,14 +86,18 @@ def set_hold(
     by: str | None,
     until: datetime | None,
 ) -> None:
-    """Hold or release all scheduled starts; manual ones work meanwhile. Raises Held without a lane."""
+    """Hold or release all scheduled starts; manual ones work meanwhile. Raises Held without a lane.
+
+    The hold as it is already, whoever asks for it, stays that of the person who set it, and is no second event.
+    """
     lane = session.get(Lane, tenant_id)
     if lane is None:
         raise Held("closed", CLOSED)
-    wanted = (on, reason if on else None, by if on else None, until if on else None)
-    if wanted == (lane.hold, lane.hold_reason, lane.hold_by, lane.hold_until):
+    wanted = (on, reason if on else None, until if on else None)
+    if wanted == (lane.hold, lane.hold_reason, lane.hold_until):
         return
-    lane.hold, lane.hold_reason, lane.hold_by, lane.hold_until = wanted
+    lane.hold, lane.hold_reason, lane.hold_until = wanted
+    lane.hold_by = by if on else None
     session.flush()
     told = {"until": until.isoformat()} if on and until is not None else None
     _note(core, session, tenant_id, "held" if on else "released", Actor("user", by), told)

@@ -176,6 +176,48 @@ def test_a_disabled_that_was_signed_before_the_newest_install_is_out_of_date(ins
     assert row.enabled is True
 
 
+@pytest.mark.parametrize(("late", "newer"), [("enabled", "disabled"), ("disabled", "enabled")])
+def test_a_late_switch_does_not_beat_a_newer_one(installed: Host, late: str, newer: str) -> None:
+    token = page_token(account_id=None, method="POST", path=f"/connect/{late}", now=installed.clock.now())
+    installed.clock.advance(10)
+    installed.switch(newer)
+    heard = list(installed.listener.heard)
+    assert installed.switch(late, token=token).status_code == 204
+    row = installed.row()
+    assert row is not None
+    assert row.enabled is (newer == "enabled")
+    assert installed.listener.heard == heard
+
+
+@pytest.mark.parametrize("event", ["installed", "uninstalled"])
+def test_an_install_or_uninstall_signed_before_the_newest_switch_changes_nothing(installed: Host, event: str) -> None:
+    token = installed.keys.sign(install_claims(event, now=installed.clock.now()))
+    installed.clock.advance(10)
+    installed.switch("disabled")
+    assert installed.lifecycle(event, token=token).status_code == 204
+    row = installed.row()
+    assert row is not None
+    assert (row.state, row.enabled) == ("installed", False)
+
+
+def test_of_switches_signed_in_the_same_second_the_last_one_heard_counts(installed: Host) -> None:
+    for event in ("disabled", "enabled", "disabled"):
+        assert installed.switch(event).status_code == 204
+        row = installed.row()
+        assert row is not None
+        assert row.enabled is (event == "enabled")
+    assert installed.lifecycle("uninstalled").status_code == 204
+    row = installed.row()
+    assert row is not None
+    assert row.state == "uninstalled"
+
+
+def test_a_switch_whose_token_does_not_say_when_it_was_signed_is_refused(installed: Host) -> None:
+    claims = page_token(account_id=None, method="POST", path="/connect/disabled", now=installed.clock.now(), iat=None)
+    answer = installed.switch("disabled", token=claims)
+    assert (answer.status_code, answer.json["type"]) == (401, "urn:content-steward:problem:token-claims")
+
+
 def test_what_the_listener_refuses_is_not_stored(host: Host) -> None:
     host.app.config["PROPAGATE_EXCEPTIONS"] = False
     host.listener.fail = RuntimeError("no room for another tenant")

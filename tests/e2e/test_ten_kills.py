@@ -19,7 +19,7 @@ from tests.e2e.stack import Stack, stack_over
 from tests.support.fleet import fleet_over, stamps
 from tests.support.postgres import PostgresServer
 
-SPACES, PAGES, KILLS = 60, 900, 10
+SPACES, PAGES, KILLS, CALL_THREADS = 60, 900, 10, 8
 STAMP = "steward-status"
 
 
@@ -76,7 +76,8 @@ def test_ten_kills_spread_over_a_run_of_sixty_spaces_end_it_successful(
     site = Site(SystemClock(), quota_points=10_000_000)
     seed_sized(site, spaces=SPACES, pages=PAGES)
     right = expected(site)
-    between = len(right) // (KILLS + 1)
+    # The calls that hang at a kill come to their end at the site later.
+    between = len(right) // (KILLS + 1) - CALL_THREADS
 
     def hold() -> Fault:
         return site.faults.add("hang", method="POST", path="/properties$", skip=between)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import sqlalchemy as sa
+
+from addon.engine import AuditEvent
+from addon.jobs import apply_policies
 from tests.screens.conftest import ADMIN, SAM, House
 
 
@@ -63,6 +67,36 @@ def test_a_hold_stops_scheduled_starts_says_who_and_ends_by_itself(house: House)
     house.clock.advance(timedelta(days=1, minutes=1))
     assert house.get("/jobs").json["hold"]["on"] is False
     assert house.parts.engine.schedule_tick() == 1
+
+
+def test_saving_other_policies_leaves_the_hold_to_the_person_who_set_it(house: House) -> None:
+    def events() -> list[tuple[str, str | None]]:
+        with house.parts.db.read(house.tenant_id) as session:
+            lane = sa.select(AuditEvent).where(AuditEvent.execution_id.is_(None)).order_by(AuditEvent.id)
+            return [(event.tag.removeprefix("job:lane:"), event.actor_id) for event in session.scalars(lane)]
+
+    def save(by: str, **hold: object) -> None:
+        with house.parts.db.write(house.tenant_id) as session:
+            version, document = house.parts.policies.current(session, house.tenant_id)
+            data = document.data()
+            data["schedules"]["hold"].update(hold)
+            data["schedules"]["refreshStatuses"]["cron"] = f"{version} 3 * * *"
+            house.parts.policies.put(session, house.tenant_id, data, if_match=version, by=by)
+            _, stored = house.parts.policies.current(session, house.tenant_id)
+            apply_policies(house.parts.engine, session, house.tenant_id, stored, by=by)
+
+    house.call("POST", "/hold", json={"on": True, "reason": "Migration weekend"})
+    before = events()
+    assert before[-1] == ("held", ADMIN)
+    save("u-other")
+    hold = house.get("/jobs").json["hold"]
+    assert (hold["on"], hold["by"]) == (True, ADMIN)
+    assert events() == before, "the same hold is one event"
+    save("u-other", reason="Migration week")
+    assert house.get("/jobs").json["hold"]["by"] == "u-other", "another hold is the other person's"
+    save("u-third", on=False, reason=None)
+    save("u-fourth")
+    assert events() == [*before, ("held", "u-other"), ("released", "u-third")]
 
 
 def test_a_hold_is_released(house: House) -> None:
