@@ -1,4 +1,8 @@
-"""Does Confluence take this CQL, and how much does it find? Asked while an administrator is still typing."""
+"""Checks of single CQL queries, while an administrator is still typing.
+
+An answer never says how much a query finds: the app sees pages that the administrator may not, so the number is asked
+of Confluence by the browser, as the person who looks (docs/adr/0016).
+"""
 
 from __future__ import annotations
 
@@ -32,8 +36,8 @@ class CqlApi:
         """Check one CQL as it would be checked when the policies are put, and ask Confluence; it costs one point.
 
         Only a query with no results is asked for, combined as jobs combine it: in parentheses, after the content
-        types. `count` adds how many pages and blog posts of the whole site match now. Nothing is stored. Raises
-        Problem 422 at /cql, in Confluence's own words where it refuses; 503 when the site or its quota cannot answer.
+        types. The answer has that query for the browser to count with. Nothing is stored. Raises Problem 422 at /cql,
+        in Confluence's own words where it refuses; 503 when the site or its quota cannot answer.
         """
         self._access.site(caller)
         namespace = self._parts.settings.namespace
@@ -41,12 +45,13 @@ class CqlApi:
             checked = check_administrators_cql(body.cql, namespace=namespace, allow_aliases=body.kind != "status")
         except CqlRefused as error:
             raise _refused(error.reason) from error
+        question = all_of(CONTENT, checked.cql)
         try:
             with self._parts.confluence.client(caller.tenant_id) as client:
-                matches = client.count(all_of(CONTENT, checked.cql))
+                client.count(question)
         except BadRequest as error:
             raise _refused(f"Confluence does not take this CQL: {error.message}") from error
-        return schemas.CqlCheck(cql=checked.cql, notices=checked.notices, matches=matches if body.count else None)
+        return schemas.CqlCheck(cql=checked.cql, notices=checked.notices, question=question)
 
 
 def _refused(reason: str) -> Problem:

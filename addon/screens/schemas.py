@@ -123,7 +123,6 @@ class CheckCql(Body):
         str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")
     ]
     kind: Literal["status", "rule", "automation"]
-    count: bool = False
 
 
 class List(Model, Generic[Item]):
@@ -349,7 +348,7 @@ class CqlCheck(Model):
 
     cql: str
     notices: list[str] = Field(description="What was changed in it")
-    matches: int | None = Field(description="Pages and blog posts of the site that match now, if asked for")
+    question: str = Field(description="The CQL whose results are the pages and blog posts that match now")
 
 
 class Factory(Model):

@@ -95,7 +95,7 @@ def test_a_status_and_a_scheme_are_made_and_given_to_a_space(
     cql.fill("label = draft")
     expect(wrong).to_have_count(0)
     expect(frame.locator(".cql-right")).to_have_text(
-        re.compile(r"^\d+ pages? (and|or) blog posts? of the whole site match")
+        re.compile(r"^\d+ pages? (and|or) blog posts? that you may view match")
     )
 
     up = frame.get_by_role("button", name="Move Under review up")

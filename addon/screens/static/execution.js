@@ -119,6 +119,7 @@ export function executionScreen(app, id) {
       "section",
       { "aria-labelledby": "spaces-title", "data-key": "spaces" },
       h("div", { class: "section-head" }, h("h2", { id: "spaces-title" }, "Spaces"), !execution.spaceResult && select("Show", "spaceStatus", state.spaceStatus, choices, choose)),
+      !spaces.items && !spaces.trouble && skeleton(2),
       spaces.items && (spaces.items.length ? spaceTable() : noSpace(execution)),
       moreButton(spaces, "More spaces"),
     );
@@ -167,6 +168,7 @@ export function executionScreen(app, id) {
       "section",
       { "aria-labelledby": "items-title", "data-key": "items" },
       h("div", { class: "section-head" }, h("h2", { id: "items-title" }, "Item log"), select("Show", "itemOutcome", state.itemOutcome, choices, choose)),
+      !items.items && !items.trouble && skeleton(2),
       items.items && (items.items.length ? itemTable() : empty(state.itemOutcome ? "Nothing with this outcome" : "Nothing was done to any content")),
       moreButton(items, "More items"),
     );

@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { countAsViewer, fewAtOnce, mayAsk, spacesAsViewer } from "./asviewer.js";
 import { announce, focusOn, h, morph } from "./dom.js";
 import { count, number, setTimeZone } from "./format.js";
-import { at, button, empty, message, paragraph, problemMessage, select, skeleton } from "./parts.js";
+import { at, button, empty, message, paragraph, problemMessage, select, skeleton, stackable } from "./parts.js";
 
 const PAGE = 20;
 const TYPES = { global: "Team spaces", collaboration: "Team spaces", knowledge_base: "Knowledge bases", personal: "Personal spaces" };
@@ -190,14 +190,14 @@ export function overviewScreen(app) {
     return h(
       "div",
       { class: "table-region overview", role: "region", "aria-label": "Contents by space and status", "aria-busy": String(state.loading || state.counting), tabindex: "0" },
-      h(
+      stackable(h(
         "table",
         {},
         h("caption", { class: "visually-hidden" }, "Contents by space and status"),
         h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Space"), h("th", { scope: "col", class: "number" }, "Contents"), heads, h("th", { scope: "col" }, "Refreshed"))),
         h("tbody", {}, rows.map(line)),
         rows.filter(counted).length > 1 && h("tfoot", {}, totals()),
-      ),
+      )),
     );
   }
 

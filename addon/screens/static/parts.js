@@ -100,14 +100,33 @@ export function table(caption, heads, rows, kind = "") {
   return h(
     "div",
     { class: `table-region ${kind}`, role: "region", "aria-label": caption, tabindex: "0" },
-    h(
-      "table",
-      {},
-      h("caption", { class: "visually-hidden" }, caption),
-      h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
-      h("tbody", {}, rows),
+    stackable(
+      h(
+        "table",
+        {},
+        h("caption", { class: "visually-hidden" }, caption),
+        h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, head)))),
+        h("tbody", {}, rows),
+      ),
     ),
   );
+}
+
+/* A table that may be drawn as a list in a narrow frame: each cell knows its column's name, and all keep their roles, which
+ * the browser forgets as soon as they are not drawn as a table. */
+export function stackable(table) {
+  const heads = [...table.tHead.rows[0].cells].map((head) => head.textContent);
+  table.setAttribute("role", "table");
+  for (const part of [table.tHead, ...table.tBodies, table.tFoot].filter(Boolean)) part.setAttribute("role", "rowgroup");
+  for (const line of table.rows) {
+    line.setAttribute("role", "row");
+    for (const [index, cell] of [...line.cells].entries()) {
+      const headed = cell.matches("th") ? (cell.scope === "col" ? "columnheader" : "rowheader") : "cell";
+      cell.setAttribute("role", headed);
+      if (headed === "cell" && cell.colSpan === 1) cell.dataset.label = heads[index];
+    }
+  }
+  return table;
 }
 
 export function row(cells, key) {

@@ -1,6 +1,7 @@
 /* Is this CQL right? Confluence is asked as soon as the person pauses; nobody has to wait for the answer. */
 
 import { post } from "./api.js";
+import { countAsViewer, mayAsk, Refused } from "./asviewer.js";
 import { h } from "./dom.js";
 import { count } from "./format.js";
 import { button } from "./parts.js";
@@ -11,8 +12,8 @@ const PAUSE = 600;
 const found = new Map();
 const timers = new Map();
 
-/* Counting costs no more than asking whether it is right. A click on the button also leaves the field, hence the return
- * while the same question is under way. */
+/* The count is the viewer's, not the app's, which sees pages that the viewer may not. A click on the button also leaves
+ * the field, hence the return while the same question is under way. */
 async function ask(screen, id, cql, kind) {
   clearTimeout(timers.get(id));
   timers.delete(id);
@@ -22,13 +23,23 @@ async function ask(screen, id, cql, kind) {
   found.set(id, mine);
   screen.draw();
   try {
-    const { notices, matches } = await post("/cql-checks", { cql, kind, count: true });
-    Object.assign(mine, { state: "right", notices, matches });
+    const { notices, question } = await post("/cql-checks", { cql, kind });
+    Object.assign(mine, { state: "right", notices, matches: await counted(question) });
   } catch (problem) {
     const at = (problem.errors || []).find((each) => each.pointer === "/cql");
     Object.assign(mine, at ? { state: "wrong", detail: at.detail } : { state: "unknown", detail: problem.detail });
   }
   if (found.get(id) === mine) screen.draw();
+}
+
+/* A number is a courtesy: what Confluence does not count for this person is right all the same. */
+async function counted(question) {
+  try {
+    return mayAsk() ? await countAsViewer(question) : null;
+  } catch (refusal) {
+    if (refusal instanceof Refused) return null;
+    throw refusal;
+  }
 }
 
 function words(check, below) {
@@ -37,7 +48,10 @@ function words(check, below) {
   if (state === "checking") return h("span", { class: "subtle" }, "Asking Confluence…");
   if (state === "unknown") return h("span", { class: "cql-unknown" }, `Not checked: ${detail}`);
   if (state !== "right") return null;
-  const contents = `${count(matches, "page or blog post", "pages and blog posts")} of the whole site ${matches === 1 ? "matches" : "match"} now`;
+  const contents =
+    matches === null
+      ? "Confluence takes this; how many match is not known now"
+      : `${count(matches, "page or blog post", "pages and blog posts")} that you may view ${matches === 1 ? "matches" : "match"} now`;
   return [
     h("span", { class: "cql-right" }, below ? `${contents}; what lies below gets this status` : contents),
     notices.map((notice) => h("span", { class: "cql-notice" }, notice)),
