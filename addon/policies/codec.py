@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
 from addon.base import Problem
 from addon.policies.document import PolicyDocument
+from addon.policies.yaml12 import Dumper, Loader
 
 MAX_BYTES = 1_000_000
 """The longest text that is read, in bytes of UTF-8."""
@@ -85,7 +86,7 @@ def dump(document: PolicyDocument | Mapping[str, Any], content_type: str | None)
     data = document.data() if isinstance(document, PolicyDocument) else dict(document)
     if kind == JSON:
         return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, indent=2)
+    return yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110, indent=2)
 
 
 def _decode(text: str | bytes) -> str:
@@ -134,36 +135,10 @@ def _position(text: str, offset: int) -> tuple[int, int]:
     return text.count("\n", 0, offset) + 1, offset - (text.rfind("\n", 0, offset) + 1) + 1
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads scalars as YAML 1.2 does and refuses a field that is given twice."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (as PyYAML declares it)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            name = key.value if isinstance(key, yaml.ScalarNode) else None
-            if name is None or key.tag != "tag:yaml.org,2002:str":
-                raise yaml.constructor.ConstructorError(None, None, "field names are text", key.start_mark)
-            if name in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the field {name!r} is given twice", key.start_mark
-                )
-            seen.add(name)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(~|null|Null|NULL|)$"), ["~", "n", "N", ""])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9][0-9]{0,17})$"), list("-+0123456789"))
-
-
 def _read_yaml(text: str) -> Any:
     try:
         _refuse_bombs(text)
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        return yaml.load(text, Loader=Loader)  # noqa: S506 (a SafeLoader)
     except yaml.MarkedYAMLError as error:
         if error.context in ("while scanning an alias", "while scanning an anchor") and error.context_mark:
             raise _Mistake(NO_ALIASES, error.context_mark.line + 1, error.context_mark.column + 1) from error
@@ -178,7 +153,7 @@ def _read_yaml(text: str) -> Any:
 
 def _refuse_bombs(text: str) -> None:
     depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
+    for event in yaml.parse(text, Loader=Loader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise _at(event, NO_ALIASES)
         if getattr(event, "tag", None) is not None:
@@ -194,21 +169,3 @@ def _refuse_bombs(text: str) -> None:
 def _at(event: yaml.Event, detail: str) -> _Mistake:
     mark = event.start_mark
     return _Mistake(detail, mark.line + 1, mark.column + 1) if mark else _Mistake(detail, 1, 1)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes block style with indented lists, and text of several lines as it is.
-
-    It quotes what any YAML version might misread (`'on'`, `'2026-12-01'`), so that other tools read the same.
-    """
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        return super().increase_indent(flow, False)
-
-
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
-
-
-_Dumper.add_representer(str, _text)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from addon.base import Problem, TenantId
@@ -68,6 +69,78 @@ def test_words_that_older_yaml_misreads_are_what_they_look_like() -> None:
     }
 
 
+TABS_AND_LINE_ENDS = {
+    "a:\tb": "b",
+    "a: \t b": "b",
+    "a: b\tc": "b\tc",
+    "a: b\t": "b",
+    "a: b \t# said\n": "b",
+    "a: # said\n\t\n \t# more\n  b": "b",
+    "a: b\n \tc": "b c",
+    "a: b\n \t\n c": "b\nc",
+    "a:\n  -\tb\n  - c": ["b", "c"],
+    "a: [b,\tc,\n\td]": ["b", "c", "d"],
+    "a: {\tb:\t1\t}": {"b": 1},
+    'a: "b\tc"': "b\tc",
+    "a: | \t\n  b\tc\n\n  \td\n": "b\tc\n\n\td\n",
+    "a: b\u2028c": "b\u2028c",
+    "a: b\u2029 c\u0085d # e\u2028f\n": "b\u2029 c\u0085d",
+    "a: 'b\u2028c'": "b\u2028c",
+    'a: "b\u2028c\\Ld\\u2029\\N"': "b\u2028c\u2028d\u2029\u0085",
+    "a: |\n  b\u2028c\n  d\u0085\n": "b\u2028c\nd\u0085\n",
+    "a: b\ue000\u2028": "b\ue000\u2028",
+    "a: b\r\n  c\r\n": "b c",
+}
+
+
+@pytest.mark.parametrize("text", TABS_AND_LINE_ENDS)
+def test_tabs_separate_and_only_line_feeds_and_carriage_returns_end_a_line(text: str) -> None:
+    assert parse(text, "application/yaml") == {"a": TABS_AND_LINE_ENDS[text]}
+
+
+def test_a_mistake_behind_an_old_line_end_is_in_the_line_that_an_editor_shows() -> None:
+    assert _refused("a: x\u2028y\u0085z\nb: [1").extra == {"line": 2, "column": 6}
+
+
+NUMBERS_OF_1_2 = re.compile(
+    r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)|true|True|TRUE|false|False|FALSE|null|Null|NULL|~|"
+)
+"""The core schema's table of plain scalars that are no text (YAML 1.2.2, 10.3.2)."""
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text("0123456789.eExo+-_:~aAbBfFnNiIuUlLtTrRsSyY", max_size=6))
+@example("1e3")
+@example("1E+5")
+@example("12e03")
+@example("0o14")
+@example("0xFF")
+@example("012")
+@example("1.")
+@example("+.5")
+@example(".Inf")
+@example("-.INF")
+@example(".NAN")
+@example("+12")
+@example("~")
+@example("y")
+@example("")
+def test_a_text_that_any_yaml_would_take_for_something_else_is_quoted(text: str) -> None:
+    written = dump({"a": text}, "application/yaml")
+    plain = written.removeprefix("a: ").rstrip("\n") == text
+    assert not (plain and NUMBERS_OF_1_2.fullmatch(text)), written
+    assert yaml.safe_load(written) == {"a": text}, "by 1.1"
+    assert parse(written, "application/yaml") == {"a": text}
+
+
+def test_what_an_older_yaml_takes_for_a_line_end_is_written_as_an_escape() -> None:
+    text = "one\u2028two\nthree\u0085four\u2029\n\tfive\n"
+    written = dump({"a": text}, "application/yaml")
+    assert not set("\u2028\u2029\u0085\t") & set(written)
+    assert yaml.safe_load(written) == parse(written, "application/yaml") == {"a": text}
+
+
 def test_a_bomb_of_aliases_is_refused_where_it_begins() -> None:
     bomb = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
     problem = _refused(bomb)
@@ -87,7 +160,11 @@ YAML_MISTAKES = {
     "1: x": (1, 1, "field names are text"),
     "? [a, b]\n: x": (1, 3, "field names are text"),
     "<<: {a: 1}": None,
-    "a: \t- b\n\t c": (1, 4, ""),
+    "a: \t- b\n\t c": (1, 5, "sequence entries are not allowed here"),
+    "-\ta: 1": (1, 4, "mapping values are not allowed here"),
+    "a:\n\tb: 1": (2, 1, "a tab cannot indent"),
+    "a:\n  b: 1\n\tc: 2": (3, 1, "a tab cannot indent"),
+    "a: b\n\tc": (2, 1, "a tab cannot indent"),
     "x: " + "[" * 50 + "]" * 50: (1, 23, "deeply"),
     "a: 1\nb: \x07": (2, 4, "character"),
 }
