@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from addon.base import Space
@@ -45,20 +45,21 @@ class SiteClient(Channel):
         ids: Sequence[str] | None = None,
         types: Sequence[str] | None = None,
         labels: Sequence[str] | None = None,
+        status: Literal["current", "archived"] = "current",
     ) -> list[Space]:
-        """Return the current spaces that the app sees, in Confluence's order; all, or those with `keys` or `ids`.
+        """Return the spaces of a status that the app sees, in Confluence's order; all, or those with `keys` or `ids`.
 
         `types` and `labels` narrow further. Confluence takes one type a call (confluence-api.md 2.1), so that each
-        of `types` costs a call more. Archived and unknown spaces are left out.
+        of `types` costs a call more. Spaces of another status and unknown ones are left out.
         """
         found: dict[str, Space] = {}
-        narrowing = [("status", "current"), *calls.numbered("labels", labels or ())]
+        narrowing = [("status", status), *calls.numbered("labels", labels or ())]
         for kind in types if types is not None else (None,):
             own = narrowing if kind is None else [*narrowing, ("type", kind)]
             for selection in _chunks("keys", keys) if keys is not None else _chunks("ids", ids):
                 params, most = [*selection, *own], len(selection) or None
                 for space in self.listing(calls.SPACES, params=params, read=answers.space, limit=V2_PAGE, most=most):
-                    if space.status == "current" and kind in (None, space.type):
+                    if space.status == status and kind in (None, space.type):
                         found.setdefault(space.id, space)
         return list(found.values())
 

@@ -15,6 +15,7 @@ from addon.engine.job import Metrics
 from addon.engine.metrics import total
 from addon.engine.models import ExecutionSpace, JobExecution, Lane, RetryDue
 from addon.engine.settling import unsettled
+from addon.engine.spaces import unseen
 from addon.engine.transitions import BY_NAME, Actor, Lease, Moved, move
 
 OPEN = ("pending", "running")
@@ -70,6 +71,7 @@ def end(
         "spaces_done": metrics["spacesProcessed"],
         "spaces_failed": metrics["spacesFailed"],
         "spaces_total": metrics["spacesTotal"],
+        "spaces_unseen": unseen(session, execution.id),
     }
     moved = move(session, name, execution.id, at=at, actor=actor, lease=lease, dead=dead, values=more, detail=told)
     if moved is None:

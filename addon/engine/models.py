@@ -183,6 +183,8 @@ class JobExecution(TenantScoped, Base):
     spaces_total: Mapped[int | None]
     spaces_done: Mapped[int] = mapped_column(default=0)
     spaces_failed: Mapped[int] = mapped_column(default=0)
+    spaces_unseen: Mapped[int | None]
+    """How many were skipped because the app could not see them (any more); NULL while active."""
     percent: Mapped[int] = mapped_column(default=0)
     expected_end_at: Mapped[datetime | None]
     """By the rate at which it went when something was last recorded; NULL while nobody could know."""

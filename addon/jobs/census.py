@@ -1,48 +1,146 @@
 """Which spaces does a site have, for the fewest points? A listed space costs a point, also one that is excluded.
 
+The spaces are listed once a day and remembered. In between search counts them: all, and those that were listed. Where
+one of the two numbers is another than at the listing, a webhook named a space since, or the policies name a key that
+was never looked for, they are listed at once. Where search does not count spaces, they are listed at every start.
+
 Where whole types are excluded (personal spaces, by the shipped rule) and there are many of them, only the other types
-are listed. All spaces are listed once a week, so that a type nobody knows yet is missed for a week at most; and when an
-assignment names a space by a key that listing did not show.
+are listed. All spaces are listed once a week, so that a type nobody knows yet is missed for a week at most.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from addon.base import Space
-from addon.confluence import SiteClient
-from addon.engine.job import Run
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import Space, TenantId
+from addon.base.database import insert
+from addon.confluence import HintKind, SiteClient, hints_since
+from addon.confluence.queries import all_of, encoded_length, group_spaces, values
+from addon.engine.job import Run, RunSpace
 from addon.jobs import traits
+from addon.jobs.counting import Counting
+from addon.jobs.models import SiteSpace, SpaceListing
 from addon.jobs.traits import Traits
 from addon.policies import PolicyDocument
 
 TYPES = ("global", "collaboration", "knowledge_base", "personal", "system", "onboarding", "xflow_sample_space")
 """The types that Confluence lists on their own (confluence-api.md 2.1)."""
+DAY = timedelta(hours=23)
+"""Four refreshes a day: the first that begins so long after a listing lists."""
 WEEK = timedelta(days=7)
 WORTH = 25
 """So many excluded spaces more than listings by type cost are worth listing by type."""
+EVERY_SPACE = "type = space"
+SPACES_ONLY: tuple[HintKind, ...] = ("space",)
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """The last listing. `heard`: whether a webhook named a space since."""
+
+    listed_at: datetime
+    types: list[str]
+    counts: tuple[int | None, int | None]
+    spaces: list[Space]
+    heard: bool
 
 
 def taking_part(run: Run, client: SiteClient, live: PolicyDocument) -> list[Space]:
-    """Return all current spaces but those that are excluded for their type. Raises what the call raises."""
+    """Return all current spaces but those that are excluded for their type. Raises what the call raises.
+
+    A space that is gone may still be among them: search may not know yet, so each is looked for at its turn.
+    """
+    now = run.clock.now()
     with run.read() as session:
         known = traits.load(session)
+        before = _remembered(session, run.tenant_id)
+    counting = Counting(client)
     types = _types_to_list(known, live)
-    now = run.clock.now()
-    if types is not None and known.census_at is not None and now - known.census_at < WEEK:
-        shown = client.spaces(types=types)
+    by_type = types is not None and known.census_at is not None and now - known.census_at < WEEK
+    wanted = types if by_type and types is not None else []
+    if before is not None and _holds(before, wanted, known, live, now):
+        counts = _counts(counting, before.spaces)
+        if counts[0] and counts == before.counts:
+            return before.spaces
+    if by_type:
+        shown = client.spaces(types=wanted)
         named = _named(live, shown)
         shown += client.spaces(keys=named) if named else []
         if set(_unfound(live, shown)) <= set(known.unfound):
+            _remember(run, _Remembered(now, wanted, _counts(counting, shown), shown, heard=False))
             return shown
     shown = client.spaces()
-    census = dict(Counter(space.type for space in shown))
+    found = {"census": dict(Counter(space.type for space in shown)), "unfound": _unfound(live, shown)}
     with run.write() as session:
-        unfound = _unfound(live, shown)
-        traits.save(session, run.tenant_id, census=census, unfound=unfound, census_at=now)
+        traits.save(session, run.tenant_id, **found, census_at=now)
+    _remember(run, _Remembered(now, [], _counts(counting, shown), shown, heard=False))
     return shown
+
+
+def still_counted(counting: Counting, spaces: Sequence[Space | RunSpace]) -> int | None:
+    """Return how many of `spaces` search finds, a point for some two hundred; None where it does not say."""
+    total = 0
+    for group in group_spaces(spaces, encoded_length(EVERY_SPACE), most=len(spaces)):
+        found = counting.known(all_of(EVERY_SPACE, f"space in {values(space.key for space in group)}"))
+        if found is None:
+            return None
+        total += found
+    return total
+
+
+def _counts(counting: Counting, spaces: Sequence[Space]) -> tuple[int | None, int | None]:
+    every = counting.known(EVERY_SPACE)
+    return (every, still_counted(counting, spaces)) if every else (None, None)
+
+
+def _holds(before: _Remembered, types: list[str], known: Traits, document: PolicyDocument, now: datetime) -> bool:
+    """Return whether the last listing would do if search counts as it did."""
+    young = timedelta(0) <= now - before.listed_at < DAY
+    same = before.types == types and set(_unfound(document, before.spaces)) <= set(known.unfound)
+    return young and same and not before.heard and before.counts[0] is not None
+
+
+def _remembered(session: Session, tenant_id: TenantId) -> _Remembered | None:
+    row = session.scalars(sa.select(SpaceListing)).one_or_none()
+    if row is None:
+        return None
+    rows = session.scalars(sa.select(SiteSpace).order_by(SiteSpace.position))
+    return _Remembered(
+        row.listed_at,
+        list(row.types),
+        (row.counted, row.named),
+        [Space(each.space_id, each.key, each.name, each.type) for each in rows],
+        heard=bool(hints_since(session, tenant_id, row.listed_at, SPACES_ONLY)),
+    )
+
+
+def _remember(run: Run, listing: _Remembered) -> None:
+    rows = [
+        {
+            "tenant_id": run.tenant_id,
+            "space_id": space.id,
+            "position": position,
+            "key": space.key,
+            "name": space.name,
+            "type": space.type,
+        }
+        for position, space in enumerate(listing.spaces)
+    ]
+    fields = {"listed_at": listing.listed_at, "types": listing.types}
+    fields |= {"counted": listing.counts[0], "named": listing.counts[1]}
+    with run.write() as session:
+        session.execute(sa.delete(SiteSpace).where(SiteSpace.tenant_id == run.tenant_id))
+        for start in range(0, len(rows), _BATCH):
+            session.execute(sa.insert(SiteSpace), rows[start : start + _BATCH])
+        statement = insert(session, SpaceListing).values(tenant_id=run.tenant_id, **fields)
+        session.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=fields))
 
 
 def _types_to_list(known: Traits, document: PolicyDocument) -> list[str] | None:

@@ -55,6 +55,35 @@ class SiteTrait(TenantScoped, Base):
     swept_at: Mapped[datetime | None]
 
 
+class SpaceListing(TenantScoped, Base):
+    """When and how the site's spaces were listed, and what search counted then. Losing it costs a listing."""
+
+    __tablename__ = "space_listing"
+
+    tenant_id: Mapped[TenantId] = mapped_column(sa.String(36), sa.ForeignKey("tenant.id"), primary_key=True)
+    listed_at: Mapped[datetime]
+    """Before the listing began: what is heard of a space from then on may not be in it."""
+    types: Mapped[list[str]]
+    """The types that were listed; empty for all."""
+    counted: Mapped[int | None] = mapped_column(sa.BigInteger)
+    """How many spaces of all types search counted; NULL where it does not count them."""
+    named: Mapped[int | None] = mapped_column(sa.BigInteger)
+    """How many of the listed ones search counted."""
+
+
+class SiteSpace(TenantScoped, Base):
+    """One space of the last listing."""
+
+    __tablename__ = "site_space"
+
+    tenant_id: Mapped[TenantId] = mapped_column(sa.String(36), sa.ForeignKey("tenant.id"), primary_key=True)
+    space_id: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    position: Mapped[int]
+    key: Mapped[str] = mapped_column(sa.String(255))
+    name: Mapped[str] = mapped_column(sa.Text)
+    type: Mapped[str] = mapped_column(sa.String(32))
+
+
 class NotificationMatch(TenantScoped, Base):
     """One content that one rule reports to one person, collected while running, grouped into mails in finalizing."""
 

@@ -16,7 +16,7 @@ from addon.sandbox import shapes
 from addon.sandbox.http import Answer, Refused, Rest, bad_cql, refused_v1, seal, stamp, unseal
 from addon.sandbox.people import BOT
 from addon.sandbox.points import CORE, IDENTITY
-from addon.sandbox.records import Content, LongTask, User
+from addon.sandbox.records import Content, LongTask, Space, User
 from addon.sandbox.search import CqlRejected, question
 from addon.sandbox.site import Site
 from addon.sandbox.tasks import ArchiveRefused
@@ -135,6 +135,9 @@ def _search(rest: Rest, site: Site) -> None:
         limit = min(_whole("limit", 25), PLAIN_CAP)
         archived = request.args.get("includeArchivedSpaces") == "true"
         current = request.args.get("excludeCurrentSpaces") != "true"
+        spaces = _found_spaces(site, archived_spaces=archived, current_spaces=current)
+        if spaces is not None:
+            return _space_results(site, spaces, limit)
         page, start, total = _found(site, limit, archived_spaces=archived, current_spaces=current)
         expand = [path.removeprefix("content.") for path in _expansions() if path.startswith("content.")]
         writer = shapes.ContentWriter(site, expand)
@@ -149,6 +152,32 @@ def _search(rest: Rest, site: Site) -> None:
             "_links": _links(site, "/rest/api/search", start, limit, total),
         }
         return Answer(body, CORE * len(page))
+
+
+def _found_spaces(site: Site, **flags: bool) -> list[Space] | None:
+    try:
+        return site.search.spaces(question(request.args.get("cql", ""), request.args.get("cqlcontext"), **flags))
+    except CqlRejected as error:
+        raise bad_cql(str(error)) from None
+
+
+def _space_results(site: Site, spaces: list[Space], limit: int) -> Answer:
+    """Answer the first page of a search for spaces; further ones are not given."""
+    results = [
+        {"space": shapes.space_v2(space), "title": space.name, "url": f"/spaces/{space.key}", "entityType": "space"}
+        for space in spaces[:limit]
+    ]
+    body = {
+        "results": results,
+        "start": 0,
+        "limit": limit,
+        "size": len(results),
+        "totalSize": len(spaces),
+        "cqlQuery": request.args["cql"],
+        "searchDuration": 1,
+        "_links": _links(site, "/rest/api/search", 0, 0, 0),
+    }
+    return Answer(body, CORE * len(results))
 
 
 def _result(site: Site, writer: shapes.ContentWriter, record: Content) -> dict[str, Any]:

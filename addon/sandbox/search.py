@@ -29,7 +29,7 @@ from addon.sandbox.evaluate import (
 )
 from addon.sandbox.index import Shelf
 from addon.sandbox.people import BOT
-from addon.sandbox.records import Content
+from addon.sandbox.records import Content, Space
 
 if TYPE_CHECKING:
     from addon.sandbox.site import Site
@@ -116,6 +116,43 @@ class Search:
             self._cache.popitem(last=False)
         return hits
 
+    def spaces(self, asked: Question) -> list[Space] | None:
+        """Return what a search for spaces finds, None when the query asks for contents.
+
+        Understands `type = space`, alone or with conditions on keys and labels. The index of spaces does not lag.
+        """
+        try:
+            query = cql.parse(asked.cql)
+        except cql.CqlSyntaxError:
+            return None
+        parts = conjuncts(query.where) if query.where is not None else []
+        clauses = {
+            part.field.lower(): part for part in parts if isinstance(part, Clause) and part.operator in ("=", "in")
+        }
+        kind = clauses.pop("type", None)
+        world = self._world(asked, self.site.index.current(), self.site.clock.now())
+        if kind is None or [text.lower() for text in texts(kind, world)] != ["space"]:
+            return None
+        if len(clauses) + 1 != len(parts) or not clauses.keys() <= {"space", "space.key", "label"}:
+            raise CqlRejected(f"Could not parse cql : {asked.cql}")
+        found = [world.spaces[space_id] for space_id in self._visible(asked, world)]
+        for name, clause in clauses.items():
+            wanted = {text.lower() for text in texts(clause, world)}
+            found = [
+                space
+                for space in found
+                if (wanted & set(space.labels) if name == "label" else space.key.lower() in wanted)
+            ]
+        return found
+
+    def _visible(self, asked: Question, world: World) -> list[str]:
+        statuses = ({"archived"} if asked.archived_spaces else set()) | ({"current"} if asked.current_spaces else set())
+        return [
+            space.id
+            for space in world.spaces.values()
+            if space.status in statuses and self.site.access.enters(asked.viewer, space.id)
+        ]
+
     def _evaluate(self, asked: Question, shelf: Shelf) -> tuple[tuple[str, ...], list[Content]]:
         refusal = f"Could not parse cql : {asked.cql}"
         try:
@@ -157,13 +194,7 @@ class Search:
         )
 
     def _plan(self, where: Expression | None, world: World, asked: Question) -> _Plan:
-        statuses = ({"archived"} if asked.archived_spaces else set()) | ({"current"} if asked.current_spaces else set())
-        visible = [
-            space.id
-            for space in world.spaces.values()
-            if space.status in statuses and self.site.access.enters(asked.viewer, space.id)
-        ]
-        plan = _Plan(visible)
+        plan = _Plan(self._visible(asked, world))
         for part in conjuncts(where) if where else ():
             met = isinstance(part, Clause) and part.operator not in NEGATIVE and _narrow(plan, part, world)
             if not met:

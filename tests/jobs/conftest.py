@@ -97,14 +97,22 @@ class Bench:
     def refresh_job(self) -> Job:
         return RefreshStatuses(self.parts)
 
+    @property
+    def notify_job(self) -> Job:
+        return SendNotifications(self.parts)
+
+    @property
+    def automate_job(self) -> Job:
+        return ExecuteAutomations(self.parts)
+
     def notify(self, **options: Any) -> tuple[FakeRun, dict[str, Any]]:
         run = self.run("send-notifications", **options)
-        return run, run.go(SendNotifications(self.parts))
+        return run, run.go(self.notify_job)
 
     def automate(self, **options: Any) -> tuple[FakeRun, dict[str, Any]]:
         run = self.run("execute-automations", **options)
         self.client.calls.clear()
-        return run, run.go(ExecuteAutomations(self.parts))
+        return run, run.go(self.automate_job)
 
     def put(self, change: Callable[[dict[str, Any]], None]) -> PolicyDocument:
         """Store the next version of the policies, changed by `change`."""

@@ -41,13 +41,15 @@ class DirectClient:
     def writes(self) -> int:
         return sum(self.calls[name] for name in WRITES)
 
-    def spaces(self, *, keys: Any = None, ids: Any = None, types: Any = None, labels: Any = None) -> list[Space]:
+    def spaces(
+        self, *, keys: Any = None, ids: Any = None, types: Any = None, labels: Any = None, status: str = "current"
+    ) -> list[Space]:
         for kind in types if types is not None else (None,):
             self._call("spaces", keys, ids, kind)
         found = [
             Space(space.id, space.key, space.name, space.type, space.status, space.homepage_id)
             for space in self.site.spaces()
-            if space.status == "current"
+            if space.status == status
             and (types is None or space.type in types)
             and self.site.access.app_may("view", space.id)
             and (ids is None or space.id in ids)
@@ -68,7 +70,9 @@ class DirectClient:
 
     def count(self, cql: str) -> int:
         self._call("count", cql)
-        return len(self._hits(cql, ("current",)))
+        asked = question(cql, None)
+        spaces = self.site.search.spaces(asked)
+        return len(self._hits(cql, ("current",)) if spaces is None else spaces)
 
     def contents(self, kind: Kind, ids: Iterable[str]) -> list[Content]:
         ids = list(ids)

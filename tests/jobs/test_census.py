@@ -21,21 +21,27 @@ def crowded(bench: Bench) -> Bench:
 
 
 def listed(bench: Bench) -> tuple[set[str], int]:
+    """List the spaces of a new run; return their keys and how often the site was asked for spaces."""
     run = bench.run()
     bench.client.calls.clear()
     return {space.key for space in bench.refresh_job.list_spaces(run)}, bench.client.calls["spaces"]
 
 
+def a_day_later(bench: Bench) -> Bench:
+    bench.clock.advance(timedelta(days=1))
+    return bench
+
+
 def test_after_the_first_listing_only_the_types_that_take_part_are_listed(crowded: Bench) -> None:
     assert listed(crowded) == ({"DOCS", "KB"}, 1)
-    assert listed(crowded) == ({"DOCS", "KB"}, 3)
+    assert listed(a_day_later(crowded)) == ({"DOCS", "KB"}, 3)
 
 
 def test_a_site_with_few_excluded_spaces_is_listed_in_one_go(bench: Bench) -> None:
     bench.site.add_space("DOCS")
     bench.site.add_space("~one", type="personal")
     assert listed(bench) == ({"DOCS"}, 1)
-    assert listed(bench) == ({"DOCS"}, 1)
+    assert listed(a_day_later(bench)) == ({"DOCS"}, 1)
 
 
 def test_a_personal_space_that_an_assignment_names_takes_part_however_its_key_is_written(crowded: Bench) -> None:
@@ -63,6 +69,7 @@ def test_a_type_that_nobody_knew_is_found_within_a_week(crowded: Bench) -> None:
     listed(crowded)
     crowded.site.add_space("NEW", type="moon")
     assert "NEW" not in listed(crowded)[0]
+    assert "NEW" not in listed(a_day_later(crowded))[0]
     crowded.clock.advance(timedelta(days=7))
     assert listed(crowded) == ({"DOCS", "KB", "NEW"}, 1)
     assert "NEW" in listed(crowded)[0]
@@ -74,10 +81,10 @@ def test_a_type_that_is_let_in_is_listed_at_once(crowded: Bench) -> None:
     assert len(listed(crowded)[0]) == 42
 
 
-def test_a_retry_and_named_spaces_report_what_is_excluded(crowded: Bench) -> None:
-    listed(crowded)
-    found = crowded.refresh_job.list_spaces(crowded.run(trigger="retry"))
-    assert len([space for space in found if space.state == "skipped"]) == 40
+def test_a_retry_reports_which_of_its_spaces_are_excluded(crowded: Bench) -> None:
+    own = [crowded.site.space(key).id for key in ("DOCS", "~u1", "~u2")]
+    found = crowded.refresh_job.list_spaces(crowded.run(trigger="retry", params={"spaces": own}))
+    assert {space.key: space.state for space in found} == {"DOCS": "pending", "~u1": "skipped", "~u2": "skipped"}
 
 
 def test_spaces_are_selected_by_their_labels(bench: Bench) -> None:

@@ -138,7 +138,7 @@ class TestSpaces:
     def test_a_retry_names_the_spaces_that_are_excluded_now(self, bench: Bench) -> None:
         seed(bench)
         bench.put(lambda data: data.update(excludedSpaces=[{"key": "DOCS"}]))
-        run = bench.run(trigger="retry")
+        run = bench.run(trigger="retry", params={"spaces": [bench.site.space("DOCS").id]})
         [space] = bench.refresh_job.list_spaces(run)
         assert (space.state, space.reason) == ("skipped", "excluded by rule: space DOCS")
 

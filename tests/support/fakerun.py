@@ -82,6 +82,7 @@ class FakeRun:
                     trigger=trigger,
                     params=dict(self.params),
                     policy_version=policy_version,
+                    dry_run=dry_run,
                     status="running",
                     started_at=clock.now(),
                 )
@@ -98,6 +99,7 @@ class FakeRun:
     def fix(self, spaces: Sequence[RunSpace]) -> None:
         """Store the space list."""
         with self.db.write(self.tenant_id) as session:
+            session.execute(sa.update(JobExecution).where(JobExecution.id == self.execution_id).values(listed=True))
             for position, space in enumerate(spaces):
                 session.add(
                     ExecutionSpace(

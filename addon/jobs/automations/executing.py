@@ -18,8 +18,10 @@ from addon.jobs.automations.acting import Actor
 from addon.jobs.automations.claims import Claim, Due, claims, due_automations
 from addon.jobs.automations.guards import Judge
 from addon.jobs.automations.recording import Limits, Recorder
+from addon.jobs.counting import Counting
 from addon.jobs.faults import SITE_FAULTS, Reason, reason_of
 from addon.jobs.parts import JobParts
+from addon.jobs.presence import Absent, presence, why_absent
 from addon.jobs.statuses import ledger
 
 ROUND = 300
@@ -38,6 +40,7 @@ class Executing:
         self._policy = parts.policy(run)
         self._names = {status.id: status.name for status in self._policy.statuses}
         self._actor = Actor(run, self._client)
+        self._presence = presence(run, self._client, Counting(self._client))
         self._edition: str | None = None
 
     def work(self, spaces: Sequence[RunSpace]) -> None:
@@ -53,6 +56,9 @@ class Executing:
                 if isinstance(found, Exception):
                     raise found
                 self._space(member.run_space, found, limits)
+            except Absent as gone:
+                with self._run.write() as session:
+                    self._run.skipped(session, member.run_space, gone.reasons[member.run_space.id])
             except Exception as error:  # noqa: BLE001  (what concerns the whole run is raised by reason_of)
                 self._not_done(member.run_space, reason_of(error))
             self._run.safe_point()
@@ -65,34 +71,33 @@ class Executing:
             space = submitted.run_spaces(self._run).get(batch.space_id) or spaces[batch.space_id]
             self._actor.take_over(Recorder(self._run, space, limits), batch, submitted.action_of(self._policy, batch))
 
-    def _claims(self, member: scope.Member) -> tuple[Space | None, list[Claim]]:
+    def _claims(self, member: scope.Member) -> tuple[Space, list[Claim]]:
         """Ask what the due automations match in one space (on a call thread), and for the space as it is now.
 
-        The space is None when the site does not show it any more.
+        Raises Absent when the site does not show it any more.
         """
+        self._presence.require([member.run_space])
         due = due_automations(self._run, self._policy, member.space)
         found = claims(self._client, member.space, due) if due else []
         if not found:
             return member.space, []
         shown = self._client.spaces(ids=[member.space.id])
-        return (shown[0] if shown else None), found
+        if not shown:
+            raise Absent(why_absent(self._client, [member.space.id]))
+        return shown[0], found
 
     def _not_done(self, space: RunSpace, reason: Reason) -> None:
-        gone = not reason.transient and scope.vanished(self._client, space)
+        gone = None if reason.transient else scope.vanished(self._client, space)
         with self._run.write() as session:
-            if gone:
-                self._run.skipped(session, space, scope.GONE)
+            if gone is not None:
+                self._run.skipped(session, space, gone)
             else:
                 self._run.failed(session, space, reason.text, transient=reason.transient)
 
-    def _space(self, run_space: RunSpace, found: tuple[Space | None, list[Claim]], limits: Limits) -> None:
+    def _space(self, run_space: RunSpace, found: tuple[Space, list[Claim]], limits: Limits) -> None:
         space, claimed = found
         with self._run.write() as session:
             self._run.begin(session, [run_space])
-            if space is None:
-                self._run.skipped(session, run_space, scope.GONE)
-        if space is None:
-            return
         known = submitted.logged(self._run, run_space.id) if claimed else set()
         waiting = [claim for claim in claimed if claim.content.id not in known]
         recorder = Recorder(self._run, run_space, limits, len(waiting))

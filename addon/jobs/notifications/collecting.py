@@ -20,10 +20,12 @@ from addon.confluence.content import Content
 from addon.confluence.cql import quote
 from addon.engine.job import Run, RunSpace
 from addon.jobs import scope
+from addon.jobs.counting import Counting
 from addon.jobs.faults import SITE_FAULTS, Reason, reason_of
 from addon.jobs.models import NotificationMatch
 from addon.jobs.notifications.recipients import Recipients
 from addon.jobs.parts import JobParts
+from addon.jobs.presence import Absent, presence
 from addon.jobs.statuses.ledger import slugs_of
 from addon.policies import PolicyDocument, Rule
 
@@ -65,12 +67,16 @@ class Collecting:
         self._client = client
         self._policy = parts.policy(run)
         self._recipients = Recipients(self._client)
+        self._presence = presence(run, self._client, Counting(self._client))
 
     def work(self, spaces: Sequence[RunSpace]) -> None:
         """Bring the spaces to done, failed or skipped."""
         live = self._parts.live_policy(self._run)
         taking_part = scope.skip(self._run, scope.members(self._client, live, self._policy, spaces))
         for member, found in self._run.map(self._matches, taking_part):
+            if isinstance(found, Absent):
+                self._skip(member.run_space, found.reasons[member.run_space.id])
+                continue
             if isinstance(found, Exception):
                 found = reason_of(found)
             if isinstance(found, Reason):
@@ -83,6 +89,7 @@ class Collecting:
         """Ask for what every due rule matches in one space (on a call thread)."""
         found: list[Match] = []
         try:
+            self._presence.require([member.run_space])
             for due in due_rules(self._run, self._policy, member.space):
                 cql = f"type in (page, blogpost) and space in ({quote(member.space.key)}) and ({due.rule.cql})"
                 for content in self._client.search(cql, expand=_EXPAND, statuses=due.rule.content_states):
@@ -93,13 +100,18 @@ class Collecting:
         return found
 
     def _not_read(self, space: RunSpace, reason: Reason) -> None:
-        gone = not reason.transient and scope.vanished(self._client, space)
+        gone = None if reason.transient else scope.vanished(self._client, space)
+        if gone is not None:
+            self._skip(space, gone)
+            return
         with self._run.write() as session:
             self._forget(session, space)
-            if gone:
-                self._run.skipped(session, space, scope.GONE)
-            else:
-                self._run.failed(session, space, reason.text, transient=reason.transient)
+            self._run.failed(session, space, reason.text, transient=reason.transient)
+
+    def _skip(self, space: RunSpace, reason: str) -> None:
+        with self._run.write() as session:
+            self._forget(session, space)
+            self._run.skipped(session, space, reason)
 
     def _store(self, space: RunSpace, matches: Sequence[Match]) -> None:
         """Store a space's matches, 500 a transaction; what an earlier owner of the run stored is replaced."""

@@ -32,9 +32,9 @@ def clear_excluded(parts: JobParts, run: Run, client: SiteClient, key: str, *, s
     is forgotten without a look.
     """
     with run.read() as session:
-        listed = set(
-            session.scalars(sa.select(ExecutionSpace.space_id).where(ExecutionSpace.execution_id == run.execution_id))
-        )
+        here = ExecutionSpace.execution_id == run.execution_id
+        took_part = sa.select(ExecutionSpace.space_id).where(here, ExecutionSpace.state != "skipped")
+        listed = set(session.scalars(took_part))
         strange = [space_id for space_id in ledger.spaces_known(session) if space_id not in listed]
     if not strange:
         return

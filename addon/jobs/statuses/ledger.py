@@ -188,6 +188,12 @@ def counts_by_space(session: Session, space_ids: Sequence[str]) -> dict[str, dic
     return found
 
 
+def rows_by_space(session: Session, space_ids: Sequence[str]) -> dict[str, int]:
+    """Return {space id: rows} for these spaces."""
+    query = sa.select(ContentStamp.space_id, sa.func.count()).where(ContentStamp.space_id.in_(space_ids))
+    return dict(session.execute(query.group_by(ContentStamp.space_id)).all())
+
+
 def read_only_by_space(session: Session, space_ids: Sequence[str]) -> dict[str, int]:
     """Return {space id: contents that are read-only for the app}."""
     query = (

@@ -52,6 +52,10 @@ class Planner:
         cuts = [number * part // parts for part in range(parts + 1)]
         return [self._plan(plan.terms, plan.spaces[start:end], plan.way) for start, end in pairwise(cuts)]
 
+    def only(self, plan: Plan, spaces: Sequence[RunSpace]) -> list[Plan]:
+        """Return the plan for some of one's spaces, none without any."""
+        return [self._plan(plan.terms, spaces, plan.way)] if spaces else []
+
     def _of_scheme(self, terms: Terms, members: Sequence[scope.Member]) -> Iterable[Plan]:
         run_spaces = {member.space.id: member.run_space for member in members}
         spaces: list[Space] = [member.space for member in members]

@@ -7,7 +7,8 @@ happens here on the runner thread, all calls on the call threads.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -18,6 +19,7 @@ from addon.jobs import scope, traits
 from addon.jobs.counting import Counting
 from addon.jobs.faults import SITE_FAULTS, STOPS, Reason, reason_of
 from addon.jobs.parts import JobParts
+from addon.jobs.presence import Absent, Presence, absent
 from addon.jobs.statuses import ledger
 from addon.jobs.statuses.asking import read_group
 from addon.jobs.statuses.board import Board
@@ -60,6 +62,7 @@ class Refresh:
             self._slugs = frozenset(parts.policies.slugs(session, run.tenant_id))
             began = session.scalars(sa.select(JobExecution.started_at).where(JobExecution.id == run.execution_id)).one()
             self._trusting = ledger.untouched(session, began)
+            self._presence = Presence(self._client, self._counting, run.clock, began)
             self._traits = traits.load(session)
 
     def work(self, spaces: Sequence[RunSpace]) -> None:
@@ -74,7 +77,9 @@ class Refresh:
             smaller: list[Plan] = []
             for plan, reading in self._readings(planner, plans):
                 if not isinstance(reading, Exception):
-                    self._write(plan, reading)
+                    smaller += self._write(planner, plan, reading)
+                elif isinstance(reading, Absent):
+                    smaller += self._without(planner, plan, reading.reasons)
                 elif len(plan.spaces) > 1 and _may_be_smaller(reading):
                     smaller += planner.split(plan, 2)
                 else:
@@ -123,24 +128,40 @@ class Refresh:
         return found
 
     def _read(self, plan: Plan) -> Reading:
+        self._presence.require(plan.spaces)
         return read_group(self._client, self._counting, self._run.clock, plan)
+
+    def _without(self, planner: Planner, plan: Plan, reasons: Mapping[str, str]) -> list[Plan]:
+        """End the spaces that went since the run began; return the plan for the others, if there are any."""
+        self._skip(plan, reasons)
+        return planner.only(plan, [space for space in plan.spaces if space.id not in reasons])
+
+    def _skip(self, plan: Plan, reasons: Mapping[str, str]) -> None:
+        with self._run.write() as session:
+            for space in plan.spaces:
+                if space.id in reasons:
+                    self._run.skipped(session, space, reasons[space.id])
 
     def _not_read(self, plan: Plan, error: Exception) -> None:
         """End the spaces of a group that could not be read."""
         ours = isinstance(error, QueryTooLong | ListingRefused)
         reason = Reason(str(error), False) if ours else reason_of(error)
-        gone = [space for space in plan.spaces if len(plan.spaces) == 1 and scope.vanished(self._client, space)]
+        gone = scope.vanished(self._client, plan.spaces[0]) if len(plan.spaces) == 1 else None
+        if gone is not None:
+            self._skip(plan, {plan.spaces[0].id: gone})
+            return
         with self._run.write() as session:
             for space in plan.spaces:
-                if space in gone:
-                    self._run.skipped(session, space, scope.GONE)
-                else:
-                    self._run.failed(session, space, reason.text, transient=reason.transient)
+                self._run.failed(session, space, reason.text, transient=reason.transient)
 
-    def _write(self, plan: Plan, reading: Reading) -> None:
+    def _write(self, planner: Planner, plan: Plan, reading: Reading) -> list[Plan]:
+        """Write what changed; return the plan to be read again when a space turns out to be gone."""
         decided = self._decide(plan, reading)
         found = find_missing(self._run, self._client, decided.missing)
         left = find_missing(self._run, self._client, decided.absent)
+        reasons = self._gone_as_a_whole([*found.gone, *left.gone])
+        if reasons:
+            return self._without(planner, plan, reasons)
         order = {space.id: position for position, space in enumerate(plan.spaces)}
         changes = sorted([*decided.changes, *self._left(plan, left)], key=lambda change: order[change.space_id])
         board = Board(self._run, plan, reading.total, changes, stamps=self._policy.status_stamps)
@@ -160,6 +181,21 @@ class Refresh:
             stamps=self._policy.status_stamps,
         )
         self._stamp(board, stamper, changes)
+        return []
+
+    def _gone_as_a_whole(self, content_ids: Sequence[str]) -> dict[str, str]:
+        """Return {space id: reason} of spaces that are gone, asked where nothing is left of what the ledger knows."""
+        if not content_ids:
+            return {}
+        with self._run.read() as session:
+            lost = Counter(row.space_id for row in ledger.load(session, content_ids).values())
+            known = ledger.rows_by_space(session, list(lost))
+        emptied = [space_id for space_id, number in lost.items() if number == known[space_id]]
+        try:
+            return absent(self._client, emptied)
+        except SITE_FAULTS as error:
+            reason_of(error)
+            return {}
 
     def _left(self, plan: Plan, left: Found) -> list[Change]:
         """Return the changes of what matches no entry any more and has a stamp, or is on a site without stamps."""

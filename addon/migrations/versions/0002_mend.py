@@ -12,9 +12,34 @@ def upgrade() -> None:
     # Losses were counted against every space of a group: whoever has some is suspected now, and nothing more.
     op.execute("UPDATE execution_space SET suspect = (losses > 0), losses = 0 WHERE state IN ('pending', 'running')")
     op.add_column("archive_task", sa.Column("action", sa.String(length=16), nullable=True))
+    op.create_table(
+        "space_listing",
+        sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.Column("listed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("types", sa.JSON(), nullable=False),
+        sa.Column("counted", sa.BigInteger(), nullable=True),
+        sa.Column("named", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_space_listing_tenant_id")),
+        sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_space_listing")),
+    )
+    op.create_table(
+        "site_space",
+        sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.Column("space_id", sa.String(length=32), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("type", sa.String(length=32), nullable=False),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_site_space_tenant_id")),
+        sa.PrimaryKeyConstraint("tenant_id", "space_id", name=op.f("pk_site_space")),
+    )
+    op.add_column("job_execution", sa.Column("spaces_unseen", sa.Integer(), nullable=True))
 
 
 def downgrade() -> None:
+    op.drop_column("job_execution", "spaces_unseen")
+    op.drop_table("site_space")
+    op.drop_table("space_listing")
     with op.batch_alter_table("archive_task") as batch:
         batch.drop_column("action")
     with op.batch_alter_table("execution_space") as batch:

@@ -1,0 +1,116 @@
+"""The spaces of a run that were listed and are not to be seen (any more), each with the reason that people read.
+
+A space is reported by one run: the one during which it went, or the next full run of the same kind after it. From then
+on it is on no list, so it is not carried on (docs/adr/0022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import Clock
+from addon.confluence import SiteClient
+from addon.engine.job import Run, RunSpace
+from addon.engine.models import ExecutionSpace, JobExecution
+from addon.engine.spaces import ARCHIVED, MISSING
+from addon.jobs.census import still_counted
+from addon.jobs.counting import Counting
+
+FRESH = timedelta(minutes=1)
+"""So long after a run began its list is not doubted: it was made since."""
+RUNS_BACK = 100
+"""Executions looked at for the last one that listed the whole site: in between are retries of some spaces."""
+
+
+class Absent(Exception):
+    """Some spaces that were to be read are not there. `reasons`: space id -> why."""
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__("spaces are gone")
+        self.reasons = reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Says of the spaces of one run, when their turn comes, which of them went since it began. For call threads."""
+
+    client: SiteClient
+    counting: Counting
+    clock: Clock
+    began: datetime
+
+    def require(self, spaces: Sequence[RunSpace]) -> None:
+        """Raise Absent when some of `spaces` are not to be seen now; SiteError as the calls do.
+
+        Costs nothing in a run's first minute, then a point for some two hundred spaces while all of them are there.
+        """
+        if self.clock.now() - self.began < FRESH or still_counted(self.counting, spaces) == len(spaces):
+            return
+        reasons = absent(self.client, [space.id for space in spaces])
+        if reasons:
+            raise Absent(reasons)
+
+
+def presence(run: Run, client: SiteClient, counting: Counting) -> Presence:
+    """Return the look-out of a run."""
+    with run.read() as session:
+        began = session.scalars(sa.select(JobExecution.started_at).where(JobExecution.id == run.execution_id)).one()
+    return Presence(client, counting, run.clock, began)
+
+
+def absent(client: SiteClient, ids: Sequence[str]) -> dict[str, str]:
+    """Return {space id: reason} of those spaces that the site does not show as current. Raises as the calls do."""
+    shown = {space.id for space in client.spaces(ids=ids)} if ids else set()
+    return why_absent(client, [space_id for space_id in ids if space_id not in shown])
+
+
+def why_absent(client: SiteClient, ids: Sequence[str]) -> dict[str, str]:
+    """Return {space id: reason} of spaces that the site does not show as current. Raises as the calls do."""
+    archived = {space.id for space in client.spaces(ids=ids, status="archived")} if ids else set()
+    return {space_id: ARCHIVED if space_id in archived else MISSING for space_id in ids}
+
+
+def worked_on_before(run: Run) -> list[RunSpace]:
+    """Return the spaces that the last full run of the same kind was to work on and that no run has reported since."""
+    with run.read() as session:
+        return _last_worked_on(session, run)
+
+
+def _last_worked_on(session: Session, run: Run) -> list[RunSpace]:
+    newest = session.execute(
+        sa.select(JobExecution.id, JobExecution.params)
+        .where(
+            JobExecution.job_type == run.job_type,
+            JobExecution.scope == run.scope,
+            JobExecution.dry_run.is_(run.dry_run),
+            JobExecution.listed,
+            JobExecution.id != run.execution_id,
+        )
+        .order_by(JobExecution.id.desc())
+        .limit(RUNS_BACK)
+    ).all()
+    later: list[str] = []
+    for execution_id, params in newest:
+        if "spaces" not in params:
+            break
+        later.append(execution_id)
+    else:
+        return []
+    told = sa.select(ExecutionSpace.space_id).where(
+        ExecutionSpace.execution_id.in_(later), ExecutionSpace.state == "skipped"
+    )
+    rows = session.scalars(
+        sa.select(ExecutionSpace)
+        .where(
+            ExecutionSpace.execution_id == execution_id,
+            ExecutionSpace.state != "skipped",
+            ExecutionSpace.space_id.not_in(told),
+        )
+        .order_by(ExecutionSpace.position)
+    )
+    return [RunSpace(row.space_id, row.space_key, row.name, row.type) for row in rows]
