@@ -37,19 +37,24 @@ export function documentView(screen) {
     state.trouble = null;
     try {
       const { data, headers } = await call("GET", "/policies", { accept: YAML });
-      Object.assign(state, { saved: data, version: Number(headers.get("ETag").replace(/\D/g, "")) });
-      editor.value = data;
+      // Who types before the answer came keeps the text; saving it meets the version it began with.
+      if (!dirty()) {
+        Object.assign(state, { saved: data, version: Number(headers.get("ETag").replace(/\D/g, "")) });
+        editor.value = data;
+      }
     } catch (problem) {
       state.trouble = problem;
     }
-    wasDirty = false;
+    wasDirty = dirty();
     screen.draw();
     versions.load({});
   }
 
   /* Put the text as the next version. Return its notices. Throws the Problem. */
   async function save() {
-    const { headers } = await call("PUT", "/policies", { text: editor.value, headers: { "If-Match": `"${state.version}"` }, accept: "application/json" });
+    const sent = editor.value;
+    const { headers } = await call("PUT", "/policies", { text: sent, headers: { "If-Match": `"${state.version}"` }, accept: "application/json" });
+    state.saved = sent;
     return JSON.parse(headers.get("Steward-Notices") || "[]");
   }
 
