@@ -60,7 +60,7 @@ BY_KIND = {
     "too-many-requests": "Too many requests at once",
     "undecided": "The status cannot be decided now",
     "unexpected": "Something went wrong",
-    "unknown-content": "Content Steward cannot read this page",
+    "unknown-content": "Content Steward cannot read this",
     "unknown-execution": "This execution was not found",
     "unknown-job": "There is no such job",
     "unsupported-media-type": "This format cannot be read",

@@ -30,6 +30,11 @@ from addon.screens.parts import Parts
 from addon.screens.present import Presenter
 
 CONTENT_ID = re.compile(r"[1-9][0-9]{0,18}")
+UNREADABLE = (
+    "If you can read it in Confluence, its own restrictions, those of a page above it, or the space's permissions keep "
+    "Content Steward out. Ask somebody who may change them to let Content Steward for Confluence view it. Until then "
+    "it has no status here, and no job touches it."
+)
 LOOK_LASTS = timedelta(seconds=10)
 """Within this time of a look or a refresh nothing is asked again, so that a held-down key spends no quota."""
 
@@ -113,8 +118,8 @@ class BylineApi:
             raise Problem(
                 409,
                 "read-only",
-                "Content Steward may not write to this content: its restrictions or the space's permissions keep the "
-                "app out.",
+                "Its restrictions or the space's permissions let Content Steward read it, but not write to it. Ask "
+                "somebody who may change them to let Content Steward for Confluence edit it.",
             ) from error
         try:
             return self._shown(caller, self._refreshed(caller, content))
@@ -262,7 +267,11 @@ def _status(policy: PolicyDocument, slug: str) -> schemas.ShownStatus:
 
 
 def _unknown() -> Problem:
-    return Problem(404, "unknown-content", "There is no page or blog post of this id that you may view.")
+    """Return the one answer for contents that do not exist, that the app cannot read, and that the caller may not view.
+
+    It tells nobody which of them it is, and everybody who reads the page in Confluence what to do.
+    """
+    return Problem(404, "unknown-content", UNREADABLE)
 
 
 def _raced() -> Problem:

@@ -11,7 +11,8 @@ from playwright.sync_api import Frame, Page, expect
 from addon.base import SystemClock
 from addon.sandbox import Site
 from addon.sandbox.seed import seed_demo
-from tests.e2e.stack import Stack
+from addon.sandbox.ui import bylines
+from tests.e2e.stack import ADMIN, Stack
 from tests.support.servers import eventually
 
 LONG_NAME = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft and its friends"
@@ -57,6 +58,7 @@ def archives_long_titles(stack: Stack) -> None:
         for selector in ({"key": "ENG"}, {"type": "global"}, {"label": LONG_WORD}, {"keyPattern": "E*"})
     ]
     policies["statuses"][1]["name"] = LONG_NAME
+    policies["indicator"] = {"on": True, "spaces": []}
     put = stack.api("PUT", "/api/policies", json=policies, headers={"If-Match": f'"{policies["version"]}"'})
     assert put.ok, put.text
 
@@ -115,6 +117,35 @@ def every_screen(stack: Stack, page: Page, executions: dict[str, str]) -> Iterat
     frame = opened_in_space(stack, page, "ENG")
     for address in ("/jobs", "/audit-log", "/overview"):
         yield f"space {address}", turned_to(frame, address)
+    yield "a job at work", at_work(stack, page)
+    yield "byline", opened_byline(stack, page, "Signature matrix")
+    yield "byline of what the app cannot read", opened_byline(stack, page, "Restoring from a backup", hidden=True)
+    page.goto(f"{stack.base_url}/jobs")
+    yield "page of a problem", page.main_frame
+
+
+def at_work(stack: Stack, page: Page) -> Frame:
+    """Open the site's Jobs while a job is at work, which ends soon after."""
+    stack.site.latency_ms = 600
+    started = stack.api("POST", "/api/executions", json={"job": "refresh-statuses", "scope": "site"}).json()
+    frame = opened(stack, page)
+    expect(frame.locator(".panel-running")).to_be_visible()
+    stack.site.latency_ms = 0
+    stack.ended(started["id"])
+    return frame
+
+
+def opened_byline(stack: Stack, page: Page, title: str, *, hidden: bool = False) -> Frame:
+    """Open the dialog behind the byline of a page, which the app cannot read when `hidden`."""
+    with stack.site.lock:
+        content = next(each for each in stack.site.contents() if each.title == title)
+        if hidden:
+            stack.site.restrict(content.id, users=[ADMIN])
+    eventually(lambda: bylines.items(stack.site, content), seconds=20)
+    page.goto(f"{stack.server.url}/wiki/spaces/{stack.site.space_by_id(content.space_id).key}/pages/{content.id}")
+    page.locator(".byline-item").click()
+    expect(page.frame_locator("dialog iframe.ac-iframe").get_by_role("heading", level=1)).to_be_visible()
+    return page.frames[-1]
 
 
 def turned_to(frame: Frame, address: str) -> Frame:

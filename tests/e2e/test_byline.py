@@ -118,6 +118,24 @@ def test_a_viewer_sees_why_and_no_controls(company: demo.Demo, browser_page: Pag
     expect(frame.get_by_text("Refreshed: it still is Expired.", exact=True).first).to_be_visible()
 
 
+def test_a_page_that_the_app_cannot_read_says_so_and_what_to_do(company: demo.Demo, browser_page: Page) -> None:
+    content = expired(company, 2)
+    with company.site.lock:
+        company.site.restrict(content.id, users=["u-admin"])
+    open_page(browser_page, company, content)
+    frame = open_dialog(browser_page)
+    told = frame.locator(".message-warning")
+    expect(told).to_contain_text("Content Steward cannot read this")
+    expect(told).to_contain_text("Ask somebody who may change them to let Content Steward for Confluence view it")
+    expect(frame.get_by_role("heading", name="Content status", level=1)).to_be_focused()
+    expect(frame.get_by_role("button", name="Still valid")).to_have_count(0)
+    with company.site.lock:
+        company.site.restrict(content.id, users=["u-admin", BOT])
+    frame.get_by_role("button", name="Look again").press("Enter")
+    expect(frame.get_by_role("heading", name="Expired", level=1)).to_be_visible()
+    assert frame.locator("body").evaluate("body => document.activeElement !== body")
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_the_dialog_fits_a_narrow_window(
     company: demo.Demo, browser: Browser, screenshot: Shot, colours: Literal["light", "dark"]

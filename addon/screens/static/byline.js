@@ -110,8 +110,14 @@ function excluded(seen) {
 function failed() {
   return [
     h("header", { class: "status-head" }, h("div", { class: "status-words" }, h("h1", {}, "Content status")), closer()),
-    problemMessage(screen.problem, open),
+    screen.problem.status === 404 ? unreadable(screen.problem) : problemMessage(screen.problem, open),
   ];
+}
+
+/* Not an error: the page is one that the app is kept out of, and people can change that. */
+function unreadable(problem) {
+  const again = h("button", { type: "button", class: "link", onclick: open }, "Look again");
+  return message("warning", problem.title, paragraph(problem.detail), h("p", {}, again));
 }
 
 function show() {
