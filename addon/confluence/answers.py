@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from addon.base import Space
+from addon.base.bounds import ACCOUNT_LENGTH, identifier, number, utc
 from addon.confluence.content import Content, Kind, LongTask, Operation, Property, Restriction, SystemInfo, User
 from addon.confluence.errors import Malformed
 
@@ -17,6 +18,9 @@ Json = Mapping[str, Any]
 KINDS = ("page", "blogpost")
 _JAVA_NAME = re.compile(r"^(?:[a-z]\w*\.)+[A-Z]\w*(?:Exception|Error)?:\s*")
 _WORDS_LIMIT = 500
+TASK_LENGTH = 64
+KEY_LENGTH = 255
+_TYPE_LENGTH = 32
 MOST_RESULTS = 10**12
 """More than any site holds, and a number that every database takes."""
 
@@ -34,19 +38,19 @@ def reading(read: Callable[[Json], T], answer: Any) -> T:
     try:
         return read(answer)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Malformed(f"an answer that lacks what it should have ({error!r})") from error
+        raise Malformed(f"an answer that lacks what it should have ({error!r:.200})") from error
 
 
 def space(row: Json) -> Space:
     """Read a v2 space."""
-    home = row.get("homepageId")
+    key = _key(row["key"])
     return Space(
-        id=str(row["id"]),
-        key=str(row["key"]),
-        name=str(row.get("name") or row["key"]),
-        type=str(row.get("type") or "global"),
+        id=identifier(row["id"]),
+        key=key,
+        name=str(row.get("name") or key),
+        type=str(row.get("type") or "global")[:_TYPE_LENGTH],
         status=str(row.get("status") or "current"),
-        homepage_id=None if home is None else str(home),
+        homepage_id=_id(row.get("homepageId")),
     )
 
 
@@ -55,16 +59,16 @@ def found(row: Json) -> Content:
     history, version = row.get("history") or {}, row.get("version") or {}
     updated = history.get("lastUpdated") or version
     metadata, place = row.get("metadata") or {}, row.get("space") or {}
-    ancestors = tuple(str(entry["id"]) for entry in row.get("ancestors") or ())
+    ancestors = tuple(identifier(entry["id"]) for entry in row.get("ancestors") or ())
     return Content(
-        id=str(row["id"]),
+        id=identifier(row["id"]),
         kind=cast(Kind, row["type"]),
         title=str(row.get("title") or ""),
-        space_id=_text(place.get("id")),
-        space_key=_text(place.get("key")),
+        space_id=_id(place.get("id")),
+        space_key=None if place.get("key") is None else _key(place["key"]),
         status=str(row.get("status") or "current"),
-        author_id=_text((history.get("createdBy") or {}).get("accountId")),
-        updater_id=_text((updated.get("by") or {}).get("accountId")),
+        author_id=_account((history.get("createdBy") or {}).get("accountId")),
+        updater_id=_account((updated.get("by") or {}).get("accountId")),
         created_at=moment(history.get("createdDate")),
         updated_at=moment(updated.get("when")),
         version=_number(version.get("number", updated.get("number"))),
@@ -82,17 +86,17 @@ def content(kind: Kind) -> Callable[[Json], Content]:
     def read(row: Json) -> Content:
         version = row.get("version") or {}
         return Content(
-            id=str(row["id"]),
+            id=identifier(row["id"]),
             kind=kind,
             title=str(row.get("title") or ""),
-            space_id=_text(row.get("spaceId")),
+            space_id=_id(row.get("spaceId")),
             status=str(row.get("status") or "current"),
-            author_id=_text(row.get("authorId")),
-            updater_id=_text(version.get("authorId")),
+            author_id=_account(row.get("authorId")),
+            updater_id=_account(version.get("authorId")),
             created_at=moment(row.get("createdAt")),
             updated_at=moment(version.get("createdAt")),
             version=_number(version.get("number")),
-            parent_id=_text(row.get("parentId")),
+            parent_id=_id(row.get("parentId")),
             path=str((row.get("_links") or {}).get("webui") or ""),
         )
 
@@ -101,13 +105,14 @@ def content(kind: Kind) -> Callable[[Json], Content]:
 
 def content_property(row: Json) -> Property:
     """Read a content property, v1 or v2."""
-    return Property(str(row["id"]), str(row["key"]), row.get("value"), int(row["version"]["number"]))
+    version = number(row["version"]["number"])
+    return Property(identifier(row["id"]), str(row["key"]), row.get("value"), version)
 
 
 def user(row: Json) -> User:
     """Read a v2 user."""
     return User(
-        account_id=str(row["accountId"]),
+        account_id=identifier(row["accountId"], ACCOUNT_LENGTH),
         display_name=str(row.get("displayName") or row.get("publicName") or ""),
         email=_text(row.get("email")),
         time_zone=_text(row.get("timeZone")),
@@ -118,10 +123,10 @@ def user(row: Json) -> User:
 def long_task(row: Json) -> LongTask:
     """Read a long-running task."""
     return LongTask(
-        id=str(row["id"]),
+        id=identifier(row["id"], TASK_LENGTH),
         finished=bool(row["finished"]),
         successful=bool(row["successful"]),
-        percent=int(row["percentageComplete"]),
+        percent=min(100, number(row["percentageComplete"])),
         errors=tuple(_message(entry) for entry in row.get("errors") or ()),
     )
 
@@ -153,18 +158,12 @@ def _restriction(entry: Json) -> Restriction | None:
 
 def total_size(answer: Json) -> int:
     """Read how many results a search has. Raises ValueError on what no site can hold."""
-    number = int(answer["totalSize"])
-    if not 0 <= number <= MOST_RESULTS:
-        raise ValueError(f"totalSize {number}")
-    return number
+    return number(answer["totalSize"], MOST_RESULTS)
 
 
 def moment(value: Any) -> datetime | None:
-    """Read a time; one without a zone is UTC. Raises ValueError on text that is no time."""
-    if not value:
-        return None
-    at = datetime.fromisoformat(str(value))
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    """Read a time as bounds.utc does. Raises ValueError on text that is no time."""
+    return utc(datetime.fromisoformat(str(value))) if value else None
 
 
 def words(answer: Any) -> str:
@@ -194,4 +193,19 @@ def _text(value: Any) -> str | None:
 
 
 def _number(value: Any) -> int | None:
-    return None if value is None else int(value)
+    return None if value is None else number(value)
+
+
+def _id(value: Any) -> str | None:
+    return None if value in (None, "") else identifier(value)
+
+
+def _account(value: Any) -> str | None:
+    return None if value in (None, "") else identifier(value, ACCOUNT_LENGTH)
+
+
+def _key(value: Any) -> str:
+    key = str(value)
+    if not 0 < len(key) <= KEY_LENGTH:
+        raise ValueError(f"not a space key of up to {KEY_LENGTH} characters")
+    return key

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
+from addon.base.bounds import ACCOUNT_LENGTH, identifier
 from addon.confluence.content import Kind
+from addon.confluence.errors import Malformed
 
 
 class Endpoint(NamedTuple):
@@ -101,7 +103,6 @@ FRAMEWORK_CALLS: tuple[Endpoint, ...] = (APP_PROPERTY,)
 """Calls of Connect itself about the app's own data: in neither spec, and in need of no scope."""
 
 _PLACE = re.compile(r"\{[^{}]+\}")
-_ID = re.compile(r"(?!\.+$)[A-Za-z0-9_:.-]{1,128}")
 
 Params = Sequence[tuple[str, str]]
 """Query parameters in order; arrays repeat their name."""
@@ -110,16 +111,17 @@ Params = Sequence[tuple[str, str]]
 def url(base_url: str, endpoint: Endpoint, ids: Sequence[str] = (), params: Params = ()) -> str:
     """Return the one encoded URL of a call: what is requested is what is signed.
 
-    `base_url` ends in `/wiki`; `ids` fill the path's places in order. Raises ValueError on an id that could change
-    the path.
+    `base_url` ends in `/wiki`; `ids` fill the path's places in order. Raises Malformed on an id that could change the
+    path: it came from an earlier answer of the site.
     """
     given = iter(ids)
 
     def place(_match: re.Match[str]) -> str:
         value = next(given)
-        if not _ID.fullmatch(value):
-            raise ValueError(f"not an id: {value!r}")
-        return quote(value, safe="")
+        try:
+            return quote(identifier(value, ACCOUNT_LENGTH), safe="")
+        except ValueError as error:
+            raise Malformed(f"not an id: {value!r:.60}") from error
 
     path = _PLACE.sub(place, endpoint.path.removeprefix("/wiki"))
     query = urlencode(list(params), quote_via=quote, safe="")

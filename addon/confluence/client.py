@@ -10,6 +10,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from addon.base import Space
+from addon.base.bounds import ACCOUNT_LENGTH, identifier
 from addon.confluence import administrators, answers, calls, errors
 from addon.confluence.channel import Channel
 from addon.confluence.content import Content, Kind, LongTask, Operation, Property, Restriction, SystemInfo, User
@@ -152,7 +153,7 @@ class SiteClient(Channel):
         current = page_id
         while True:
             answer = self.call(calls.ANCESTORS, [current], [("limit", str(V2_PAGE))], most=V2_PAGE)
-            page = answers.rows(answer, lambda row: str(row["id"]))
+            page = answers.rows(answer, lambda row: identifier(row["id"]))
             if not page or page[0] in chain:
                 return chain
             chain = page + chain
@@ -197,7 +198,7 @@ class SiteClient(Channel):
         if not 0 < len(page_ids) <= ARCHIVE_MOST:
             raise ValueError(f"between 1 and {ARCHIVE_MOST} pages at once")
         answer = self.call(calls.ARCHIVE, body={"pages": [{"id": int(page_id)} for page_id in page_ids]})
-        return answers.reading(lambda row: str(row["id"]), answer)
+        return answers.reading(lambda row: identifier(row["id"], answers.TASK_LENGTH), answer)
 
     def long_task(self, task_id: str) -> LongTask | None:
         """Return a task's state, None when the site does not know it (any more)."""
@@ -235,7 +236,10 @@ class SiteClient(Channel):
         """Return the account ids of a group's members; nobody for a group that is unknown or hidden."""
         try:
             rows = self.listing(
-                calls.GROUP_MEMBERS, [group_id], read=lambda row: str(row["accountId"]), limit=GROUPS_PAGE
+                calls.GROUP_MEMBERS,
+                [group_id],
+                read=lambda row: identifier(row["accountId"], ACCOUNT_LENGTH),
+                limit=GROUPS_PAGE,
             )
             return set(rows)
         except errors.NotFound:

@@ -102,6 +102,10 @@ class _BoundedSession(requests.Session):
         self._seconds = seconds
         self._until = time.monotonic() + seconds
 
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return None: no redirect is followed, and requests would read its address even so, whatever stands there."""
+        return None
+
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """Send as requests does, then take the body in bounded pieces."""
         kwargs["timeout"] = (self._seconds * CONNECT_SHARE, self._seconds)

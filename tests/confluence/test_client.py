@@ -338,7 +338,7 @@ def test_a_listing_that_goes_round_in_circles_ends(client: SiteClient, web: resp
 
 def test_ids_cannot_change_the_path(client: SiteClient, web: responses.RequestsMock) -> None:
     for bad in ("../spaces", "1/2", "..", "", "1?x=y"):
-        with pytest.raises(ValueError, match="not an id"):
+        with pytest.raises(Malformed, match="not an id"):
             client.has_children(bad)
     assert len(web.calls) == 0
 

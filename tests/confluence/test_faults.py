@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -162,6 +163,82 @@ def test_wrong_types_inside_an_answer_are_malformed_too(client: SiteClient, web:
     web.get(f"{V1}/search", json={"totalSize": "many"})
     with pytest.raises(errors.Malformed):
         client.count("type = page")
+
+
+FAR = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"]
+HUGE = [10**30, -1, 1e999, float("nan"), "9" * 5000, True, {}]
+
+
+@pytest.mark.parametrize("value", HUGE)
+def test_a_number_beyond_its_range_is_malformed_wherever_it_stands(
+    client: SiteClient, web: responses.RequestsMock, value: Any
+) -> None:
+    number = json.dumps(value)
+    web.get(f"{V1}/search", body=f'{{"totalSize": {number}}}')
+    web.get(
+        f"{V1}/content/search",
+        body=f'{{"results": [{{"id": "1", "type": "page", "version": {{"number": {number}}}}}]}}',
+    )
+    web.get(f"{V2}/pages", body=f'{{"results": [{{"id": "1", "version": {{"number": {number}}}}}]}}')
+    web.get(
+        f"{V2}/pages/1/properties",
+        body=f'{{"results": [{{"id": "5", "key": "k", "version": {{"number": {number}}}}}]}}',
+    )
+    task = f'{{"id": "t", "finished": true, "successful": true, "percentageComplete": {number}}}'
+    web.get(f"{V1}/longtask/t", body=task)
+    calls: list[Callable[[], object]] = [
+        lambda: client.count("type = page"),
+        lambda: list(client.search("type = page")),
+        lambda: client.contents("page", ["1"]),
+        lambda: client.property("page", "1", "k"),
+        lambda: client.long_task("t"),
+    ]
+    for call in calls:
+        with pytest.raises(errors.Malformed):
+            call()
+
+
+@pytest.mark.parametrize("value", [10**30, "x" * 200, "../1", "", "1 2", 1.5, {}, True])
+def test_an_id_that_is_none_is_malformed_wherever_it_stands(
+    client: SiteClient, web: responses.RequestsMock, value: Any
+) -> None:
+    web.get(f"{V2}/spaces", json={"results": [{"id": value, "key": "DOCS"}]})
+    web.get(f"{V1}/content/search", json={"results": [{"id": value, "type": "page"}]})
+    web.get(f"{V2}/pages", json={"results": [{"id": value}]})
+    web.get(f"{V2}/pages/1/properties", json={"results": [{"id": value, "key": "k", "version": {"number": 1}}]})
+    web.post(f"{V1}/content/archive", json={"id": value})
+    web.post(f"{V2}/users-bulk", json={"results": [{"accountId": value}]})
+    calls: list[Callable[[], object]] = [
+        client.spaces,
+        lambda: list(client.search("type = page")),
+        lambda: client.contents("page", ["1"]),
+        lambda: client.property("page", "1", "k"),
+        lambda: client.archive(["1"]),
+        lambda: client.users(["u1"]),
+    ]
+    for call in calls:
+        with pytest.raises(errors.Malformed):
+            call()
+
+
+@pytest.mark.parametrize("text", FAR)
+def test_times_at_the_ends_of_the_calendar_leave_room_for_sums(
+    client: SiteClient, web: responses.RequestsMock, text: str
+) -> None:
+    row = {"id": "1", "createdAt": text, "version": {"number": 1, "createdAt": text}}
+    web.get(f"{V2}/pages", json={"results": [row]})
+    [content] = client.contents("page", ["1"])
+    assert content.created_at is not None
+    assert content.created_at - timedelta(days=60) < content.created_at < content.created_at + timedelta(days=60)
+
+
+def test_an_answer_that_lacks_something_is_not_quoted_at_length(
+    client: SiteClient, web: responses.RequestsMock
+) -> None:
+    web.get(f"{V2}/pages", json={"results": [{"id": "1", "createdAt": "x" * 1_000_000}]})
+    with pytest.raises(errors.Malformed) as caught:
+        client.contents("page", ["1"])
+    assert len(str(caught.value)) < 400
 
 
 def test_a_refused_signature_is_renewed_once(client: SiteClient, web: responses.RequestsMock, sites: Any) -> None:

@@ -150,6 +150,30 @@ def test_a_connection_cut_in_the_body_is_a_network_error(transport: Transport, s
         fetch(transport, serve(script), seconds=60)
 
 
+@pytest.mark.parametrize("address", [b"http://[::1", b"//\xff\xfe", b"http://host:99999999999999/"])
+def test_where_a_redirect_leads_is_not_even_read(
+    transport: Transport, serve: Callable[..., Server], address: bytes
+) -> None:
+    def script(connection: socket.socket, _stop: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + address + b"\r\n\r\n")
+
+    assert fetch(transport, serve(script), seconds=60).status_code == 302
+
+
+@pytest.mark.parametrize("length", [b"9" * 23, b"9" * 5000, b"2, 3", b"-5"])
+def test_a_length_that_is_none_is_an_error_of_the_answer_at_most(
+    transport: Transport, serve: Callable[..., Server], length: bytes
+) -> None:
+    def script(connection: socket.socket, _stop: threading.Event) -> None:
+        connection.sendall(HEAD + b"Content-Length: " + length + b"\r\n\r\n{}")
+        connection.shutdown(socket.SHUT_RDWR)
+
+    try:
+        assert fetch(transport, serve(script), seconds=60).content == b"{}"
+    except Network:
+        assert length.isdigit() or b"," in length
+
+
 def test_nobody_listening_is_a_network_error(transport: Transport, serve: Callable[..., Server]) -> None:
     server = serve(lambda _connection, _stop: None)
     url = server.url

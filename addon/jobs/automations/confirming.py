@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from addon.base.bounds import utc
 from addon.confluence.content import Content
 from addon.confluence.cql import And, Clause, Expression, Function, Literal, Not, Or, Query, Value, clauses, parse
 from addon.jobs.statuses.ledger import Row
@@ -144,8 +145,8 @@ def _stepped(now: datetime, step: str) -> datetime | None:
     found = _STEP.fullmatch(step.strip())
     if found is None:
         return None
-    number, unit = int(found[1]), found[2]
     try:
+        number, unit = int(found[1]), found[2]
         if unit in "yM":
             return _months(now, number * (12 if unit == "y" else 1))
         hours = {"w": 168.0, "d": 24.0, "h": 1.0, "m": 1 / 60}[unit]
@@ -181,7 +182,7 @@ def stored_date(value: Any) -> datetime | None:
         at = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return utc(at)
 
 
 def _fields(namespace: str, kind: str, names: Mapping[str, str]) -> dict[str, str]:

@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
+from addon.base.bounds import utc
 from addon.confluence.content import Property
 from addon.jobs.statuses import icons
 from addon.policies import PolicyDocument
+
+SLUG_LENGTH = 64
 
 
 def property_key(namespace: str) -> str:
@@ -66,9 +69,9 @@ def own_stamp(found: Property | None, content_id: str) -> Stamp | None:
     if found is None or not isinstance(value, Mapping) or str(value.get("content")) != content_id:
         return None
     slug, previous = value.get("id"), value.get("previous")
-    if not isinstance(slug, str) or not slug:
+    if not _slug(slug):
         return None
-    return Stamp(slug, previous if isinstance(previous, str) else None, _time(value.get("changedOn")), found)
+    return Stamp(slug, previous if _slug(previous) else None, _time(value.get("changedOn")), found)
 
 
 def stamp_value(status: Status, *, previous: str | None, changed_on: datetime, content_id: str) -> dict[str, Any]:
@@ -84,6 +87,11 @@ def stamp_value(status: Status, *, previous: str | None, changed_on: datetime, c
     }
 
 
+def _slug(value: Any) -> TypeGuard[str]:
+    # Every editor can write the property: what no status can be called is no stamp, and fits into no column.
+    return isinstance(value, str) and 0 < len(value) <= SLUG_LENGTH
+
+
 def _time(text: Any) -> datetime | None:
     if not isinstance(text, str):
         return None
@@ -91,4 +99,4 @@ def _time(text: Any) -> datetime | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return moment if moment.tzinfo is not None else None
+    return utc(moment) if moment.tzinfo is not None else None
