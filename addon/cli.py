@@ -140,6 +140,38 @@ def new_key() -> None:
     click.echo(Fernet.generate_key().decode())
 
 
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def backup(file: Path) -> None:
+    """Copy the SQLite database to FILE, also while the server runs."""
+    from addon.backup import CannotBackUp, back_up
+    from addon.base import Database
+
+    db = Database(_settings().database_url)
+    try:
+        size = back_up(db, file)
+    except CannotBackUp as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        db.dispose()
+    click.echo(f"{file}: {size:,} bytes. The encryption keys are not in it: keep them elsewhere.")
+
+
+@main.command("after-restore")
+@click.confirmation_option(prompt="Is no `steward serve` and no `steward worker` running on this database?")
+def after_restore() -> None:
+    """Make a restored database ready: what was under way or waited to be sent may have been done since the backup."""
+    from addon import backup as backups
+    from addon.app import create_app, parts_of, stop
+
+    settings = _settings()
+    _require_keys(settings)
+    app = _starting(lambda: create_app(settings))
+    ended = backups.after_restore(parts_of(app))
+    stop(app)
+    click.echo(f"{ended.executions} executions cancelled, {ended.mails} unsent mails dropped. Start the server.")
+
+
 @main.command("rotate-keys")
 def rotate_keys() -> None:
     """Seal every stored shared secret anew with the newest encryption key."""
