@@ -126,6 +126,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"must be for SQLite (sqlite:///file) or PostgreSQL (postgresql+psycopg://…), not {url.drivername}"
             )
+        if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
+            raise ValueError("must name a file, such as sqlite:///steward.sqlite3: without one nothing is kept")
         return value
 
     @field_validator("encryption_keys")

@@ -85,12 +85,7 @@ def _database(settings: Settings) -> tuple[Finding, bool]:
 
 def _file(settings: Settings) -> Finding | None:
     """Return what is to be said of an SQLite file before it is opened, which would make it; None where it is there."""
-    name = sa.make_url(settings.database_url).database
-    if not name or name == ":memory:":
-        return Finding(
-            "Database", False, "STEWARD_DATABASE_URL names no file: everything is lost when the server stops"
-        )
-    path = Path(name).absolute()
+    path = Path(sa.make_url(settings.database_url).database or "").absolute()
     if not path.parent.is_dir():
         return Finding("Database", False, f"STEWARD_DATABASE_URL: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):

@@ -67,7 +67,6 @@ def test_a_database_of_a_newer_version_is_refused_in_words(tmp_path: Path, comma
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("sqlite://", "names no file"),
         ("sqlite:////no/such/folder/steward.sqlite3", "there is no folder /no/such/folder"),
         ("postgresql+psycopg://me:swordfish@127.0.0.1:1/steward", "Connection refused"),
     ],

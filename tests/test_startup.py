@@ -20,6 +20,8 @@ BAD = [
     ("DATABASE_URL", "postgresql://u:swordfish@h/d", "must begin with postgresql+psycopg://"),
     ("DATABASE_URL", "mysql://u:swordfish@h/d", "not mysql"),
     ("DATABASE_URL", "postgresql+psycopg://u:sword@fish@h:x/d", "%40"),
+    ("DATABASE_URL", "sqlite://", "must name a file"),
+    ("DATABASE_URL", "sqlite:///:memory:", "must name a file"),
     ("DATABASE_URL", "steward.sqlite3", "sqlite:///steward.sqlite3"),
     ("ENCRYPTION_KEYS", "swordfish", "`steward new-key` makes one"),
     ("ENCRYPTION_KEYS", f"{Fernet.generate_key().decode()},swordfish", "number 2 of 2"),
