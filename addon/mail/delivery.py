@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.errors import MessageError
+from enum import Enum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -26,6 +27,8 @@ Addresses = Callable[[TenantId, Sequence[str]], Mapping[str, str | None]]
 """(tenant, account ids) -> the address of each, None or absent where Confluence shows none. May raise."""
 
 BATCH = 50
+TURN = 10
+"""Mails of one tenant while others have due mails too: however many it has, the others wait no longer than this."""
 FIRST_DELAY = timedelta(minutes=1)
 LONGEST_DELAY = timedelta(hours=6)
 LOOK_UP_DELAY = timedelta(minutes=5)
@@ -45,6 +48,19 @@ class Sent:
     failed: int = 0
     suppressed: int = 0
     pending: int = 0
+
+    @property
+    def handled(self) -> int:
+        """Return how many mails came to an end."""
+        return self.sent + self.failed + self.suppressed
+
+
+class After(Enum):
+    """What makes sense after a tenant's turn."""
+
+    MAYBE_MORE = "the tenant may have more due mails"
+    NONE_LEFT = "the tenant has none that are ours to send"
+    STOP = "no mail of anybody is to be tried now"
 
 
 class Taken(Exception):
@@ -86,29 +102,28 @@ class Delivery:
     """Why the server takes no mail of ours at all, where that was found out."""
     unwilling: int = 0
 
-    def run(self, tenant_id: TenantId, scope: sa.ColumnElement[bool]) -> bool:
-        """Send the due mails of one tenant; return whether it makes sense to go on with another tenant.
+    def turn(self, tenant_id: TenantId, scope: sa.ColumnElement[bool], most: int) -> After:
+        """Send up to `most` due mails of one tenant; return what makes sense afterwards.
 
         Raises LookUpFailed, and what `before_each` raises.
         """
-        while self.clock.monotonic() < self.deadline:
-            self.before_each()
-            with self.db.write(tenant_id) as session:
-                mails = self.outbox.lease(session, scope, self.due, BATCH, take=self.take)
-            if not mails:
-                return True
-            self.renewed = self.clock.monotonic()
-            try:
-                found = self.addresses(tenant_id, sorted({mail.account_id for mail in mails}))
-            except Exception as error:
-                raise LookUpFailed(str(error)) from error
-            try:
-                if not self._batch(tenant_id, mails, found):
-                    return False
-            except Taken as error:
-                log.info("mail %s was taken over by another sender", error)
-                return True
-        return False
+        if self.clock.monotonic() >= self.deadline:
+            return After.STOP
+        self.before_each()
+        with self.db.write(tenant_id) as session:
+            mails = self.outbox.lease(session, scope, self.due, most, take=self.take)
+        if not mails:
+            return After.NONE_LEFT
+        self.renewed = self.clock.monotonic()
+        try:
+            found = self.addresses(tenant_id, sorted({mail.account_id for mail in mails}))
+        except Exception as error:
+            raise LookUpFailed(str(error)) from error
+        try:
+            return After.MAYBE_MORE if self._batch(tenant_id, mails, found) else After.STOP
+        except Taken as error:
+            log.info("mail %s was taken over by another sender", error)
+            return After.NONE_LEFT
 
     def put_off(self, tenant_id: TenantId) -> None:
         """Give the leased mails back, to be looked at again in a while."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -11,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, TenantId, new_id
 from addon.mail import outbox
-from addon.mail.delivery import Addresses, Delivery, LookUpFailed, Sent
+from addon.mail.delivery import BATCH, TURN, Addresses, After, Delivery, LookUpFailed, Sent
 from addon.mail.message import Sender
 from addon.mail.models import OutboxMail
 from addon.mail.outbox import NewMail, Outbox
@@ -54,6 +56,9 @@ class Mailer:
         self._transport = transport
         self._sender = Sender(mail_from)
         self._max_attempts = max_attempts
+        self._turn = itertools.count(1)
+        self._turns: dict[TenantId, int] = {}
+        """When each tenant had its last turn, so that the time that ends a round does not always meet the same ones."""
         self.renderer = renderer or Renderer()
         self._down_since: datetime | None = None
         self._told_at: datetime | None = None
@@ -147,22 +152,37 @@ class Mailer:
             log.error("the mail server has taken no mail since %s: %s", f"{self._down_since:%Y-%m-%d %H:%M} UTC", down)
 
     def _each_tenant(self, delivery: Delivery, tenant_id: TenantId | None, execution_id: str | None) -> None:
-        for each in [tenant_id] if tenant_id is not None else self._tenants(execution_id, delivery):
+        """Give every tenant with due mails a turn, and another as long as it has more and there is time."""
+        waiting = deque([tenant_id] if tenant_id is not None else self._tenants(execution_id, delivery))
+        first = True
+        while waiting:
+            each = waiting.popleft()
+            began = delivery.result.handled
             try:
-                if not delivery.run(each, _scope(each, execution_id)):
+                after = delivery.turn(each, _scope(each, execution_id), TURN if waiting else BATCH)
+                if after is After.STOP:
                     return
+                if after is After.MAYBE_MORE:
+                    waiting.append(each)
             except LookUpFailed as error:
                 if tenant_id is not None and error.__cause__ is not None:
                     raise error.__cause__ from None
                 log.warning("mails of tenant %s wait: no addresses", each, exc_info=error)
                 delivery.put_off(each)
+            finally:
+                # Who came when the time was over has had no turn; who took all of it has.
+                if first or delivery.result.handled > began:
+                    self._turns[each] = next(self._turn)
+                first = False
 
     def _tenants(self, execution_id: str | None, delivery: Delivery) -> list[TenantId]:
+        """Return the tenants with due mails, those first whose last turn is longest ago."""
         due = sa.and_(OutboxMail.state == "pending", OutboxMail.not_before <= delivery.due)
         with self._db.read_all() as session:
-            return list(
-                session.scalars(sa.select(OutboxMail.tenant_id).where(_scope(None, execution_id), due).distinct())
-            )
+            found = session.scalars(
+                sa.select(OutboxMail.tenant_id).where(_scope(None, execution_id), due).distinct()
+            ).all()
+        return sorted(found, key=lambda tenant: (self._turns.get(tenant, 0), tenant))
 
     def _pending(self, scope: sa.ColumnElement[bool]) -> int:
         with self._db.read_all() as session:

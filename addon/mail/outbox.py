@@ -149,10 +149,12 @@ class Outbox:
             .order_by(OutboxMail.not_before, OutboxMail.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
+            # As a plain subquery PostgreSQL may run it once for each row, and the limit would be none.
+            .cte("chosen")
         )
         rows = session.scalars(
             sa.update(OutboxMail)
-            .where(OutboxMail.id.in_(chosen), open_)
+            .where(OutboxMail.id.in_(sa.select(chosen.c.id)), open_)
             .values(lease_owner=self._owner, lease_until=now + LEASE)
             .returning(OutboxMail)
             .execution_options(synchronize_session=False, populate_existing=True)
