@@ -35,6 +35,7 @@ from addon.engine.models import (
 )
 from addon.engine.progress import Progress, live_progress
 from addon.engine.settings import EngineSettings
+from addon.engine.spaces import UNSEEN
 from addon.engine.transitions import Lease
 from addon.engine.triggers import TRIGGER_DDL
 
@@ -42,6 +43,7 @@ __all__ = [
     "ACTIVE",
     "TERMINAL",
     "TRIGGER_DDL",
+    "UNSEEN",
     "Abandon",
     "AuditEvent",
     "Busy",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
 from addon.base import Clock, TenantId
 from addon.engine import (
     ACTIVE,
+    UNSEEN,
     Engine,
     ExecutionItem,
     ExecutionSpace,
@@ -124,6 +126,8 @@ class Presenter:
             paused=None,
             stalled_since=progress.stalled_since,
             metrics=row.metrics,
+            coverage=None if row.status in ACTIVE else _coverage(row.spaces_unseen, row.metrics),
+            spaces_unseen=row.spaces_unseen or 0,
             error=row.error,
             points=row.points,
             calls=row.calls,
@@ -160,6 +164,8 @@ def _restricted(seen: schemas.Execution) -> schemas.Execution:
             "started_by": None,
             "cancel_requested_by": None,
             "metrics": None,
+            "coverage": None,
+            "spaces_unseen": 0,
             "error": None,
             "points": 0,
             "calls": 0,
@@ -174,10 +180,18 @@ def _reduced(seen: schemas.Execution, part: ExecutionSpace, *, active: bool) -> 
     if not active:
         done, failed = part.state == "done", part.state == "failed"
         own.metrics = part.metrics
+        own.spaces_unseen = int(part.state == "skipped" and part.reason in UNSEEN)
+        own.coverage = _coverage(own.spaces_unseen, part.metrics)
         own.progress = seen.progress.model_copy(
             update={"spaces_done": int(done), "spaces_failed": int(failed), "spaces_total": 1, "spaces_skipped": 0}
         )
     return own
+
+
+def _coverage(unseen: int | None, metrics: Mapping[str, Any] | None) -> Literal["complete", "incomplete"]:
+    """Return whether a run reached all that it was meant to (docs/adr/0023)."""
+    short = (unseen or 0) + sum((metrics or {}).get(name, 0) for name in ("contentsReadOnly", "contentsNotAllowed"))
+    return "incomplete" if short else "complete"
 
 
 def _failure(space: ExecutionSpace) -> schemas.FailedSpace:

@@ -198,6 +198,12 @@ class Execution(Model):
     progress: Progress
     paused: Paused | None
     metrics: dict[str, Any] | None = Field(description="The final sums; null while active")
+    coverage: Literal["complete", "incomplete"] | None = Field(
+        None,
+        description="Incomplete: spaces that the app could not see any more were skipped, or contents are read-only "
+        "for it or not its to act on. Null while active",
+    )
+    spaces_unseen: int = Field(0, description="Skipped because the app could not see them any more")
     error: str | None = None
     points: int = 0
     calls: int = 0

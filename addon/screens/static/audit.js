@@ -3,7 +3,7 @@
 import { h, morph } from "./dom.js";
 import { capital, duration, moment, setTimeZone } from "./format.js";
 import { moreButton, pages } from "./lists.js";
-import { at, button, empty, lozenge, row, select, skeleton, table } from "./parts.js";
+import { at, button, coverageMark, empty, lozenge, row, select, skeleton, table } from "./parts.js";
 import { missedSection } from "./slots.js";
 import { JOBS, STATUS, TRIGGER, outcome, scopeOf, starter } from "./words.js";
 
@@ -73,7 +73,7 @@ export function auditScreen(app, query) {
       [
         [execution.title, execution.dryRun ? h("span", { class: "tag" }, "dry run") : null],
         scopeOf(execution),
-        lozenge(execution.status),
+        [lozenge(execution.status), coverageMark(execution)],
         starter(execution),
         at(execution.startedAt, capital(moment(execution.startedAt))),
         duration(execution) || "–",

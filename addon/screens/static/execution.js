@@ -4,12 +4,12 @@ import { get } from "./api.js";
 import { announce, h, morph } from "./dom.js";
 import { capital, duration, moment, number } from "./format.js";
 import { moreButton, pages } from "./lists.js";
-import { at, empty, lozenge, message, metricTiles, paragraph, problemMessage, row, select, skeleton, table } from "./parts.js";
+import { at, coverageMark, empty, lozenge, message, metricTiles, paragraph, problemMessage, row, select, skeleton, table } from "./parts.js";
 import { polling } from "./poll.js";
 import { runningPanel } from "./running.js";
 import { retryButton } from "./retry.js";
 import { slotFacts } from "./slots.js";
-import { ACTIVE, STATUS, metricList, retryName, scopeOf, starter } from "./words.js";
+import { ACTIVE, STATUS, metricList, retryName, scopeOf, starter, uncovered } from "./words.js";
 
 const ACTIONS = { archive: "Archive", delete: "Delete", stamp: "Status", notify: "Mail" };
 const OUTCOMES = ["done", "skipped", "failed", "planned"];
@@ -48,7 +48,7 @@ export function executionScreen(app, id) {
     morph(
       app.main,
       h("p", { class: "crumbs" }, h("a", { href: "#/audit-log" }, "Job audit log")),
-      h("h1", {}, execution ? [execution.title, execution.dryRun ? " (dry run) " : " ", lozenge(execution.status)] : "Execution"),
+      h("h1", {}, execution ? [execution.title, execution.dryRun ? " (dry run) " : " ", lozenge(execution.status), coverageMark(execution)] : "Execution"),
       trouble && problemMessage(trouble, () => poll.now()),
       !execution && !trouble && skeleton(6),
       execution && body(execution),
@@ -60,6 +60,7 @@ export function executionScreen(app, id) {
     return [
       active(execution) && h("section", { class: "panel panel-running", "aria-labelledby": "current-title", "data-key": "run" }, runningPanel(execution, () => poll.now())),
       execution.spaceResult && message("info", "A run over the whole site", paragraph("Here is what it did in this space. The rest of it is for Confluence administrators.")),
+      execution.coverage === "incomplete" && message("warning", "Coverage incomplete", paragraph(uncovered(execution))),
       execution.error && message("error", "Why it ended", paragraph(execution.error)),
       execution.nextRetry && message("info", "It will be retried", paragraph(`${capital(retryName(execution.nextRetry.attempt, execution.nextRetry.attempts))} starts `, at(execution.nextRetry.dueAt), " with the spaces that were not done.")),
       retryButton(execution, (started) => location.assign(`#/executions/${started.id}`)),

@@ -6,7 +6,7 @@ import { focusOn, h, morph } from "./dom.js";
 import { capital, duration, moment, setTimeZone, timeZone } from "./format.js";
 import { firstRunPanel } from "./firstrun.js";
 import { holdBanner, holdButton } from "./hold.js";
-import { at, button, empty, lozenge, message, paragraph, problemMessage, skeleton } from "./parts.js";
+import { at, button, coverageMark, empty, lozenge, message, paragraph, problemMessage, skeleton } from "./parts.js";
 import { pointsPanel } from "./points.js";
 import { polling } from "./poll.js";
 import { resultPanel, runningPanel } from "./running.js";
@@ -188,7 +188,7 @@ export function jobsScreen(app) {
         h("a", { href: `#/executions/${execution.id}` }, execution.title),
         h("span", { class: "subtle" }, execution.dryRun ? " dry run" : "", execution.scope === "space" ? ` ${scopeOf(execution)}` : app.spaceKey ? " all spaces" : ""),
       ),
-      lozenge(execution.status),
+      h("span", { class: "run-status" }, lozenge(execution.status), coverageMark(execution)),
       h("span", { class: "run-result subtle" }, [duration(execution), outcome(execution)].filter(Boolean).join(" · ")),
     );
   }

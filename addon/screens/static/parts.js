@@ -6,6 +6,9 @@ import { STATUS, metricList } from "./words.js";
 
 export const lozenge = (status) => h("span", { class: `lozenge lozenge-${status}` }, STATUS[status] || status);
 
+/* What stands beside the status of a run that could not reach everything. */
+export const coverageMark = (execution) => execution.coverage === "incomplete" && [" ", h("span", { class: "lozenge lozenge-incomplete" }, "Coverage incomplete")];
+
 export const at = (iso, text = moment(iso)) => h("time", { datetime: iso, title: exactly(iso) }, text);
 
 export function message(kind, title, ...content) {

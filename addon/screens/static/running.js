@@ -4,9 +4,9 @@ import { call } from "./api.js";
 import { ask } from "./dialogs.js";
 import { announce, h } from "./dom.js";
 import { count, left, number, span } from "./format.js";
-import { at, button, lozenge, message, metricTiles, paragraph } from "./parts.js";
+import { at, button, coverageMark, lozenge, message, metricTiles, paragraph } from "./parts.js";
 import { retryButton } from "./retry.js";
-import { STATUS, retryName, scopeOf, starter } from "./words.js";
+import { STATUS, retryName, scopeOf, starter, uncovered } from "./words.js";
 
 /* The progress of an active execution. `refresh` is called after a cancel. */
 export function runningPanel(execution, refresh, { heading = "h2", waiting = [] } = {}) {
@@ -149,7 +149,7 @@ export function resultPanel(execution, statuses, dismiss, retried) {
       "div",
       { class: "panel-head" },
       h("h2", { id: "current-title" }, execution.title, execution.dryRun ? " (dry run)" : ""),
-      lozenge(execution.status),
+      h("span", {}, lozenge(execution.status), coverageMark(execution)),
     ),
     h(
       "p",
@@ -159,6 +159,7 @@ export function resultPanel(execution, statuses, dismiss, retried) {
     ),
     execution.error && message("error", null, paragraph(execution.error)),
     failures(execution),
+    execution.coverage === "incomplete" && paragraph(uncovered(execution)),
     metricTiles(execution.metrics || {}, statuses),
     h(
       "p",

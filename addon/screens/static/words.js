@@ -81,6 +81,16 @@ export function outcome(execution) {
   return parts.join(" · ");
 }
 
+/* Why a result does not cover everything. */
+export function uncovered({ metrics, spacesUnseen }) {
+  const reasons = [];
+  if (spacesUnseen > 0) reasons.push(`${spacesUnseen === 1 ? "1 space" : `${number(spacesUnseen)} spaces`} of the last run could not be seen any more: which and why is said with the skipped spaces.`);
+  const items = (held) => `${number(held)} ${held === 1 ? "page or post" : "pages and posts"}`;
+  if (metrics.contentsReadOnly > 0) reasons.push(`${items(metrics.contentsReadOnly)} cannot be edited by Content Steward, so their status does not show in Confluence.`);
+  if (metrics.contentsNotAllowed > 0) reasons.push(`${items(metrics.contentsNotAllowed)} may not be archived or deleted by Content Steward.`);
+  return reasons.join(" ");
+}
+
 export const scopeOf = (execution) =>
   execution.scope === "site" ? "All spaces" : execution.spaceKey || "Another space";
 
