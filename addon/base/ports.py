@@ -7,7 +7,7 @@ jobs never see a Connect token or a shared secret.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from requests.auth import AuthBase
@@ -76,6 +76,7 @@ class Space:
     homepage_id: str | None = None
     labels: frozenset[str] | None = None
     """None: nobody asked for them; no listing shows them."""
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ BY_KIND = {
     "site-busy": "Confluence answers slowly",
     "site-unavailable": "Confluence does not answer as expected",
     "space-excluded": _SPACE_EXCLUDED,
+    "space-not-included": "This space is not included",
     "space-not-visible": "Content Steward cannot see this space",
     "tenant-unknown": _GONE,
     "token-expired": "This page was open for too long",

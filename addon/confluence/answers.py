@@ -51,6 +51,7 @@ def space(row: Json) -> Space:
         type=str(row.get("type") or "global")[:_TYPE_LENGTH],
         status=str(row.get("status") or "current"),
         homepage_id=_id(row.get("homepageId")),
+        created_at=_perhaps(row.get("createdAt")),
     )
 
 
@@ -159,6 +160,14 @@ def _restriction(entry: Json) -> Restriction | None:
 def total_size(answer: Json) -> int:
     """Read how many results a search has. Raises ValueError on what no site can hold."""
     return number(answer["totalSize"], MOST_RESULTS)
+
+
+def _perhaps(value: Any) -> datetime | None:
+    """Read a time that nothing depends on: one that cannot be read is none."""
+    try:
+        return moment(value)
+    except ValueError:
+        return None
 
 
 def moment(value: Any) -> datetime | None:

@@ -20,11 +20,14 @@ from addon.policies.document import (
     Template,
 )
 from addon.policies.people import forget_person, people_named
+from addon.policies.schemes import NOT_INCLUDED
 from addon.policies.store import Accepted, Checked, Policies
+from addon.policies.usage import keys_named
 
 __all__ = [
     "MAX_BYTES",
     "MEDIA_TYPES",
+    "NOT_INCLUDED",
     "Accepted",
     "Action",
     "Assignment",
@@ -47,6 +50,7 @@ __all__ = [
     "Template",
     "dump",
     "forget_person",
+    "keys_named",
     "parse",
     "people_named",
     "refresh_cron",

@@ -236,8 +236,11 @@ def cron_mistake(cron: str) -> str | None:
 
 
 def _selectors(document: PolicyDocument) -> Iterator[FieldError]:
-    written = (repr(selector.model_dump()) for selector in document.excluded_spaces)
-    yield from _repeated(("excludedSpaces",), "", written)
+    for field, selectors in (
+        ("excludedSpaces", document.excluded_spaces),
+        ("includedSpaces", document.included_spaces),
+    ):
+        yield from _repeated((field,), "", (repr(selector.model_dump()) for selector in selectors))
     for i, assignment in enumerate(document.assignments):
         named = assignment.status_scheme or assignment.notification_scheme or assignment.automation_scheme
         # An assignment by key without a scheme is useful: it lets one space in that its type excludes.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from typing import TypeVar
 
 from addon.base import TenantId
 from addon.base.resources import templates
@@ -60,6 +61,7 @@ STATUSES = (
 )
 
 
+P = TypeVar("P", Rule, Automation)
 Slugs = Callable[[str], str]
 """From the id a status ships with to the id it has on a site where that one was used up."""
 
@@ -173,6 +175,32 @@ def shipped(
             Selector(type=name) for name in ("personal", "system", "onboarding", "xflow_sample_space")
         ),
     )
+
+
+def in_zone(document: PolicyDocument, factory: PolicyDocument, zone: str) -> PolicyDocument:
+    """Return `document` with those rules and automations planned in `zone` that have their time from `factory`."""
+    times: dict[str, Cron] = {
+        f"rule {scheme.id}/{rule.id}": rule.schedule for scheme in factory.notification_schemes for rule in scheme.rules
+    }
+    for scheme in factory.automation_schemes:
+        times |= {f"automation {scheme.id}/{each.id}": each.schedule for each in scheme.automations}
+
+    def moved(name: str, part: P) -> P:
+        if times.get(name) != part.schedule:
+            return part
+        return part.model_copy(update={"schedule": part.schedule.model_copy(update={"time_zone": zone})})
+
+    notifications = tuple(
+        each.model_copy(update={"rules": tuple(moved(f"rule {each.id}/{rule.id}", rule) for rule in each.rules)})
+        for each in document.notification_schemes
+    )
+    automations = tuple(
+        each.model_copy(
+            update={"automations": tuple(moved(f"automation {each.id}/{one.id}", one) for one in each.automations)}
+        )
+        for each in document.automation_schemes
+    )
+    return document.model_copy(update={"notification_schemes": notifications, "automation_schemes": automations})
 
 
 def _reminders(namespace: str, time_zone: str, enabled: bool, expired: str) -> NotificationScheme:

@@ -271,6 +271,8 @@ class PolicyDocument(Part):
     notification_schemes: Annotated[tuple[NotificationScheme, ...], Field(min_length=1, max_length=100)]
     automation_schemes: Annotated[tuple[AutomationScheme, ...], Field(min_length=1, max_length=100)]
     assignments: Annotated[tuple[Assignment, ...], Field(max_length=2000)] = ()
+    included_spaces: Annotated[tuple[Selector, ...], Field(max_length=20_000)] = ()
+    """The only spaces that take part, as far as they are not excluded; empty for all."""
     excluded_spaces: Annotated[tuple[Selector, ...], Field(max_length=20_000)] = ()
     status_stamps: StrictBool = True
     """False keeps statuses in the ledger only: nothing is written to contents, and CQL cannot find statuses."""
@@ -312,8 +314,19 @@ class PolicyDocument(Part):
     @cached_property
     def labels_asked(self) -> frozenset[str]:
         """The space labels that decide about schemes and exclusion, as they are written."""
-        selectors = [*self.excluded_spaces, *(assignment.space for assignment in self.assignments)]
+        assigned = (assignment.space for assignment in self.assignments)
+        selectors = [*self.excluded_spaces, *self.included_spaces, *assigned]
         return frozenset(selector.label for selector in selectors if selector.label is not None)
+
+    @cached_property
+    def included_keys(self) -> frozenset[str]:
+        """The keys, case-folded, of the spaces that are included one by one."""
+        return frozenset(each.key.casefold() for each in self.included_spaces if each.key is not None)
+
+    @cached_property
+    def inclusion_rules(self) -> tuple[Selector, ...]:
+        """The inclusions that are not by key."""
+        return tuple(each for each in self.included_spaces if each.key is None)
 
     @cached_property
     def exclusion_rules(self) -> tuple[Selector, ...]:
@@ -341,7 +354,7 @@ class PolicyDocument(Part):
         return schemes.automation_scheme(self, space)
 
     def exclusion(self, space: Space) -> str | None:
-        """Return why jobs leave `space` alone, as a phrase for people, or None."""
+        """Return why jobs leave `space` alone, as a phrase for people (excluded, or not included), or None."""
         return schemes.exclusion(self, space)
 
     def schedule_specs(self) -> list[ScheduleSpec]:

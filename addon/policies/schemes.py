@@ -3,6 +3,9 @@
 Two rules protect spaces from being swept up. A personal space has automations only when an assignment names it by its
 key. And an exclusion by type (all personal spaces, say) is lifted for a space that an assignment names by its key:
 that is how one personal space is let in. Exclusions by key, label or pattern are never lifted.
+
+Where the policies choose the spaces that take part, every other one is left alone, also each that is made later. To be
+chosen lifts no exclusion.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 Sort = Literal["status_scheme", "notification_scheme", "automation_scheme"]
 
+NOT_INCLUDED = "not included: only the spaces chosen in the policies take part"
 TYPES = {
     "personal": "personal spaces",
     "system": "system spaces",
@@ -85,7 +89,10 @@ def automation_scheme(document: PolicyDocument, space: Space) -> AutomationSchem
 
 
 def exclusion(document: PolicyDocument, space: Space) -> str | None:
-    """Return why jobs leave `space` alone ("excluded by rule: personal spaces"), or None."""
+    """Return why jobs leave `space` alone ("excluded by rule: personal spaces"), or None.
+
+    A space that is not among the chosen ones has the reason NOT_INCLUDED.
+    """
     key = space.key.casefold()
     if key in document.excluded_keys:
         return f"excluded by rule: space {space.key}"
@@ -93,7 +100,10 @@ def exclusion(document: PolicyDocument, space: Space) -> str | None:
     for selector in document.exclusion_rules:
         if matches(selector, space) and not (named and selector.type is not None):
             return f"excluded by rule: {describe(selector)}"
-    return None
+    chosen = not document.included_spaces or key in document.included_keys
+    if chosen or any(matches(selector, space) for selector in document.inclusion_rules):
+        return None
+    return NOT_INCLUDED
 
 
 def describe(selector: Selector) -> str:

@@ -107,6 +107,15 @@ class Policies:
         rows = session.execute(wanted.order_by(PolicyVersion.version.desc()).limit(limit))
         return [Accepted(version, by, at) for version, by, at in rows]
 
+    def choosing_since(self, session: Session, tenant_id: TenantId) -> datetime | None:
+        """Return when the tenant's policies began to choose the spaces that take part; None while they choose none."""
+        row = PolicyVersion
+        chosen = row.document["includedSpaces"].as_string()
+        of_tenant = row.tenant_id == tenant_id
+        open_to_all = sa.select(sa.func.max(row.version)).where(of_tenant, sa.or_(chosen.is_(None), chosen == "[]"))
+        last = session.scalar(open_to_all) or 0
+        return session.scalar(sa.select(row.at).where(of_tenant, row.version > last).order_by(row.version).limit(1))
+
     def slugs(self, session: Session, tenant_id: TenantId) -> set[str]:
         """Return every status slug the tenant ever used, removed ones included."""
         used = set(session.scalars(sa.select(StatusSlug.slug).where(StatusSlug.tenant_id == tenant_id)))
@@ -125,6 +134,14 @@ class Policies:
             return next(name for name in names if name not in dead)
 
         return self._shipped(tenant_id, hold=False, switched_on=False, slug=slug)
+
+    def in_zone(self, tenant_id: TenantId, document: PolicyDocument, zone: str | None) -> PolicyDocument:
+        """Return `document` with the times of shipped rules and automations in the IANA zone `zone`, if one is known.
+
+        What an administrator has given another time stays as it is. The refresh keeps to UTC: its hours are spread
+        over all tenants.
+        """
+        return document if zone is None else defaults.in_zone(document, self._shipped(tenant_id), zone)
 
     def retired(self, session: Session, tenant_id: TenantId) -> set[str]:
         """Return the status slugs that were removed and can never be used again."""

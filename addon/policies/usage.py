@@ -1,4 +1,4 @@
-"""Where is a status named in CQL? Rules and automations find contents by our aliases, and a status may be gone."""
+"""Where is a status or a space named? Rules and automations find contents by our aliases, and either may be gone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from addon.policies.checks import Notice
-from addon.policies.document import PolicyDocument
+from addon.policies.document import PolicyDocument, Selector
 from addon.policies.errors import pointer
 
 _VALUE = r"\"[^\"]*\"|'[^']*'|[\w-]+"
@@ -30,6 +30,22 @@ def unknown_statuses(document: PolicyDocument, namespace: str) -> Iterator[Notic
     for path, cql in _looking(document):
         for slug in sorted(statuses_in(cql, namespace) - known):
             yield Notice(pointer(*path), f"names the status {slug}, which is not among the statuses")
+
+
+def keys_named(document: PolicyDocument) -> dict[str, str]:
+    """Return every space key of `document` by the JSON pointer of its field."""
+    lists: dict[str, tuple[Selector, ...]] = {
+        "/includedSpaces/{}/key": document.included_spaces,
+        "/excludedSpaces/{}/key": document.excluded_spaces,
+        "/assignments/{}/space/key": tuple(each.space for each in document.assignments),
+        "/indicator/spaces/{}/key": document.indicator.spaces,
+    }
+    return {
+        place.format(position): selector.key
+        for place, selectors in lists.items()
+        for position, selector in enumerate(selectors)
+        if selector.key is not None
+    }
 
 
 def _looking(document: PolicyDocument) -> Iterator[tuple[tuple[str | int, ...], str]]:

@@ -13,6 +13,7 @@ from addon.screens.byline import BylineApi
 from addon.screens.cql import CqlApi
 from addon.screens.executions import ExecutionsApi
 from addon.screens.first_run import FirstRunApi
+from addon.screens.included import IncludedApi
 from addon.screens.jobs import JobsApi
 from addon.screens.lookups import Lookups
 from addon.screens.openapi import document
@@ -24,7 +25,18 @@ from addon.screens.present import Presenter
 from addon.screens.slots import SlotsApi
 from addon.screens.usage import QuotaApi
 
-APIS = (JobsApi, ExecutionsApi, PoliciesApi, CqlApi, FirstRunApi, BylineApi, QuotaApi, OverviewApi, SlotsApi)
+APIS = (
+    JobsApi,
+    ExecutionsApi,
+    PoliciesApi,
+    CqlApi,
+    FirstRunApi,
+    IncludedApi,
+    BylineApi,
+    QuotaApi,
+    OverviewApi,
+    SlotsApi,
+)
 
 
 def blueprint(parts: Parts, access: Access, lookups: Lookups) -> Blueprint:

@@ -19,6 +19,7 @@ from addon.engine import (
     UnknownJob,
     queries,
 )
+from addon.policies import NOT_INCLUDED
 from addon.screens import schemas
 from addon.screens.access import Access, Viewer, find, unknown_execution
 from addon.screens.lookups import Lookups
@@ -280,7 +281,8 @@ class ExecutionsApi:
         (standing,) = self._lookups.labelled(caller.tenant_id, [space], policies, WRITE_AGE)
         rule = policies.exclusion(standing)
         if rule is not None:
-            raise Problem(422, "space-excluded", f"The space {space.key} is {rule}.")
+            kind = "space-not-included" if rule == NOT_INCLUDED else "space-excluded"
+            raise Problem(422, kind, f"The space {space.key} is {rule}.")
 
     def _own_part(self, caller: Caller, execution_id: str, space_key: str | None) -> str | None:
         """Return the id of the only space whose details the caller may see, None for those of all."""

@@ -4,39 +4,35 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from addon.base import Caller, FieldError, Problem, Space, TenantId
-from addon.confluence import SiteClient, SiteError, base, group_spaces
-from addon.confluence.queries import all_of, any_of, encoded_length, none_of
-from addon.engine import Refused, queries
+from addon.base import Caller, FieldError, Problem, Space, TenantId, zone_names
+from addon.confluence import SiteClient, SiteError
+from addon.engine import Held, Refused, queries
 from addon.jobs.apply import apply_policies
 from addon.jobs.standing import labelled
-from addon.policies import Hold, PolicyDocument, Selector, StatusScheme
+from addon.policies import Hold, PolicyDocument, Selector
 from addon.screens.access import Access
+from addon.screens.estimate import estimated
 from addon.screens.lookups import Lookups, Remembered
 from addon.screens.operations import operation
 from addon.screens.parts import Parts
 from addon.screens.present import Presenter
-from addon.screens.schemas import Body, Model, SpaceKey
+from addon.screens.schemas import Body, Execution, Model, SpaceKey
 
 log = logging.getLogger(__name__)
 
-MOST_GROUPS = 20
-"""Counting stops here: the panel is a glance, not a bulk read."""
+FIRST_JOB = "refresh-statuses"
 WRITES_A_MINUTE = 600
-POINTS_A_WRITE = 3
-"""Found in a listing, looked up, written."""
 REMEMBERED = timedelta(minutes=2)
 
 
 class ConfirmFirstRun(Body):
-    """Let a new installation begin: over all spaces, or over the named ones (the others become excluded)."""
+    """Let a new installation begin: with all spaces, or with the named ones alone until more are taken in."""
 
     spaces: Literal["all"] | Annotated[list[SpaceKey], Field(min_length=1, max_length=500)]
 
@@ -78,6 +74,8 @@ class Confirmed(Model):
 
     pending: bool
     policy_version: int
+    execution: Execution | None = Field(description="The first refresh, which was started at once")
+    not_started: str | None = Field(None, description="Why no refresh was started; null when one was")
 
 
 class FirstRunApi:
@@ -86,6 +84,7 @@ class FirstRunApi:
     def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
         self._parts = parts
         self._access = access
+        self._presenter = presenter
         self._glances: Remembered[FirstRun] = Remembered(parts.clock, 200)
 
     @operation("GET", "/first-run", answers={200: FirstRun}, problems=(401, 403, 503), name="get_first_run")
@@ -103,41 +102,52 @@ class FirstRunApi:
         "/first-run",
         body=ConfirmFirstRun,
         answers={200: Confirmed},
-        problems=(400, 401, 403, 409, 413, 415, 422, 503),
+        problems=(400, 401, 403, 409, 412, 413, 415, 422, 503),
         name="confirm_first_run",
     )
     def confirm(self, caller: Caller, *, body: ConfirmFirstRun) -> Confirmed:
-        """Let a new installation begin over all spaces, or over the named ones while the others become excluded."""
-        self._access.site(caller, write=True)
-        with self._parts.db.read(caller.tenant_id) as session:
-            _, document = self._parts.policies.current(session, caller.tenant_id)
-        spaces = [] if body.spaces == "all" else self._listed(caller.tenant_id, document)
+        """Let a new installation begin with all spaces or with the named ones, and start its first refresh."""
+        viewer = self._access.site(caller, write=True)
+        pending, version, document = self._state(caller.tenant_id)
+        if not pending:
+            raise _confirmed_before()
+        with self._parts.confluence.client(caller.tenant_id) as client:
+            spaces = [] if body.spaces == "all" else labelled(client, client.spaces(), document)
+            zone = _zone(client)
+        changes: dict[str, object] = {"schedules": document.schedules.model_copy(update={"hold": Hold()})}
+        if body.spaces != "all":
+            changes["included_spaces"] = _chosen(document, spaces, body.spaces)
+        document = self._parts.policies.in_zone(caller.tenant_id, document.model_copy(update=changes), zone)
+        checked = self._parts.policies.check(document)
         with self._parts.db.write(caller.tenant_id) as session:
             lane = queries.lane(session, caller.tenant_id)
             if lane is None or not lane.first_run:
-                raise Problem(409, "first-run-confirmed", "The first run was confirmed before.")
-            version, document = self._parts.policies.current(session, caller.tenant_id)
-            changes: dict[str, object] = {"schedules": document.schedules.model_copy(update={"hold": Hold()})}
-            if body.spaces != "all":
-                left_out = _left_out(document, spaces, body.spaces)
-                changes["excluded_spaces"] = (*document.excluded_spaces, *left_out)
-            checked = self._parts.policies.check(document.model_copy(update=changes))
+                raise _confirmed_before()
             version = self._parts.policies.put_checked(
                 session, caller.tenant_id, checked, if_match=version, by=caller.account_id
             )
             apply_policies(self._parts.engine, session, caller.tenant_id, checked.document, by=caller.account_id)
             self._parts.engine.confirm_first_run(session, caller.tenant_id, caller.account_id)
-        return Confirmed(pending=False, policy_version=version)
+            confirmed = Confirmed(pending=False, policy_version=version, execution=None)
+            try:
+                row = self._parts.engine.start(
+                    session,
+                    tenant_id=caller.tenant_id,
+                    job_type=FIRST_JOB,
+                    scope="site",
+                    started_by=caller.account_id,
+                )
+            except (Held, Refused) as error:
+                confirmed.not_started = error.reason
+            else:
+                confirmed.execution = self._presenter.execution(session, row, viewer)
+        return confirmed
 
     def _state(self, tenant_id: TenantId) -> tuple[bool, int, PolicyDocument]:
         with self._parts.db.read(tenant_id) as session:
             lane = queries.lane(session, tenant_id)
             version, document = self._parts.policies.current(session, tenant_id)
         return lane is None or lane.first_run, version, document
-
-    def _listed(self, tenant_id: TenantId, document: PolicyDocument) -> list[Space]:
-        with self._parts.confluence.client(tenant_id) as client:
-            return labelled(client, client.spaces(), document)
 
     def _glance(self, tenant_id: TenantId, document: PolicyDocument) -> FirstRun:
         with self._parts.confluence.client(tenant_id) as client:
@@ -179,57 +189,18 @@ class FirstRunApi:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a first refresh would find and cost: contents by status (None: unknown), stamps to write, points."""
-
-    counts: Mapping[str, int | None]
-    writes: int
-    points: int
+def _confirmed_before() -> Problem:
+    return Problem(409, "first-run-confirmed", "The first run was confirmed before.")
 
 
-def estimated(client: SiteClient, document: PolicyDocument, spaces: Sequence[Space]) -> Estimate:
-    """Return the estimate for `spaces`, each by the status scheme that it has."""
-    default = next(scheme for scheme in document.status_schemes if scheme.default)
-    of_scheme: dict[str, list[Space]] = {} if spaces else {default.id: []}
-    for space in spaces:
-        of_scheme.setdefault(document.status_scheme(space).id, []).append(space)
-    counts: dict[str, int | None] = {}
-    writes = points = 0
-    for scheme in document.status_schemes:
-        own = of_scheme.get(scheme.id)
-        if own is None:
-            continue
-        found = _counts(client, scheme, own)
-        stamped = sum(found[entry.status] or 0 for entry in scheme.entries[:-1])
-        writes += stamped
-        points += math.ceil(len(own) / 50) * 3 * len(scheme.entries) + stamped * POINTS_A_WRITE
-        for slug, number in found.items():
-            before = counts.get(slug, 0)
-            counts[slug] = None if number is None or before is None else before + number
-    return Estimate(counts, writes, points)
-
-
-def _counts(client: SiteClient, scheme: StatusScheme, spaces: Sequence[Space]) -> dict[str, int | None]:
-    """Return how many contents of `spaces` would have each status of `scheme`; None where unknown."""
-    wanted: dict[str, str | None] = {}
-    earlier: list[str] = []
-    for entry in scheme.entries[:-1]:
-        held = any_of(entry.cql)
-        wanted[entry.status] = all_of(held, none_of(*earlier))
-        earlier.append(held)
-    longest = max((encoded_length(cql) for cql in wanted.values() if cql), default=0)
-    groups = list(group_spaces(spaces, longest))
-    unknown: dict[str, int | None] = {entry.status: None for entry in scheme.entries}
-    if len(groups) > MOST_GROUPS:
-        return unknown
+def _zone(client: SiteClient) -> str | None:
+    """Return the site's own time zone, None where it does not say one that is known here."""
     try:
-        total = sum(client.count(base(group)) for group in groups)
-        counts = {status: sum(client.count(base(group, cql)) for group in groups) for status, cql in wanted.items()}
+        zone = client.system_info().time_zone
     except SiteError as error:
-        log.info("the first run's counts are left out: %s", error)
-        return unknown
-    return {**counts, scheme.default_status: max(0, total - sum(counts.values()))}
+        log.info("the site's time zone is unknown: %s", error)
+        return None
+    return zone if zone in zone_names() else None
 
 
 def _no_archive(client: SiteClient) -> str | None:
@@ -243,8 +214,8 @@ def _no_archive(client: SiteClient) -> str | None:
     return None
 
 
-def _left_out(document: PolicyDocument, spaces: Sequence[Space], chosen: Sequence[str]) -> list[Selector]:
-    """Return exclusions for every included space that was not chosen. Raises Problem 422 on a space not to be had."""
+def _chosen(document: PolicyDocument, spaces: Sequence[Space], chosen: Sequence[str]) -> tuple[Selector, ...]:
+    """Return the selectors of the chosen spaces. Raises Problem 422 on a space not to be had."""
     included = {space.key for space in spaces if document.exclusion(space) is None}
     errors = [
         FieldError(f"/spaces/{position}", f"The space {key} is excluded, archived or not visible to Content Steward.")
@@ -253,4 +224,4 @@ def _left_out(document: PolicyDocument, spaces: Sequence[Space], chosen: Sequenc
     ]
     if errors:
         raise Problem(422, "invalid", "Not every chosen space can be started with.", errors=errors)
-    return [Selector(key=key) for key in sorted(included - set(chosen))]
+    return tuple(Selector(key=key) for key in sorted(set(chosen)))

@@ -8,7 +8,7 @@ from addon.base import Caller, FieldError, Problem, zone_names
 from addon.confluence import READ_AGE
 from addon.engine import Lane, Refused, queries
 from addon.jobs.apply import apply_policies
-from addon.policies import Hold, PolicyDocument
+from addon.policies import NOT_INCLUDED, Hold, PolicyDocument
 from addon.screens import schemas
 from addon.screens.access import Access, Viewer
 from addon.screens.lookups import Lookups
@@ -62,6 +62,7 @@ class JobsApi:
                 key=viewer.space.key,
                 name=viewer.space.name,
                 excluded=excluded,
+                included=excluded != NOT_INCLUDED,
             )
         first_run = lane is None or lane.first_run
         common = self._common_reason(space, first_run, current)

@@ -88,9 +88,10 @@ class Lookups:
         asked = json.dumps(sorted(document.labels_asked))
         known = {space.id: self._labels.get(tenant_id, f"{space.id} {asked}", max_age) for space in spaces}
         missing = [space for space in spaces if known[space.id] is None] if document.labels_asked else []
-        with self._confluence.client(tenant_id) as client:
-            asked_now = labelled(client, missing, document)
-        for space in asked_now:
+        if missing:
+            with self._confluence.client(tenant_id) as client:
+                missing = labelled(client, missing, document)
+        for space in missing:
             self._labels.put(tenant_id, f"{space.id} {asked}", space.labels)
             known[space.id] = (space.labels,)
         return [replace(space, labels=found[0] if (found := known[space.id]) else None) for space in spaces]

@@ -13,10 +13,10 @@ import yaml
 from flask import Response, request
 
 from addon.base import Caller, FieldError, Problem
-from addon.confluence import CqlRejected, SiteError
+from addon.confluence import CqlRejected, QuotaExhausted, SiteError
 from addon.confluence.queries import CONTENT, all_of
 from addon.jobs.apply import apply_policies
-from addon.policies import MAX_BYTES, MEDIA_TYPES, Notice, PolicyDocument, dump, parse
+from addon.policies import MAX_BYTES, MEDIA_TYPES, Notice, PolicyDocument, dump, keys_named, parse
 from addon.screens import schemas
 from addon.screens.access import Access
 from addon.screens.lookups import Lookups
@@ -28,6 +28,14 @@ log = logging.getLogger(__name__)
 
 MOST_CQL = 40
 """How many changed queries one PUT asks the site about."""
+MOST_KEYS = 250
+"""How many new space keys one PUT asks the site about."""
+MOST_NOTICES = 6000
+"""Bytes of the header with the notices; proxies refuse answers whose headers are much larger."""
+UNKNOWN_KEY = (
+    "Content Steward sees no current space with the key {}. Look whether it is spelt right: otherwise the space is "
+    "archived, hidden from the app, or not made yet"
+)
 DOCUMENT = {
     "application/json": {"schema": {"type": "object", "description": "The policies document"}},
     "application/yaml": {"schema": {"type": "string"}},
@@ -83,7 +91,9 @@ class PoliciesApi:
         with lines_added(text, request.mimetype):
             data = parse(text, request.mimetype)
             checked = self._parts.policies.check(data)
-            self._ask_site(caller, checked.document)
+            before = self._before(caller)
+            self._ask_site(caller, checked.document, before)
+            notices = (*checked.notices, *self._unknown_keys(caller, checked.document, before))
             with self._parts.db.write(caller.tenant_id) as session:
                 version = self._parts.policies.put_checked(
                     session, caller.tenant_id, checked, if_match=if_match, by=caller.account_id
@@ -91,7 +101,7 @@ class PoliciesApi:
                 _, document = self._parts.policies.current(session, caller.tenant_id)
                 apply_policies(self._parts.engine, session, caller.tenant_id, document, by=caller.account_id)
         response = _written(version, document, accepted(MEDIA_TYPES[request.mimetype]))
-        response.headers["Steward-Notices"] = _notices(checked.notices)
+        response.headers["Steward-Notices"] = _notices(notices)
         return response
 
     @operation(
@@ -135,10 +145,33 @@ class PoliciesApi:
             next_cursor=str(shown[-1].version) if len(rows) > query.limit else None,
         )
 
-    def _ask_site(self, caller: Caller, document: PolicyDocument) -> None:
-        """Let the site judge every query that is new: what Confluence refuses would fail every space later."""
+    def _before(self, caller: Caller) -> PolicyDocument:
         with self._parts.db.read(caller.tenant_id) as session:
-            _, before = self._parts.policies.current(session, caller.tenant_id)
+            return self._parts.policies.current(session, caller.tenant_id)[1]
+
+    def _unknown_keys(self, caller: Caller, document: PolicyDocument, before: PolicyDocument) -> list[Notice]:
+        """Say at each space key that is new in the policies when the site shows no current space of it.
+
+        It is no error: the space may be hidden from the app, archived, or made later. Where the site does not answer
+        nothing is said.
+        """
+        known = set(keys_named(before).values())
+        fresh = {pointer: key for pointer, key in keys_named(document).items() if key not in known}
+        asked = sorted(set(fresh.values()))[:MOST_KEYS]
+        if not asked:
+            return []
+        spellings = sorted({spelt for key in asked for spelt in (key, key.upper(), key.lower())})
+        try:
+            with self._parts.confluence.client(caller.tenant_id) as client:
+                found = {space.key.casefold() for space in client.spaces(keys=spellings)}
+        except (SiteError, QuotaExhausted) as error:
+            log.warning("space keys are stored without asking the site: %s", error)
+            return []
+        missing = {key for key in asked if key.casefold() not in found}
+        return [Notice(pointer, UNKNOWN_KEY.format(key)) for pointer, key in fresh.items() if key in missing]
+
+    def _ask_site(self, caller: Caller, document: PolicyDocument, before: PolicyDocument) -> None:
+        """Let the site judge every query that is new: what Confluence refuses would fail every space later."""
         known = {cql for _, cql in queries_of(before.data())}
         fresh = [(pointer, cql) for pointer, cql in queries_of(document.data()) if cql not in known]
         errors = []
@@ -241,4 +274,12 @@ def _written(version: int, document: PolicyDocument, kind: str) -> Response:
 
 
 def _notices(notices: Sequence[Notice]) -> str:
-    return json.dumps([{"pointer": each.pointer, "detail": each.detail} for each in notices])
+    """Return the notices as far as they fit into a header, and how many did not."""
+    said: list[dict[str, str]] = []
+    for position, each in enumerate(notices):
+        more = {"pointer": each.pointer, "detail": each.detail}
+        if len(json.dumps([*said, more])) > MOST_NOTICES:
+            said.append({"pointer": "", "detail": f"and {len(notices) - position} more notices"})
+            break
+        said.append(more)
+    return json.dumps(said)

@@ -283,7 +283,8 @@ class SpaceInfo(Model):
     id: str
     key: str
     name: str
-    excluded: str | None = Field(description="The rule that excludes it")
+    excluded: str | None = Field(description="Why jobs leave it alone: the rule that excludes it, or not chosen")
+    included: bool = Field(True, description="False: it is not excluded, but not among the chosen spaces either")
 
 
 class Hold(Model):

@@ -240,3 +240,23 @@ def test_the_document_is_edited_as_text_and_mistakes_are_shown_at_their_line(
     agree(frame, "Leave without saving")
     expect(frame.get_by_role("heading", name="Policies")).to_have_count(0)
     expect(frame.get_by_role("heading", name="Jobs", exact=True)).to_be_focused()
+
+
+def test_a_space_key_that_no_space_has_is_saved_with_a_word_at_its_field(stack: Stack, frame: FrameLocator) -> None:
+    tab(frame, "Spaces")
+    expect(frame.get_by_role("region", name="Included spaces")).to_contain_text("All spaces take part")
+    frame.get_by_role("button", name="Include only some spaces").click()
+    region = frame.get_by_role("region", name="Included spaces")
+    field = region.get_by_label("Space key", exact=True)
+    field.fill("DOCZ")
+    saved(frame)
+    assert stored(stack)["includedSpaces"] == [{"key": "DOCZ"}]
+    notice = region.locator(".field-notice")
+    expect(notice).to_contain_text("no current space with the key DOCZ")
+    assert notice.get_attribute("id") in str(field.get_attribute("aria-describedby")).split()
+    field.fill("DOCS")
+    expect(notice).to_have_count(0)
+    region.get_by_role("button", name="Remove").click()
+    expect(region).to_contain_text("All spaces take part")
+    saved(frame)
+    assert stored(stack)["includedSpaces"] == []

@@ -165,6 +165,8 @@ MISTAKES: list[tuple[str, Change, str]] = [
     ("a selector of nothing", lambda d: d["excludedSpaces"].append({}), "/excludedSpaces/4"),
     ("a selector of two sorts", lambda d: d["excludedSpaces"].append({"key": "A", "type": "b"}), "/excludedSpaces/4"),
     ("a selector twice", lambda d: d["excludedSpaces"].append({"type": "personal"}), "/excludedSpaces/4"),
+    ("a space chosen twice", lambda d: d.update(includedSpaces=[{"key": "A"}, {"key": "A"}]), "/includedSpaces/1"),
+    ("a space chosen by nothing", lambda d: d.update(includedSpaces=[{}]), "/includedSpaces/0"),
     (
         "an assignment of an unknown scheme",
         lambda d: d["assignments"].append({"space": {"key": "A"}, "automationScheme": "gone"}),

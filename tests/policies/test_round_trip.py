@@ -78,6 +78,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         "notificationSchemes": [SHIPPED["notificationSchemes"][0] | {"rules": [rule]}],
         "assignments": assignments,
         "excludedSpaces": draw(SELECTORS),
+        "includedSpaces": draw(SELECTORS),
         "statusStamps": draw(st.booleans()),
         "indicator": {"on": draw(st.booleans()), "spaces": draw(SELECTORS)},
         "schedules": SHIPPED["schedules"] | {"hold": hold},

@@ -134,3 +134,20 @@ def test_naming_one_personal_space_lets_it_in_but_lifts_no_other_exclusion() -> 
     assert document.exclusion(HOME) == "excluded by rule: spaces whose key fits ~*"
     for selector in ({"key": "DOCS"}, {"label": "handbook"}, {"keyPattern": "D*"}):
         assert _document(assignments=assignments, excludedSpaces=[selector]).exclusion(DOCS) is not None
+
+
+def test_only_chosen_spaces_take_part_and_all_do_when_none_is_chosen() -> None:
+    chosen = _document(includedSpaces=[{"key": "docs"}, {"keyPattern": "T*"}, {"label": "live"}])
+    plain: frozenset[str] = frozenset()
+    assert chosen.exclusion(DOCS) is None
+    assert chosen.exclusion(Space("4", "TEAM", "Team", "global", labels=plain)) is None
+    assert chosen.exclusion(Space("5", "X", "X", "global", labels=frozenset({"live"}))) is None
+    later = Space("6", "LATER", "Later", "global", labels=plain)
+    assert chosen.exclusion(later) == "not included: only the spaces chosen in the policies take part"
+    assert _document(includedSpaces=[]).exclusion(later) is None
+
+
+def test_to_be_chosen_lifts_no_exclusion() -> None:
+    document = _document(includedSpaces=[{"key": "~5b10"}, {"key": "DOCS"}], excludedSpaces=[{"type": "personal"}])
+    assert document.exclusion(HOME) == "excluded by rule: personal spaces"
+    assert document.exclusion(DOCS) is None

@@ -242,3 +242,22 @@ def test_a_rule_that_names_a_removed_status_is_accepted_with_a_notice(clock: Vir
             [("/notificationSchemes/0/rules/0/cql", True)] if named else []
         ), cql
         assert bool(notices) == bool(named), cql
+
+
+@BOTH
+def test_policies_choose_spaces_since_the_version_that_began_to(
+    database: Database, policies: Policies, tenant: TenantId, clock: VirtualClock
+) -> None:
+    def chosen(*keys: str) -> object:
+        data = _data(database, policies, tenant)
+        clock.advance(60)
+        _put(database, policies, tenant, data | {"includedSpaces": [{"key": key} for key in keys]}, data["version"])
+        with database.read(tenant) as session:
+            return policies.choosing_since(session, tenant)
+
+    assert chosen() is None
+    began = chosen("DOCS")
+    assert began == clock.now()
+    assert chosen("DOCS", "ENG") == began
+    assert chosen() is None
+    assert chosen("ENG") == clock.now()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from addon.engine import Lane
-from tests.screens.conftest import House
+from tests.screens.conftest import ADMIN, House
 
 
 @pytest.fixture
@@ -46,23 +47,76 @@ def test_the_panel_says_what_would_happen(new_house: House) -> None:
     assert panel["archive"] is None
 
 
-def test_confirmed_for_all_spaces_everything_is_included(new_house: House) -> None:
-    assert new_house.call("POST", "/first-run", json={"spaces": "all"}).status_code == 200
-    assert new_house.get("/jobs").json["firstRun"] is False
-    assert new_house.start().status_code == 201
+def test_confirmed_for_all_spaces_the_first_refresh_starts_at_once(new_house: House) -> None:
+    answer = new_house.call("POST", "/first-run", json={"spaces": "all"})
+    assert answer.status_code == 200, answer.json
+    started = answer.json["execution"]
+    assert (started["job"], started["scope"], started["startedBy"]) == ("refresh-statuses", "site", ADMIN)
+    jobs = new_house.get("/jobs").json
+    assert jobs["firstRun"] is False
+    assert jobs["current"]["id"] == started["id"]
+    new_house.parts.engine.run_due()
+    assert new_house.get(f"/executions/{started['id']}").json["status"] == "successful"
+    assert new_house.get("/policies").json["includedSpaces"] == []
     again = new_house.call("POST", "/first-run", json={"spaces": "all"})
     assert again.status_code == 409
 
 
-def test_confirmed_for_some_spaces_the_others_become_excluded(new_house: House) -> None:
+def test_a_refresh_that_cannot_start_is_told_and_the_first_run_is_confirmed_all_the_same(new_house: House) -> None:
+    new_house.jobs["refresh-statuses"].refusal = "The site is being moved."
+    answer = new_house.call("POST", "/first-run", json={"spaces": "all"})
+    assert answer.status_code == 200, answer.json
+    assert (answer.json["execution"], answer.json["notStarted"]) == (None, "The site is being moved.")
+    assert new_house.get("/jobs").json["firstRun"] is False
+
+
+def test_confirmed_for_some_spaces_they_alone_are_included_and_nothing_is_excluded(new_house: House) -> None:
+    before = new_house.get("/policies").json["excludedSpaces"]
     answer = new_house.call("POST", "/first-run", json={"spaces": ["DOCS"]})
     assert answer.status_code == 200, answer.json
-    excluded = new_house.get("/policies").json["excludedSpaces"]
-    assert {"key": "ENG"} in excluded
-    assert {"key": "HR"} in excluded
-    assert {"key": "DOCS"} not in excluded
-    assert new_house.start(scope="space", spaceKey="ENG").status_code == 422
+    policies = new_house.get("/policies").json
+    assert (policies["includedSpaces"], policies["excludedSpaces"]) == ([{"key": "DOCS"}], before)
+    new_house.parts.engine.run_due()
+    refused = new_house.start(scope="space", spaceKey="ENG")
+    assert refused.status_code == 422
+    assert refused.json["title"] == "This space is not included"
+    assert refused.json["detail"].startswith("The space ENG is not included")
     assert new_house.start(scope="space", spaceKey="DOCS").status_code == 201
+
+
+def test_nothing_mails_or_acts_after_the_first_run_until_it_is_switched_on(new_house: House) -> None:
+    new_house.call("POST", "/first-run", json={"spaces": "all"})
+    policies = new_house.get("/policies").json
+    rules = [rule for scheme in policies["notificationSchemes"] for rule in scheme["rules"]]
+    automations = [each for scheme in policies["automationSchemes"] for each in scheme["automations"]]
+    assert rules
+    assert automations
+    assert not any(each["enabled"] for each in (*rules, *automations))
+
+
+def test_shipped_times_are_the_sites_own_from_the_first_run_on_and_changed_ones_stay(new_house: House) -> None:
+    before = new_house.get("/policies")
+    document = before.json
+    document["automationSchemes"][0]["automations"][0]["schedule"] = {"cron": "5 5 * * 1", "timeZone": "Asia/Tokyo"}
+    put = new_house.call("PUT", "/policies", json=document, headers={"If-Match": before.headers["ETag"]})
+    assert put.status_code == 200, put.json
+    new_house.site.time_zone = ZoneInfo("America/New_York")
+    assert new_house.call("POST", "/first-run", json={"spaces": "all"}).status_code == 200
+    policies = new_house.get("/policies").json
+    rule, automation = (
+        policies["notificationSchemes"][0]["rules"][0],
+        policies["automationSchemes"][0]["automations"][0],
+    )
+    assert rule["schedule"] == {"cron": "0 8 * * 1", "timeZone": "America/New_York"}
+    assert automation["schedule"] == {"cron": "5 5 * * 1", "timeZone": "Asia/Tokyo"}
+    assert policies["schedules"]["refreshStatuses"]["timeZone"] == "UTC"
+
+
+def test_a_site_whose_zone_is_not_known_keeps_the_shipped_one(new_house: House) -> None:
+    new_house.site.faults.add(path="systemInfo", status=403)
+    assert new_house.call("POST", "/first-run", json={"spaces": "all"}).status_code == 200
+    rule = new_house.get("/policies").json["notificationSchemes"][0]["rules"][0]
+    assert rule["schedule"]["timeZone"] == "Europe/Berlin"
 
 
 def test_a_choice_that_cannot_be_meant_is_refused(new_house: House) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import yaml
+from werkzeug.test import TestResponse
 
 from tests.screens.conftest import ADMIN, House
 
@@ -97,3 +100,43 @@ def test_versions_come_page_by_page(house: House) -> None:
     rest = house.get("/policies/versions", limit=3, cursor=first["nextCursor"]).json
     assert ([each["version"] for each in rest["items"]], rest["nextCursor"]) == ([1], None)
     assert house.get("/policies/versions", cursor="x").status_code == 422
+
+
+def notices(answer: TestResponse) -> dict[str, str]:
+    return {each["pointer"]: each["detail"] for each in json.loads(answer.headers["Steward-Notices"])}
+
+
+def named(house: House, **fields: object) -> TestResponse:
+    before = house.get("/policies")
+    answer = house.call("PUT", "/policies", json=before.json | fields, headers={"If-Match": before.headers["ETag"]})
+    assert answer.status_code == 200, answer.json
+    return answer
+
+
+def test_a_space_key_that_the_site_does_not_show_is_named_at_its_field_and_stored(house: House) -> None:
+    answer = named(
+        house,
+        includedSpaces=[{"key": "DOCS"}, {"key": "DOCZ"}],
+        excludedSpaces=[{"key": "OLDD"}, {"type": "personal"}],
+        assignments=[{"space": {"key": "ENGG"}, "statusScheme": "expiry-date"}, {"space": {"key": "hr"}}],
+        indicator={"on": False, "spaces": [{"key": "NOWHERE"}]},
+    )
+    said = notices(answer)
+    assert set(said) == {
+        "/includedSpaces/1/key", "/excludedSpaces/0/key", "/assignments/0/space/key", "/indicator/spaces/0/key",
+    }  # fmt: skip
+    assert "no current space with the key DOCZ" in said["/includedSpaces/1/key"]
+    assert house.get("/policies").json["includedSpaces"] == [{"key": "DOCS"}, {"key": "DOCZ"}]
+    assert notices(named(house, listLargeSpaces=True)) == {}
+
+
+def test_no_key_is_called_unknown_while_the_site_does_not_answer(house: House) -> None:
+    house.site.faults.add(path="/api/v2/spaces", status=403)
+    assert notices(named(house, excludedSpaces=[{"key": "OLDD"}])) == {}
+
+
+def test_notices_fit_into_a_header_however_many_there_are(house: House) -> None:
+    answer = named(house, excludedSpaces=[{"key": f"UNKNOWN-{number:04}"} for number in range(240)])
+    assert len(answer.headers["Steward-Notices"]) < 7000
+    said = notices(answer)
+    assert said[""] == f"and {240 - (len(said) - 1)} more notices"

@@ -7,7 +7,7 @@ import { count, number } from "./format.js";
 import { button, message, paragraph, problemMessage, skeleton } from "./parts.js";
 
 /* `state.firstRun` keeps {data, trouble, chosen, open} across polls. */
-export function firstRunPanel(state, jobs, draw, refresh) {
+export function firstRunPanel(state, jobs, draw, begun) {
   if (jobs.scope === "space") {
     return message(
       "info",
@@ -27,7 +27,7 @@ export function firstRunPanel(state, jobs, draw, refresh) {
     paragraph("Nothing has been read in bulk, written or sent yet. This is what Content Steward found at a glance; it begins when you say so."),
     trouble && problemMessage(trouble, () => load(state, draw)),
     !data && !trouble && skeleton(3),
-    data && found(state, draw, refresh),
+    data && found(state, draw, begun),
   );
 }
 
@@ -41,7 +41,7 @@ async function load(state, draw) {
   draw();
 }
 
-function found(state, draw, refresh) {
+function found(state, draw, begun) {
   const { data, chosen } = state.firstRun;
   const tile = (label, value) => h("div", { class: "tile" }, h("dt", {}, label), h("dd", {}, value));
   const chosenOnes = state.firstRun.open && chosen.size > 0;
@@ -64,15 +64,15 @@ function found(state, draw, refresh) {
       "details",
       { open: state.firstRun.open, ontoggle: (event) => toggled(state, event, draw) },
       h("summary", {}, "Start with some spaces only"),
-      h("p", { class: "subtle" }, "The other spaces become excluded in the policies; take them out of the list there when you are ready."),
+      h("p", { class: "subtle" }, "Only these take part then. The others, and spaces that are made later, are left alone until you include them: new ones are listed here on the Jobs screen, and all of them in the policies."),
       h("ul", { class: "choices" }, data.spaces.filter((space) => space.included).map((space) => choice(space, chosen, draw))),
     ),
     h(
       "div",
       { class: "card-buttons" },
       chosenOnes
-        ? button(`Start with ${count(chosen.size, "space")}`, () => confirm(state, [...chosen], refresh), { kind: "primary" })
-        : button("Start with all spaces", () => confirm(state, "all", refresh), { kind: "primary" }),
+        ? button(`Start with ${count(chosen.size, "space")}`, () => confirm([...chosen], begun), { kind: "primary" })
+        : button("Start with all spaces", () => confirm("all", begun), { kind: "primary" }),
     ),
   ];
 }
@@ -100,13 +100,24 @@ function check(trouble, fine) {
   return h("li", { class: trouble ? "check check-bad" : "check" }, h("span", { class: "check-mark", "aria-hidden": "true" }), trouble || fine);
 }
 
-async function confirm(state, spaces, refresh) {
+async function confirm(spaces, begun) {
   const some = spaces === "all" ? "all included spaces" : count(spaces.length, "space");
-  await ask({
+  const confirmed = await ask({
     title: `Let Content Steward begin with ${some}?`,
-    content: paragraph("From now on the statuses are refreshed by schedule, every six hours. You can start the first refresh right after this, cancel it, or hold all schedules at any time."),
+    content: paragraph("The first refresh of statuses starts at once; after it they are refreshed by schedule, every six hours. You can cancel it, or hold all schedules, at any time. Nothing is mailed, archived or deleted before you switch on a rule or an automation."),
     label: "Begin",
     act: () => post("/first-run", { spaces }),
   });
-  await refresh();
+  await begun(confirmed && confirmed.execution);
+  if (confirmed && confirmed.notStarted) await refused(confirmed.notStarted);
+}
+
+function refused(reason) {
+  return ask({
+    title: "The first refresh did not start",
+    content: [paragraph(reason), paragraph("The first run is confirmed: the refresh starts by its schedule, or by hand on this screen.")],
+    label: "Close",
+    keep: null,
+    act: async () => true,
+  });
 }

@@ -6,6 +6,7 @@ import { focusOn, h, morph } from "./dom.js";
 import { capital, duration, moment, setTimeZone, timeZone } from "./format.js";
 import { firstRunPanel } from "./firstrun.js";
 import { holdBanner, holdButton } from "./hold.js";
+import { newSpaces } from "./newspaces.js";
 import { at, button, coverageMark, empty, lozenge, message, paragraph, problemMessage, skeleton } from "./parts.js";
 import { pointsPanel } from "./points.js";
 import { polling } from "./poll.js";
@@ -17,6 +18,7 @@ const LAST = 6;
 export function jobsScreen(app) {
   const state = { jobs: null, last: null, ended: null, trouble: null, firstRun: null };
   const points = pointsPanel();
+  const latecomers = newSpaces(() => draw(), () => refresh());
   let poll = null;
 
   async function look() {
@@ -34,7 +36,7 @@ export function jobsScreen(app) {
         const { items } = await get("/executions", { limit: LAST });
         state.last = { items, revision: jobs.revision };
       }
-      if (jobs.scope === "site") await points.look();
+      if (jobs.scope === "site") await Promise.all([points.look(), !jobs.firstRun && latecomers.look()]);
       Object.assign(state, { jobs, trouble: null });
     } catch (problem) {
       state.trouble = problem;
@@ -63,7 +65,8 @@ export function jobsScreen(app) {
     if (jobs.space && jobs.space.excluded) return excluded(jobs);
     return [
       jobs.hold.on && !jobs.firstRun && holdBanner(jobs, refresh),
-      jobs.firstRun && firstRunPanel(state, jobs, draw, refresh),
+      jobs.firstRun && firstRunPanel(state, jobs, draw, begun),
+      jobs.scope === "site" && !jobs.firstRun && latecomers.draw(),
       h(
         "div",
         { class: "columns" },
@@ -81,11 +84,12 @@ export function jobsScreen(app) {
   }
 
   function excluded(jobs) {
+    const { included } = jobs.space;
     return message(
       "info",
-      "This space is excluded",
+      included ? "This space is excluded" : "This space is not included",
       paragraph(`Content Steward leaves ${jobs.space.name} (${jobs.space.key}) alone (${jobs.space.excluded}). No job reads or changes it, and none can be started here.`),
-      paragraph("A Confluence administrator can change the excluded spaces in the policies."),
+      paragraph(`A Confluence administrator can ${included ? "change the excluded spaces" : "include it"} in the policies.`),
     );
   }
 
@@ -137,7 +141,11 @@ export function jobsScreen(app) {
   }
 
   async function begun(started) {
-    state.jobs = { ...state.jobs, current: started, waiting: [] };
+    if (!started) {
+      await refresh();
+      return;
+    }
+    state.jobs = { ...state.jobs, current: started, waiting: [], firstRun: false };
     state.ended = null;
     draw();
     focusOn(document.getElementById("current-title"));

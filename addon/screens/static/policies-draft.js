@@ -26,6 +26,7 @@ export const SECTIONS = {
   notificationSchemes: "notification schemes",
   automationSchemes: "automation schemes",
   assignments: "assignments of schemes to spaces",
+  includedSpaces: "included spaces",
   excludedSpaces: "excluded spaces",
   statusStamps: "the status stamps",
   indicator: "the status indicator",
@@ -39,7 +40,7 @@ function viewOf(doc, pointer) {
     const scheme = doc.statusSchemes[Number(index)];
     return scheme && index !== undefined ? `/policies/schemes/${scheme.id}` : "/policies";
   }
-  if (["assignments", "excludedSpaces", "indicator", "statusStamps"].includes(section)) return "/policies/spaces";
+  if (["assignments", "includedSpaces", "excludedSpaces", "indicator", "statusStamps"].includes(section)) return "/policies/spaces";
   return "/policies/document";
 }
 
@@ -57,7 +58,7 @@ function ownerOf(doc, pointer) {
 }
 
 export function createDraft() {
-  const draft = { doc: null, saved: null, version: null, factory: null, generation: 0, errors: [], busy: false };
+  const draft = { doc: null, saved: null, version: null, factory: null, generation: 0, errors: [], notices: [], busy: false };
 
   draft.dirty = () => draft.doc !== null && written(draft.doc) !== draft.saved;
 
@@ -66,6 +67,7 @@ export function createDraft() {
     draft.doc = data;
     draft.saved = written(data);
     draft.errors = [];
+    draft.notices = [];
     draft.generation += 1;
   }
 
@@ -82,7 +84,8 @@ export function createDraft() {
       const { data, headers } = await call("PUT", "/policies", { body: draft.doc, headers: { "If-Match": `"${draft.version}"` } });
       take(data, headers);
       draft.factory = await get("/policies/factory").catch(() => draft.factory);
-      return draft.placed(JSON.parse(headers.get("Steward-Notices") || "[]"));
+      draft.notices = draft.placed(JSON.parse(headers.get("Steward-Notices") || "[]"));
+      return draft.notices;
     } catch (problem) {
       draft.errors = draft.placed(problem.errors || []);
       throw problem;
@@ -115,13 +118,16 @@ export function createDraft() {
     return both;
   };
 
+  draft.notice = (owner, field) => draft.notices.find((each) => each.owner === owner && each.field === field);
+
   draft.error = (owner, field) => draft.errors.find((each) => each.owner === owner && each.field === field);
 
-  /* A field that is edited is not wrong any more until the server says so again. */
+  /* A field that is edited is not wrong or doubtful any more until the server says so again. */
   draft.fix = (owner, field) => {
-    const before = draft.errors.length;
-    draft.errors = draft.errors.filter((each) => each.owner !== owner || (each.field !== field && each.field !== ""));
-    return draft.errors.length !== before;
+    const before = draft.errors.length + draft.notices.length;
+    const others = (each) => each.owner !== owner || (each.field !== field && each.field !== "");
+    [draft.errors, draft.notices] = [draft.errors.filter(others), draft.notices.filter(others)];
+    return draft.errors.length + draft.notices.length !== before;
   };
 
   return draft;

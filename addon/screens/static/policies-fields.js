@@ -9,7 +9,8 @@ import { fieldId } from "./policies-draft.js";
 export function labelled(screen, owner, name, { label, help, wide, hidden, whole, trouble }, make) {
   const id = fieldId(owner, name);
   const error = trouble || screen.draft.error(owner, name) || (whole && screen.draft.error(owner, ""));
-  const described = [help && `${id}-help`, error && `${id}-error`].filter(Boolean).join(" ");
+  const notice = !error && screen.draft.notice(owner, name);
+  const described = [help && `${id}-help`, error && `${id}-error`, notice && `${id}-notice`].filter(Boolean).join(" ");
   const attributes = { id, "aria-describedby": described || null, "aria-invalid": error ? "true" : null };
   return h(
     "div",
@@ -17,6 +18,7 @@ export function labelled(screen, owner, name, { label, help, wide, hidden, whole
     h("label", { for: id, class: hidden ? "visually-hidden" : null }, label),
     make(attributes),
     error && h("p", { class: "field-error", id: `${id}-error` }, error.detail),
+    notice && h("p", { class: "field-notice", id: `${id}-notice` }, `${notice.detail}.`),
     help && h("p", { class: "field-help", id: `${id}-help` }, help),
   );
 }

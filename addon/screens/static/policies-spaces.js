@@ -21,6 +21,9 @@ export function spacesView(screen) {
   const { doc } = screen.draft;
   return [
     assignments(screen, doc),
+    section("included", "Included spaces", doc.includedSpaces.length ? "Only these take part, as far as they are not excluded below. Spaces that are made later are left alone until they are included; the Jobs screen lists new ones." : "All spaces take part, also those that are made later, but for those that are excluded below. With the first line here, only the chosen ones do.", [
+      selectors(screen, doc.includedSpaces, "included", "Include only some spaces"),
+    ]),
     section("excluded", "Excluded spaces", "Jobs leave these spaces alone; statuses they had are removed. A space that an assignment names by its key is not excluded by its type.", [
       selectors(screen, doc.excludedSpaces, "excluded", "Exclude spaces"),
     ]),

@@ -57,8 +57,9 @@ export function policiesScreen(app, path) {
       if (textual) {
         await draft.load();
         await text.load();
+        draft.notices = draft.placed(notices);
       }
-      said = { kind: "success", title: `Saved as version ${draft.version}`, notices: textual ? draft.placed(notices) : notices };
+      said = { kind: "success", title: `Saved as version ${draft.version}`, notices: draft.notices };
       announce(said.title);
     } catch (problem) {
       trouble = problem;
