@@ -15,9 +15,12 @@ from sqlalchemy.orm import Session
 
 from addon.base import TenantId
 from addon.base.database import insert
+from addon.confluence.negation import Spelling, spelling
 from addon.jobs.models import SiteTrait
 
 Negation = Literal["inclusive", "exclusive", "unknown"]
+Readings = Mapping[str, str]
+"""How the site reads "<form> <type>" of negations, see addon.confluence.negation; what is not in it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,12 @@ class Traits:
     census_at: datetime | None = None
     swept_to: str | None = None
     swept_at: datetime | None = None
+    readings: Readings = field(default_factory=dict)
+
+    @property
+    def spelling(self) -> Spelling:
+        """Return how negations are put to the site, so that they mean there what they mean here."""
+        return spelling(self.readings)
 
 
 def load(session: Session) -> Traits:
@@ -46,6 +55,7 @@ def load(session: Session) -> Traits:
         row.census_at,
         row.swept_to,
         row.swept_at,
+        dict(row.readings or {}),
     )
 
 

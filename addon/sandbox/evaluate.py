@@ -1,7 +1,7 @@
 """Does a content match a CQL expression? Compiles the AST of addon.confluence.cql into a predicate.
 
-Fields, operators and the equivalence of `!=` with NOT: confluence-api.md 8. For content lacking an indexed property
-the site's `negation` decides what `!=`, `not in`, `!~` and NOT over one such clause answer.
+Fields, operators and the equivalence of `!=` with NOT: confluence-api.md 8. Whether a negation finds content that
+lacks an indexed property is for the site's `negations` to say; NOT over AND and OR is read into their parts.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from operator import attrgetter
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from addon.confluence.cql import And, Clause, Expression, Function, Literal, Not, Or
+from addon.confluence.cql import And, Clause, Expression, Function, Literal, Not, Or, Value
 from addon.sandbox import dates, wording
 from addon.sandbox.extractions import Extraction
 from addon.sandbox.index import Shelf
+from addon.sandbox.negations import Negations
 from addon.sandbox.records import Content, Space
 
 Predicate = Callable[[Content], bool]
@@ -43,7 +44,7 @@ class World:
     zone: ZoneInfo
     spaces: Mapping[str, Space]
     fields: Mapping[str, Extraction]
-    exclusive: bool
+    negations: Negations
     current_user: str
     context_space: str | None = None
     context_content: str | None = None
@@ -59,15 +60,28 @@ def compile_cql(expression: Expression, world: World) -> Predicate:
         case Clause():
             return _clause(expression, world)
         case Not(operand):
-            if world.exclusive and isinstance(operand, Clause) and operand.operator in ("=", "in", "~"):
-                negated = {positive: negative for negative, positive in NEGATIVE.items()}[operand.operator]
-                return _clause(Clause(operand.field, negated, operand.values), world)
-            inner = compile_cql(operand, world)
-            return lambda content: not inner(content)
+            return _negation(operand, world)
         case And():
             return _every([compile_cql(part, world) for part in conjuncts(expression)])
         case Or():
             return _some([compile_cql(part, world) for part in _flat(expression, Or)])
+
+
+def _negation(operand: Expression, world: World) -> Predicate:
+    match operand:
+        case Not(inner):
+            return compile_cql(inner, world)
+        case And():
+            return _some([_negation(part, world) for part in conjuncts(operand)])
+        case Or():
+            return _every([_negation(part, world) for part in _flat(operand, Or)])
+        case Clause():
+            positive = _clause(operand, world)
+            extraction = world.fields.get(operand.field.lower())
+            if extraction is None or world.negations.finds_lacking("not", extraction.type):
+                return lambda content: not positive(content)
+            read = extraction.reader()
+            return lambda content: read(content) is not None and not positive(content)
 
 
 def compile_all(expressions: Sequence[Expression], world: World) -> Predicate:
@@ -327,7 +341,7 @@ def _indexed(extraction: Extraction, world: World, clause: Clause) -> Predicate:
     read = extraction.reader()
     test: Callable[[Any], bool]
     if extraction.type == "date":
-        _allow(clause, ORDERED)
+        _allow(clause, ORDERED | EQUALITY)
         test = _date_value_test(clause, world)
     elif extraction.type == "number":
         _allow(clause, ORDERED | EQUALITY)
@@ -340,7 +354,7 @@ def _indexed(extraction: Extraction, world: World, clause: Clause) -> Predicate:
     if clause.operator not in NEGATIVE:
         # Most contents have no such property: they are let go before the reader is called.
         return lambda content: key in content.properties and (value := read(content)) is not None and test(value)
-    missing = not world.exclusive
+    missing = world.negations.finds_lacking(clause.operator, extraction.type)
     return lambda content: missing if (value := read(content)) is None else not test(value)
 
 
@@ -362,7 +376,10 @@ def _number_test(clause: Clause, world: World) -> Callable[[Any], bool]:
 
 
 def _moment(clause: Clause, world: World) -> dates.Moment:
-    value = clause.values[0]
+    return _moment_of(clause.values[0], world)
+
+
+def _moment_of(value: Value, world: World) -> dates.Moment:
     try:
         if isinstance(value, Function):
             return dates.function(value.name, value.args, world.now, world.zone)
@@ -372,14 +389,14 @@ def _moment(clause: Clause, world: World) -> dates.Moment:
 
 
 def _date_value_test(clause: Clause, world: World) -> Callable[[datetime], bool]:
-    moment = _moment(clause, world)
-    at, until = moment.at, moment.until
+    moments = [_moment_of(value, world) for value in clause.values]
+    at = moments[0].at
     return {
         ">": lambda value: value > at,
         ">=": lambda value: value >= at,
         "<": lambda value: value < at,
         "<=": lambda value: value <= at,
-    }.get(clause.operator, lambda value: at <= value < until)
+    }.get(clause.operator, lambda value: any(moment.at <= value < moment.until for moment in moments))
 
 
 def _text_test(clause: Clause, world: World) -> Callable[[str], bool]:

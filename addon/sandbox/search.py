@@ -180,14 +180,13 @@ class Search:
         site = self.site
         spaces = {space.id: space for space in site.spaces()}
         fields = extractions.declared(site.addons.values())
-        exclusive = site.negation == "exclusive"
         return World(
             shelf,
             now,
             site.time_zone,
             spaces,
             fields,
-            exclusive,
+            site.negations,
             asked.viewer,
             asked.context_space,
             asked.context_content,

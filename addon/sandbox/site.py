@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from addon.base import Clock
 from addon.sandbox.addon_host import AddonHost
 from addon.sandbox.faults import Faults
 from addon.sandbox.inbox import Inbox
+from addon.sandbox.negations import Negation, Negations
 from addon.sandbox.points import Meter
 from addon.sandbox.records import AddonInstallation
 from addon.sandbox.search import Search
@@ -20,15 +21,14 @@ from addon.sandbox.wiki import ADMIN, StaleVersion, UnknownContent, UnknownSpace
 
 __all__ = ["ADMIN", "Negation", "Site", "StaleVersion", "UnknownContent", "UnknownSpace"]
 
-Negation = Literal["inclusive", "exclusive"]
-
 
 class Site(Wiki):
     """One Confluence Cloud site in memory.
 
     `base_url` ends in /wiki (appended when missing; SandboxServer sets it to its port). `index_lag` in seconds,
-    `latency_ms` per REST request. `negation` says what `alias != "x"` does with content lacking the property:
-    inclusive matches it, exclusive does not. `edition`: free, standard, premium or enterprise.
+    `latency_ms` per REST request. `negation` says what negations of an alias do with content lacking the property:
+    inclusive finds it, exclusive does not; `negations` says it for each form and type. `edition`: free, standard,
+    premium or enterprise.
     """
 
     def __init__(
@@ -49,7 +49,8 @@ class Site(Wiki):
         self.time_zone = ZoneInfo(time_zone)
         self.edition = edition
         self.latency_ms = latency_ms
-        self.negation: Negation = negation
+        self.negations = Negations()
+        self.negation = negation
         self.title = title
         self.cloud_id = "11111111-2222-4333-8444-555555555555"
         self.email_api_approved = False
@@ -79,6 +80,15 @@ class Site(Wiki):
     def origin(self) -> str:
         """The site's address without /wiki."""
         return self._base_url.removesuffix("/wiki")
+
+    @property
+    def negation(self) -> str:
+        """How all negations are read: inclusive, exclusive, or mixed; setting it sets them all."""
+        return self.negations.summary
+
+    @negation.setter
+    def negation(self, reading: Negation) -> None:
+        self.negations.put(reading)
 
     @property
     def index_lag(self) -> float:

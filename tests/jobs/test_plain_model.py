@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -28,14 +29,23 @@ from addon.jobs.statuses import clauses, ledger, positive, side_by_side
 from addon.jobs.statuses.ledger import LAG
 from addon.jobs.statuses.resolve import Matches, resolve
 from addon.policies import PolicyDocument
+from addon.policies.defaults import expired_cql, not_touched_cql, not_updated_cql
+from addon.sandbox.negations import FORMS, TYPES
 from tests.jobs.conftest import Bench, BriskClock, make_bench
 
 STATUSES = ("expired", "not-updated", "draft", "up-to-date")
 LABELS = ("red", "blue", "old")
 QUERIES = ("label = red", "label = blue", 'lastmodified < now("-12M")', "label = old or label = red",
            "stewardExpirationDate <= now()", "not (label = blue)", 'stewardExpirationDate = "2026-11-30"',
-           'title = Copy or not (stewardExpirationDate = "2026-11-30")')  # fmt: skip
-ANCESTORS = (None, None, "label = old", "label = red", "title = Home")
+           'title = Copy or not (stewardExpirationDate = "2026-11-30")', expired_cql("steward"),
+           not_updated_cql("steward"), not_touched_cql("steward"), 'label != red and stewardReviewedOn != "2026-11-20"',
+           'stewardExpirationDate not in ("2026-11-30", "2026-11-29")', 'type = BLOGPOST or created < "2026-01-05"',
+           'not (stewardExpirationDate > now() or not (stewardReviewedOn < "2026-11-10 12:00" and not label = old))',
+           "(label = red or not stewardReviewedOn < now()) and (label != old or stewardExpirationDate > now())",
+           )  # fmt: skip
+ANCESTORS = (None, None, "label = old", "label = red", "title = Home", "not (label = old)",
+             "label = red and not (stewardExpirationDate > now())")  # fmt: skip
+NEGATIONS = [(form, kind) for form in FORMS for kind in TYPES]
 
 
 @st.composite
@@ -52,7 +62,8 @@ operations = st.lists(
     st.tuples(
         st.sampled_from(
             ["add", "add", "add", "edit", "label", "unlabel", "move", "copy", "trash", "restore", "archive", "lock",
-             "unlock", "expire", "lose", "forge", "assign", "scheme", "stamps", "negation", "silence"]
+             "unlock", "expire", "expire", "review", "lose", "forge", "assign", "scheme", "stamps", "negation",
+             "silence"]
         ),
         st.integers(0, 10_000),
         st.integers(0, 10_000),
@@ -135,7 +146,14 @@ class World:
 
     def expire(self, id: str, number: int) -> None:
         day = (self.bench.clock.now() - timedelta(days=number % 60 - 30)).date().isoformat()
-        self.site.set_property(id, "steward-review", {"expirationDate": day}, by="u-admin")
+        self.said(id, expirationDate=day)
+
+    def review(self, id: str, number: int) -> None:
+        self.said(id, reviewedOn=(self.bench.clock.now() - timedelta(days=number % 900)).date().isoformat())
+
+    def said(self, id: str, **dates: str) -> None:
+        before = self.site.get(id).properties.get("steward-review")
+        self.site.set_property(id, "steward-review", (before.value if before else {}) | dates, by="u-admin")
 
     def lose(self, id: str, number: int) -> None:
         self.site.delete_property(id, "steward-status")
@@ -161,7 +179,10 @@ class World:
         self.bench.put(lambda data: data.update(statusStamps=not data["statusStamps"]))
 
     def negation(self, number: int, scheme: list[dict[str, Any]]) -> None:
-        self.site.negation = "exclusive" if number % 2 else "inclusive"
+        self.site.negation = "inclusive"
+        for bit, (form, kind) in enumerate(NEGATIONS):
+            if number >> bit & 1:
+                self.site.negations.put("exclusive", form, kind)
 
     def silence(self, number: int, scheme: list[dict[str, Any]]) -> None:
         """From now on nobody can find out how the site negates."""
@@ -179,6 +200,14 @@ class World:
 
     def expected(self) -> dict[str, str]:
         """Return the status of every content the app sees, by the plain rule."""
+        read = self.site.negations.exclusive
+        self.site.negation = "inclusive"
+        try:
+            return self._expected()
+        finally:
+            self.site.negations.exclusive = read
+
+    def _expected(self) -> dict[str, str]:
         document = self.document
         found: dict[str, str] = {}
         for space in self.bench.client.spaces():
@@ -282,17 +311,19 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 @given(
     first=schemes(),
     rounds=st.lists(st.tuples(operations, schemes()), min_size=1, max_size=3),
-    negation=st.sampled_from(["inclusive", "exclusive"]),
+    negation=st.sampled_from([0, 63, 36, 9]) | st.integers(0, 63),
+    zone=st.sampled_from(["UTC", "America/Los_Angeles", "Asia/Tokyo"]),
     lag=st.sampled_from([0, 0, 600]),
     room=st.sampled_from([5500, 1500, 1000]),
 )
 def test_every_content_has_the_status_of_the_plain_rule(
-    first: list[dict[str, Any]], rounds: list[Any], negation: Any, lag: int, room: int
+    first: list[dict[str, Any]], rounds: list[Any], negation: int, zone: str, lag: int, room: int
 ) -> None:
     # Little room and few contents make small sites behave like large ones.
     small = patch.object(clauses, "URL_BYTES", room), patch.object(positive, "FEW", 2)
     with world() as changing, small[0], small[1], patch.object(side_by_side, "WORTH", 3):
-        changing.site.negation = negation
+        changing.negation(negation, [])
+        changing.site.time_zone = ZoneInfo(zone)
         changing.site.index_lag = lag
         changing.scheme(0, first)
         for steps, scheme in rounds:

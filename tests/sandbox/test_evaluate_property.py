@@ -133,10 +133,7 @@ def plain(site: Site, wanted: Expression, record: Content) -> bool:
     if isinstance(wanted, Or):
         return plain(site, wanted.left, record) or plain(site, wanted.right, record)
     if isinstance(wanted, Not):
-        inner = wanted.operand
-        if isinstance(inner, Clause) and inner.field == "stewardStatus" and inner.operator in ("=", "in"):
-            return plain(site, Clause(inner.field, "not in", inner.values), record)
-        return not plain(site, inner, record)
+        return refuted(site, wanted.operand, record)
     held = _held(site, wanted.field, record)
     if wanted.operator in ORDER:
         days = int(wanted.values[0].args[0][1:-1])  # type: ignore[union-attr]
@@ -147,6 +144,19 @@ def plain(site: Site, wanted: Expression, record: Content) -> bool:
     if wanted.field == "stewardStatus" and not held:
         return site.negation == "inclusive"
     return not listed
+
+
+def refuted(site: Site, inner: Expression, record: Content) -> bool:
+    """Read NOT word by word; of what is lacking nothing is refuted where the site reads it so."""
+    if isinstance(inner, And):
+        return refuted(site, inner.left, record) or refuted(site, inner.right, record)
+    if isinstance(inner, Or):
+        return refuted(site, inner.left, record) and refuted(site, inner.right, record)
+    if isinstance(inner, Not):
+        return plain(site, inner.operand, record)
+    if inner.field.startswith("steward") and site.negation == "exclusive" and not _held(site, inner.field, record):
+        return False
+    return not plain(site, inner, record)
 
 
 def _held(site: Site, field: str, record: Content) -> list[Any]:

@@ -64,8 +64,10 @@ def test_a_status_query_finds_what_is_old_and_not_stamped(site: Site, call: Call
         ("inclusive", 'not stewardStatus = "expired"', {"Guide", "Fresh page"}),
         ("exclusive", 'not stewardStatus = "expired"', {"Fresh page"}),
         ("exclusive", 'stewardStatus not in ("expired")', {"Fresh page"}),
-        ("exclusive", 'not (stewardStatus = "expired" or label = "x")', {"Guide", "Fresh page"}),
-        ("exclusive", "not (stewardExpirationDate <= now())", {"Guide", "Guide: old part", "Fresh page"}),
+        ("exclusive", 'not (stewardStatus = "expired" or label = "x")', {"Fresh page"}),
+        ("inclusive", "not (stewardExpirationDate <= now())", {"Guide", "Guide: old part", "Fresh page"}),
+        ("exclusive", "not (stewardExpirationDate <= now())", set()),
+        ("exclusive", 'stewardExpirationDate != "2026-11-30"', set()),
         ("exclusive", 'label != "draft"', {"Guide", "Guide: old part"}),
     ],
 )
@@ -78,6 +80,25 @@ def test_negation_of_contents_without_the_property_is_a_setting_of_the_site(
     among = ("Guide", "Guide: old part", "Fresh page")
     answer = titles(call.get(SEARCH, cql=f"type = page and space = DOCS and id in ({_ids(site, *among)}) and {clause}"))
     assert set(answer) == found
+
+
+@pytest.mark.parametrize("kind", ["date", "string"])
+@pytest.mark.parametrize("form", ["!=", "not in", "not"])
+def test_each_form_of_negation_can_be_read_differently_for_dates_and_for_strings(
+    site: Site, call: Caller, form: str, kind: str
+) -> None:
+    site.negations.put("exclusive", form, kind)
+    asked = {
+        ("!=", "date"): 'stewardReviewedOn != "2020-01-01"',
+        ("not in", "date"): 'stewardReviewedOn not in ("2020-01-01")',
+        ("not", "date"): 'not (stewardReviewedOn > "2020-01-01")',
+        ("!=", "string"): 'stewardStatus != "expired"',
+        ("not in", "string"): 'stewardStatus not in ("expired")',
+        ("not", "string"): 'not (stewardStatus = "expired")',
+    }
+    empty = {each for each, cql in asked.items() if not titles(call.get(SEARCH, cql=f"type = page and {cql}"))}
+    assert empty == {(form, kind)}
+    assert site.negation == "mixed"
 
 
 def _ids(site: Site, *names: str) -> str:

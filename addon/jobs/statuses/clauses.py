@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from addon.base import Space
 from addon.confluence.cql import quote
-from addon.confluence.queries import MOST_SPACES, all_of, any_of, base, encoded_length, none_of, values
+from addon.confluence.negation import Piece, Pieces, crossed, widest
+from addon.confluence.queries import all_of, any_of, base, encoded_length, none_of, values
+from addon.jobs.statuses.terms import Pair, Terms
 
 URL_BYTES = 5_500
 """Encoded bytes of one query: what else a search's URL carries must fit beside it."""
@@ -34,48 +35,6 @@ class Halve(QueryTooLong):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry of a scheme but the last."""
-
-    slug: str
-    cql: str | None
-    ancestor_cql: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """One scheme's vocabulary: its entries without the last, its default, and all slugs the tenant ever used."""
-
-    alias: str
-    entries: tuple[Entry, ...]
-    default: str
-    slugs: frozenset[str]
-
-    @property
-    def all_slugs(self) -> frozenset[str]:
-        """Every slug that a stamp may have."""
-        return self.slugs | {entry.slug for entry in self.entries} | {self.default}
-
-    @property
-    def others(self) -> list[str]:
-        """Every slug that is not the default's, in a fixed order: what a content may have to leave."""
-        return sorted(self.all_slugs - {self.default})
-
-    @property
-    def unused(self) -> list[str]:
-        """The slugs that this scheme has not, in a fixed order."""
-        return sorted(self.all_slugs - {entry.slug for entry in self.entries} - {self.default})
-
-    def after(self, index: int) -> list[str]:
-        """Return every slug that gives way to the entry's: those of later entries, the default's and the unused."""
-        return sorted(self.all_slugs - {entry.slug for entry in self.entries[: index + 1]})
-
-    def position(self, slug: str) -> int | None:
-        """Return which entry has `slug`, None for the default's and those of other schemes."""
-        return next((index for index, entry in enumerate(self.entries) if entry.slug == slug), None)
-
-
-@dataclass(frozen=True, slots=True)
 class Group:
     """The queries about some spaces of one scheme. `ancestors`: entry index -> topmost pages its ancestor CQL found.
 
@@ -91,13 +50,28 @@ class Group:
         """All current pages and blog posts, of all spaces or of those with `keys`."""
         return base(self.keys if keys is None else keys)
 
-    def direct(self, index: int) -> str:
+    def direct(self, index: int) -> list[Pair]:
         """What the entry's own CQL matches."""
-        return _fitting(base(self.keys, self.terms.entries[index].cql))
+        return [Pair((piece.has,), piece.lacks) for piece in self.terms.entries[index].holds]
 
-    def above(self, index: int) -> str:
+    def above(self, index: int) -> list[Pair]:
         """The pages whose descendants inherit the entry's status."""
-        return _fitting(all_of(base(self.keys, "type in (page)"), self.terms.entries[index].ancestor_cql))
+        return [Pair(("type in (page)", piece.has), piece.lacks) for piece in self.terms.entries[index].above]
+
+    def holds(self, index: int) -> Pieces:
+        """What matches the entry, an earlier one or not."""
+        pages = self._inherited(index)
+        return (*self.terms.entries[index].holds, *((Piece(has=pages),) if pages else ()))
+
+    def fails(self, index: int) -> Pieces:
+        """What does not match the entry."""
+        pages = self._inherited(index)
+        fails = self.terms.entries[index].fails
+        return crossed(fails, (Piece(lacks=pages),)) if pages else fails
+
+    def matching(self, index: int, *extra: str) -> list[Pair]:
+        """What matches the entry, an earlier one or not, and meets `extra`."""
+        return [Pair((piece.has, *extra), piece.lacks) for piece in self.holds(index)]
 
     def enter(self, index: int) -> str | None:
         """What matches the entry and no earlier one and is not stamped so; None when nothing can match."""
@@ -106,51 +80,89 @@ class Group:
         if not wanted or not unlike:
             return None
         earlier = none_of(*map(self._match, range(index)))
-        return self._asked(wanted, earlier, unlike)
+        return self.asked(wanted, earlier, unlike)
 
     def leave(self) -> str | None:
         """What is stamped with any slug but the default's and matches no entry; None when no other slug exists."""
         if not self.terms.others:
             return None
         matching = none_of(*map(self._match, range(len(self.terms.entries))))
-        return self._asked(self.stamped(self.terms.others), matching)
+        return self.asked(self.stamped(self.terms.others), matching)
 
     def holding(self, slugs: Iterable[str], *extra: str) -> str:
         """What is stamped with any of `slugs` and meets `extra`."""
-        return self._asked(self.stamped(slugs), *extra)
+        return self.asked(self.stamped(slugs), *extra)
 
-    def matching(self, index: int, *extra: str) -> str:
-        """What matches the entry, an earlier one or not, and meets `extra`."""
-        return self._asked(self._match(index), *extra)
+    def entering(self, index: int) -> list[Pair]:
+        """What matches the entry and is stamped neither so nor with an earlier entry's slug."""
+        rather = self.stamped(entry.slug for entry in self.terms.entries[: index + 1])
+        return [Pair((piece.has,), any_of(rather, piece.lacks)) for piece in self.holds(index)]
 
-    def up_to(self, index: int, *extra: str) -> str:
-        """What matches the entry or an earlier one and meets `extra`."""
-        return self._asked(any_of(*map(self._match, range(index + 1))), *extra)
+    def leaving(self, index: int) -> list[Pair]:
+        """What is stamped with the entry's slug and does not match it."""
+        stamped = self.stamped([self.terms.entries[index].slug])
+        return [Pair((stamped, piece.has), piece.lacks) for piece in self.fails(index)]
+
+    def rightly(self) -> str:
+        """What is stamped with an entry's slug and meets what all of its contents meet."""
+        mains = [next((piece.lacks for piece in self.fails(i) if not piece.has), "") for i in self._indices]
+        return any_of(*(all_of(self.stamped([e.slug]), mains[i]) for i, e in enumerate(self.terms.entries)))
+
+    def suspect(self) -> str:
+        """What is stamped with an entry's slug and might have to leave it: for itself, or for an earlier one."""
+        found: list[str] = []
+        for index, entry in enumerate(self.terms.entries):
+            leaving = any_of(*(piece.has for piece in self.fails(index)))
+            found.append(all_of(self.stamped([entry.slug]), leaving) if leaving else "")
+            later = [each.slug for each in self.terms.entries[index + 1 :]]
+            if later and self.holds(index):
+                found.append(all_of(self.stamped(later), widest(self.holds(index))))
+        return any_of(*found)
+
+    def widest(self, last: int | None = None) -> str:
+        """Return a condition that all matches of the entries, or of those up to `last`, meet; empty: everything is."""
+        return widest(
+            piece for index in self._indices[: None if last is None else last + 1] for piece in self.holds(index)
+        )
+
+    def asked(self, *parts: str) -> str:
+        """Return the query of what meets all of `parts` in these spaces, but for the held."""
+        held = f"id not in ({','.join(self.held)})" if self.held else ""
+        return _fitting(base(self.keys, all_of(*parts, held)))
 
     def stamped(self, slugs: Iterable[str]) -> str:
         """Return the condition of being stamped with any of `slugs`."""
         return f"{self.terms.alias} in {values(slugs)}"
 
-    def id_chunks(self, ids: Iterable[str]) -> Iterator[tuple[list[str], str]]:
-        """Yield `ids` in chunks that fit beside the longest question, each with its condition."""
-        everything = any_of(*map(self._match, range(len(self.terms.entries))))
-        room = URL_BYTES - encoded_length(base(self.keys, all_of(everything, "id in ()")))
+    def id_chunks(self, ids: Iterable[str], *others: Pieces) -> Iterator[tuple[list[str], str]]:
+        """Yield `ids` in chunks that fit beside the longest question, each with its condition.
+
+        `others`: pieces that are asked about besides those of the entries.
+        """
+        pieces = [piece for pieces in (*map(self.holds, self._indices), *others) for piece in pieces]
+        longest = max((encoded_length(all_of(piece.has, piece.lacks)) for piece in pieces), default=0)
+        longest = max(longest, encoded_length(self.widest()))
+        room = URL_BYTES - longest - encoded_length(base(self.keys, all_of("id in ()", "x")))
         if room < FEWEST_IDS * ID_BYTES:
             raise QueryTooLong(f"a query leaves {room} bytes for ids")
         yield from ((chunk, ids_in(chunk)) for chunk in chunked(ids, room))
 
+    @property
+    def _indices(self) -> range:
+        return range(len(self.terms.entries))
+
+    def _inherited(self, index: int) -> str:
+        pages = self.ancestors.get(index)
+        return f"ancestor in ({', '.join(pages)})" if pages else ""
+
     def _unlike(self, slug: str) -> str:
         if slug != self.terms.default:
-            return f"{self.terms.alias} != {values([slug])[1:-1]}"
+            same = f"{self.terms.alias} = {quote(slug)}"
+            return none_of(same) if self.terms.spelt_not else same.replace(" = ", " != ", 1)
         return self.stamped(self.terms.others) if self.terms.others else ""
 
     def _match(self, index: int) -> str:
-        pages = self.ancestors.get(index)
-        return any_of(self.terms.entries[index].cql, f"ancestor in ({', '.join(pages)})" if pages else None)
-
-    def _asked(self, *parts: str) -> str:
-        held = f"id not in ({','.join(self.held)})" if self.held else ""
-        return _fitting(base(self.keys, all_of(*parts, held)))
+        return any_of(self.terms.entries[index].cql, self._inherited(index))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,53 +203,6 @@ def chunked(ids: Iterable[str], room: int) -> Iterator[list[str]]:
 def held_bytes(ids: Iterable[str]) -> int:
     """Return the encoded bytes that `ids` take in a list."""
     return sum(len(each) + 3 for each in ids)
-
-
-def longest_query(terms: Terms, *, stamps: bool) -> int:
-    """Return the encoded bytes of a scheme's longest query without its spaces, or more than fit where it fits nowhere.
-
-    `stamps`: whether stamps are asked for; otherwise room for ids is counted.
-    """
-    probe = Group(terms, ("",))
-    last = len(terms.entries) - 1
-    try:
-        asked: list[str | None] = [probe.above(index) for index in range(last + 1) if terms.entries[index].ancestor_cql]
-        if last >= 0:
-            asked.append(probe.up_to(last, probe.stamped(terms.all_slugs) if stamps else ""))
-            asked += [probe.matching(index, probe.stamped(terms.after(index))) for index in range(last + 1)]
-        if stamps:
-            asked += [probe.leave(), *(probe.enter(index) for index in range(last + 1))]
-    except QueryTooLong:
-        return URL_BYTES + 1
-    longest = max((encoded_length(cql) for cql in asked if cql), default=encoded_length(probe.everything()))
-    return longest + (SPAN_BYTES if stamps else 100 * ID_BYTES)
-
-
-def groups(
-    terms: Terms, spaces: Sequence[Space], held: Mapping[str, Collection[str]], *, stamps: bool
-) -> Iterator[tuple[list[Space], bool]]:
-    """Yield the spaces, in order, in groups whose longest query fits into a URL, each with whether `held` fits too.
-
-    `held`: space id -> ids to be left out of questions about stamps. A space with more of them than fit is a group of
-    its own.
-    """
-    room = URL_BYTES - longest_query(terms, stamps=stamps) - encoded_length(" and (id not in ())")
-    group: list[Space] = []
-    taken = 0
-    for space in spaces:
-        key = encoded_length(f"{quote(space.key)}, ")
-        size = key + (held_bytes(held.get(space.id, ())) if stamps else 0)
-        fits = size <= room or not held.get(space.id) or not stamps
-        if group and (not fits or len(group) >= MOST_SPACES or taken + size > room):
-            yield group, True
-            group, taken = [], 0
-        if not fits:
-            yield [space], False
-            continue
-        group.append(space)
-        taken += size
-    if group:
-        yield group, True
 
 
 def _fitting(cql: str) -> str:

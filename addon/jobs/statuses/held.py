@@ -7,10 +7,18 @@ proves that nothing changed. No question is negated, so the answer is right on e
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import reduce
+from itertools import combinations
 
 from addon.confluence.content import Content
-from addon.jobs.statuses.clauses import Halve, without_held
+from addon.confluence.negation import Pieces, TooManyPieces, crossed, widest
+from addon.confluence.queries import any_of
+from addon.jobs.statuses.clauses import Group, Halve, without_held
+from addon.jobs.statuses.pairs import listed
 from addon.jobs.statuses.reading import Questions
+
+MOST_SHARED = 4
+"""So many overlapping sets are counted by what they share, in at most thirty questions; more are listed."""
 
 
 def check(asked: Questions) -> None:
@@ -21,15 +29,11 @@ def check(asked: Questions) -> None:
     group, terms = without_held(asked.group), asked.plan.terms
     for slug, ids in _by_slug(asked.plan.held).items():
         index = terms.position(slug)
-        for chunk, condition in group.id_chunks(ids):
-            if index is None:
-                last = len(terms.entries) - 1
-                same = last < 0 or asked.counting.number(group.up_to(last, condition)) == 0
-                same = same and slug == terms.default
-            else:
-                same = asked.counting.number(group.up_to(index, condition)) == len(chunk)
-                same = same and (index == 0 or asked.counting.number(group.up_to(index - 1, condition)) == 0)
-            if not same:
+        earlier = _union(group, len(terms.entries) if index is None else index)
+        fails = () if index is None else group.fails(index)
+        for chunk, condition in group.id_chunks(ids, earlier, fails):
+            same = slug == terms.default if index is None else _all_match(asked, group, fails, condition, len(chunk))
+            if not same or not _none_match(asked, group, earlier, condition):
                 _judge_again(asked, chunk)
 
 
@@ -80,13 +84,66 @@ def _as_known(asked: Questions) -> bool:
     expected = 0
     for index, entry in enumerate(terms.entries):
         expected += len(known.get(entry.slug, ()))
-        if asked.counting.number(group.up_to(index)) != expected:
+        if not _has_number(asked, group, _union(group, index + 1), expected):
             return False
     for slug, ids in known.items():
-        index = terms.position(slug) or 0
-        for chunk, condition in group.id_chunks(ids):
-            if asked.counting.number(group.up_to(index, condition)) != len(chunk):
+        try:
+            fails = reduce(crossed, map(group.fails, range((terms.position(slug) or 0) + 1)))
+        except TooManyPieces:
+            return False
+        for chunk, condition in group.id_chunks(ids, fails):
+            if not _all_match(asked, group, fails, condition, len(chunk)):
                 return False
+    return True
+
+
+def _union(group: Group, number: int) -> Pieces:
+    """Return the pieces of what matches any of the first `number` entries."""
+    return tuple(piece for index in range(number) for piece in group.holds(index))
+
+
+def _has_number(asked: Questions, group: Group, pieces: Pieces, expected: int) -> bool:
+    """Return whether the pieces together are `expected` contents, or at most so many where that is all they can be.
+
+    Numbers of sets that overlap are added up and those of what they share taken off; many of them are not counted.
+    """
+    if not pieces:
+        return expected == 0
+    if asked.counting.number(group.asked(widest(pieces))) == expected:
+        return True
+    if len(pieces) > MOST_SHARED or not any(piece.lacks for piece in pieces):
+        return False
+    number = 0
+    for size in range(1, len(pieces) + 1):
+        for some in combinations(pieces, size):
+            has = [piece.has for piece in some]
+            lacks = any_of(*(piece.lacks for piece in some))
+            shared = asked.counting.number(group.asked(*has))
+            shared -= asked.counting.number(group.asked(*has, lacks)) if lacks and shared else 0
+            number += shared if size % 2 else -shared
+    return number == expected
+
+
+def _all_match(asked: Questions, group: Group, fails: Pieces, condition: str, number: int) -> bool:
+    """Return whether as many contents meet the condition as are expected, and none of them is in `fails`."""
+    main = next((piece for piece in fails if not piece.has), None)
+    if main is not None and not main.lacks:
+        return number == 0
+    if asked.counting.number(group.asked(condition, main.lacks if main is not None else "")) != number:
+        return False
+    return _none_match(asked, group, tuple(piece for piece in fails if piece.has), condition)
+
+
+def _none_match(asked: Questions, group: Group, pieces: Pieces, condition: str) -> bool:
+    """Return whether nothing that meets the condition is in any of `pieces`."""
+    if not pieces or asked.counting.number(group.asked(condition, widest(pieces))) == 0:
+        return True
+    for piece in pieces:
+        number = asked.counting.number(group.asked(condition, piece.has))
+        if number and (
+            not piece.lacks or asked.counting.number(group.asked(condition, piece.has, piece.lacks)) < number
+        ):
+            return False
     return True
 
 
@@ -94,7 +151,7 @@ def _match_lists(asked: Questions, condition: str) -> dict[str, tuple[Content, s
     group = without_held(asked.group)
     found: dict[str, tuple[Content, str]] = {}
     for index, entry in enumerate(asked.plan.terms.entries):
-        for content in asked.client.search(group.matching(index, condition), expand=("space",)):
+        for content in listed(asked.client, group, group.matching(index, condition), ("space",)):
             found.setdefault(content.id, (content, entry.slug))
     return found
 

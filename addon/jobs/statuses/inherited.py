@@ -14,8 +14,10 @@ from addon.confluence.content import Content
 from addon.confluence.queries import encoded_length, group_spaces
 from addon.engine.job import Run
 from addon.jobs.faults import reason_of
-from addon.jobs.statuses.clauses import URL_BYTES, Group, Terms
+from addon.jobs.statuses.clauses import URL_BYTES, Group
+from addon.jobs.statuses.pairs import listed
 from addon.jobs.statuses.reading import Plan, topmost
+from addon.jobs.statuses.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,8 @@ class _Question:
     keys: tuple[str, ...]
 
     @property
-    def cql(self) -> str:
-        return Group(self.terms, self.keys).above(self.index)
+    def group(self) -> Group:
+        return Group(self.terms, self.keys)
 
 
 def with_ancestors(run: Run, client: SiteClient, plans: Sequence[Plan]) -> list[Plan]:
@@ -46,7 +48,8 @@ def with_ancestors(run: Run, client: SiteClient, plans: Sequence[Plan]) -> list[
     failed: set[Terms] = set()
 
     def ask(question: _Question) -> list[Content]:
-        return list(client.search(question.cql, expand=("ancestors", "space")))
+        group = question.group
+        return list(listed(client, group, group.above(question.index), ("ancestors", "space")))
 
     asked = [question for terms, own in shared.items() for question in _questions(terms, own)]
     for question, pages in run.map(ask, asked):
@@ -71,6 +74,7 @@ def _questions(terms: Terms, plans: Sequence[Plan]) -> Iterator[_Question]:
     spaces = [space for plan in plans for space in plan.spaces]
     for index, entry in enumerate(terms.entries):
         if entry.ancestor_cql:
-            alone = encoded_length(Group(terms, ("",)).above(index))
+            probe = Group(terms, ("",))
+            alone = max(encoded_length(probe.asked(*pair.within, pair.besides)) for pair in probe.above(index))
             for group in group_spaces(spaces, alone, most=len(spaces), url_bytes=URL_BYTES):
                 yield _Question(terms, index, tuple(space.key for space in group))

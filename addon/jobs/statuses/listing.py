@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from itertools import islice
 
 from addon.confluence.content import Content
+from addon.jobs.statuses.clauses import without_held
+from addon.jobs.statuses.pairs import listed
 from addon.jobs.statuses.reading import Questions
 from addon.jobs.statuses.resolve import Matches, resolve
 from addon.jobs.statuses.stamp import own_stamp
@@ -29,7 +31,7 @@ def read(asked: Questions) -> None:
     matches = [
         Matches(
             entry.slug,
-            {content.id for content in asked.client.search(group.direct(index))} if entry.cql else frozenset(),
+            {content.id for content in listed(asked.client, without_held(group), group.direct(index), ())},
             frozenset(group.ancestors.get(index, ())),
         )
         for index, entry in enumerate(plan.terms.entries)

@@ -6,31 +6,34 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from addon.base import Space
+from addon.confluence.negation import Spelling, others_fields, with_not
 from addon.engine.job import Run, RunSpace
 from addon.jobs import scope
 from addon.jobs.statuses import ledger
 from addon.jobs.statuses.board import counted
-from addon.jobs.statuses.clauses import Entry, Terms, groups
+from addon.jobs.statuses.grouping import groups
 from addon.jobs.statuses.reading import Plan, Way
 from addon.jobs.statuses.stamp import property_key, status_alias
-from addon.jobs.traits import Negation
+from addon.jobs.statuses.terms import Entry, Terms
 from addon.policies import PolicyDocument
+from addon.policies.document import StatusScheme
 
 
 class Planner:
     """Makes the plans of one run. Belongs to the runner thread."""
 
     def __init__(
-        self, run: Run, policy: PolicyDocument, namespace: str, slugs: frozenset[str], negation: Negation
+        self, run: Run, policy: PolicyDocument, namespace: str, slugs: frozenset[str], spelling: Spelling
     ) -> None:
-        """Parameters: `slugs` are all that the tenant ever used, `negation` what the site was found to do."""
+        """Parameters: `slugs` are all that the tenant ever used, `spelling` how negations are put to the site."""
         self._run = run
         self._policy = policy
         self._key = property_key(namespace)
         self._alias = status_alias(namespace)
         self._slugs = slugs
         self._stamps = policy.status_stamps
-        self._way: Way = "ledger" if not self._stamps else "stamped" if negation == "inclusive" else "positive"
+        self._namespace = namespace
+        self._spelling: Spelling = spelling
         with run.read() as session:
             now = run.clock.now()
             self._held = ledger.resting(session, now) if self._stamps else ledger.answered_for(session, now)
@@ -41,8 +44,7 @@ class Planner:
         for member in members:
             scheme = self._policy.status_scheme(member.space)
             if scheme.id not in by_scheme:
-                entries = tuple(Entry(entry.status, entry.cql, entry.ancestor_cql) for entry in scheme.entries[:-1])
-                by_scheme[scheme.id] = Terms(self._alias, entries, scheme.default_status, self._slugs), []
+                by_scheme[scheme.id] = self._terms(scheme), []
             by_scheme[scheme.id][1].append(member)
         return [plan for terms, own in by_scheme.values() for plan in self._of_scheme(terms, own)]
 
@@ -60,7 +62,26 @@ class Planner:
         run_spaces = {member.space.id: member.run_space for member in members}
         spaces: list[Space] = [member.space for member in members]
         for group, fits in groups(terms, spaces, self._held, stamps=self._stamps):
-            yield self._plan(terms, [run_spaces[space.id] for space in group], self._way if fits else "ledger")
+            way: Way = "positive" if terms.pieced else "stamped"
+            yield self._plan(
+                terms, [run_spaces[space.id] for space in group], way if fits and self._stamps else "ledger"
+            )
+
+    def _terms(self, scheme: StatusScheme) -> Terms:
+        texts = [text for entry in scheme.entries[:-1] for text in (entry.cql, entry.ancestor_cql) if text is not None]
+        # In what other apps keep, NOT over a whole entry may miss content as well.
+        pieced = self._spelling == "pieces" or any(others_fields(text, self._namespace) for text in texts)
+        spelt_not = self._spelling == "not" and not pieced
+        entries = tuple(
+            Entry(
+                entry.status,
+                with_not(entry.cql) if spelt_not and entry.cql else entry.cql,
+                with_not(entry.ancestor_cql) if spelt_not and entry.ancestor_cql else entry.ancestor_cql,
+                pieced,
+            )
+            for entry in scheme.entries[:-1]
+        )
+        return Terms(self._alias, entries, scheme.default_status, self._slugs, spelt_not=spelt_not)
 
     def _plan(self, terms: Terms, spaces: Sequence[RunSpace], way: Way) -> Plan:
         slugs = sorted({entry.slug for entry in terms.entries} - {terms.default})

@@ -18,8 +18,10 @@ from addon.confluence import SiteClient
 from addon.confluence.content import Content, Property
 from addon.engine.job import RunSpace
 from addon.jobs.counting import Counting
-from addon.jobs.statuses.clauses import Group, Terms
+from addon.jobs.statuses.clauses import Group, without_held
 from addon.jobs.statuses.ledger import Expected
+from addon.jobs.statuses.pairs import listed
+from addon.jobs.statuses.terms import Terms
 
 Way = Literal["stamped", "positive", "ledger"]
 
@@ -98,11 +100,10 @@ class Questions:
     group: Group
     reading: Reading
 
-    def take(self, cql: str, slug: str, *, but: Mapping[str, object] | None = None) -> None:
+    def take(self, cql: str, slug: str) -> None:
         """Let what `cql` finds become candidates for `slug`, where they are none yet; first match wins."""
         for content in self.client.search(cql, expand=("space",)):
-            if but is None or content.id not in but:
-                self.propose(content, slug)
+            self.propose(content, slug)
 
     def propose(self, content: Content, slug: str, seen: Property | None = None) -> None:
         """Make one content a candidate for `slug`, unless it is one already or moved to a space of another group."""
@@ -140,7 +141,7 @@ def topmost(pages: Sequence[Content]) -> list[str]:
 
 def _topmost_by_entry(client: SiteClient, group: Group) -> dict[int, list[str]]:
     return {
-        index: topmost(list(client.search(group.above(index), expand=("ancestors",))))
+        index: topmost(list(listed(client, without_held(group), group.above(index), ("ancestors",))))
         for index, entry in enumerate(group.terms.entries)
         if entry.ancestor_cql
     }

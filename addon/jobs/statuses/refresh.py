@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import sqlalchemy as sa
 
 from addon.confluence import HintKind, SiteClient, hints_since
+from addon.confluence.negation import Spelling, spelling
 from addon.engine.job import CancelRequested, Interrupted, Run, RunSpace
 from addon.engine.models import JobExecution
 from addon.jobs import scope, traits
@@ -31,10 +32,10 @@ from addon.jobs.statuses.inherited import with_ancestors
 from addon.jobs.statuses.listing import ListingRefused
 from addon.jobs.statuses.missing import Found, find_missing, kind_of
 from addon.jobs.statuses.planning import Planner
-from addon.jobs.statuses.probe import due, probe
+from addon.jobs.statuses.probe import due, probe, verdict
 from addon.jobs.statuses.reading import Plan, Reading
 from addon.jobs.statuses.side_by_side import read_in_parts
-from addon.jobs.statuses.stamp import property_key, shown, status_alias
+from addon.jobs.statuses.stamp import expiration_alias, property_key, shown, status_alias
 from addon.jobs.statuses.stamping import Change, Outcome, Stamper
 from addon.policies import PolicyDocument
 
@@ -70,8 +71,8 @@ class Refresh:
         live = self._parts.live_policy(self._run)
         taking_part = scope.skip(self._run, scope.members(self._client, live, self._policy, spaces))
         self._wake(spaces)
-        negation = self._negation() if self._policy.status_stamps and taking_part else "unknown"
-        planner = Planner(self._run, self._policy, self._parts.settings.namespace, self._slugs, negation)
+        spelled = self._spelling() if taking_part else self._traits.spelling
+        planner = Planner(self._run, self._policy, self._parts.settings.namespace, self._slugs, spelled)
         plans = with_ancestors(self._run, self._client, planner.plans(taking_part))
         while plans:
             smaller: list[Plan] = []
@@ -115,17 +116,17 @@ class Refresh:
                     if at is not None:
                         ledger.wake(session, space_id, at)
 
-    def _negation(self) -> traits.Negation:
-        """Return what the site does with `!=`, asking it where that is not known or a week old."""
+    def _spelling(self) -> Spelling:
+        """Return how negations are put to the site, asking how it reads them where that is not known or a week old."""
         now = self._run.clock.now()
         if not due(self._traits, now):
-            return self._traits.negation
-        found = probe(self._counting, self._alias, self._slugs)
-        if found is None:
-            return self._traits.negation
+            return self._traits.spelling
+        found = probe(self._counting, self._alias, expiration_alias(self._parts.settings.namespace), self._slugs)
+        if not found:
+            return self._traits.spelling
         with self._run.write() as session:
-            traits.save(session, self._run.tenant_id, negation=found, probed_at=now)
-        return found
+            traits.save(session, self._run.tenant_id, negation=verdict(found), readings=found, probed_at=now)
+        return spelling(found)
 
     def _read(self, plan: Plan) -> Reading:
         self._presence.require(plan.spaces)

@@ -30,6 +30,11 @@ def status_alias(namespace: str) -> str:
     return f"{namespace}Status"
 
 
+def expiration_alias(namespace: str) -> str:
+    """Return the CQL alias under which the date is searched until which people say that a content holds."""
+    return f"{namespace}ExpirationDate"
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """What a stamp says of a status for people."""

@@ -34,9 +34,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "space_id", name=op.f("pk_site_space")),
     )
     op.add_column("job_execution", sa.Column("spaces_unseen", sa.Integer(), nullable=True))
+    with op.batch_alter_table("site_trait") as site_trait:
+        site_trait.add_column(sa.Column("readings", sa.JSON(), nullable=True))
+        site_trait.add_column(sa.Column("time_zone", sa.String(length=64), nullable=True))
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("site_trait") as site_trait:
+        site_trait.drop_column("time_zone")
+        site_trait.drop_column("readings")
     op.drop_column("job_execution", "spaces_unseen")
     op.drop_table("site_space")
     op.drop_table("space_listing")

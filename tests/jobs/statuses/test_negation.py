@@ -9,6 +9,7 @@ import pytest
 
 from addon.confluence import errors
 from addon.jobs import traits
+from addon.jobs.statuses import slugs_of
 from tests.jobs.conftest import Bench
 
 PROBE = '!= "~none~"'
@@ -49,10 +50,11 @@ def test_the_probe_finds_out_and_remembers_for_a_week(bench: Bench, negation: An
     bench.refresh()
     bench.refresh()
     assert known(bench) == negation
-    assert len([query for query in queries if PROBE in query]) == 1
+    once = len([query for query in queries if PROBE in query])
+    assert 1 <= once <= 2
     bench.clock.advance(timedelta(days=7))
     bench.refresh()
-    assert len([query for query in queries if PROBE in query]) == 2
+    assert len([query for query in queries if PROBE in query]) == 2 * once
 
 
 def test_a_site_where_everything_is_stamped_tells_nothing(bench: Bench) -> None:
@@ -70,7 +72,7 @@ def test_a_site_that_does_not_know_the_alias_yet_is_asked_again(bench: Bench) ->
     fill(bench)
 
     def silent(method: str, arguments: tuple[Any, ...]) -> None:
-        if method == "count" and PROBE in arguments[0]:
+        if method == "count" and "~none~" in arguments[0]:
             raise errors.CqlRejected("no such field", status=400)
 
     bench.client.faults.append(silent)
@@ -91,10 +93,9 @@ def test_no_question_is_negated_on_an_exclusive_site(bench: Bench) -> None:
     bench.site.edit(pages[0])
     bench.clock.advance(timedelta(days=40))
     bench.refresh()
-    ours = [query for query in queries if PROBE not in query]
+    ours = [query for query in queries if "space in" in query]
     assert len(ours) > 20
-    # What the administrator wrote has negations of its own; ours would stand in parentheses.
-    assert not [query for query in ours if "(not (" in query or "!=" in query]
+    assert not [query for query in ours if "not" in query.replace("not-updated", "") or "!=" in query]
 
 
 def test_both_kinds_of_site_come_to_the_same_through_a_year(bench: Bench) -> None:
@@ -155,3 +156,53 @@ def test_calls_grow_with_groups_and_statuses_only(bench: Bench, statuses: int) -
     bench.refresh()
     bench.refresh()
     assert sum(bench.client.calls.values()) <= 2 + 2 * (2 * statuses + 2)
+
+
+FORMS = [f"{form} {kind}" for form in ("!=", "not in", "not") for kind in ("string", "date")]
+DATES = ((None, None), ("2020-01-01", None), ("2099-01-01", None), (None, "2026-11-01"), (None, "2025-06-01"),
+         ("2099-01-01", "2019-01-01"), ("2020-01-01", "2026-11-01"))  # fmt: skip
+SCHEMES = ("freshness", "last-update", "expiry-date")
+
+
+def by_words(scheme: str, months: int, expires: str | None, reviewed: str | None) -> str:
+    """Return the status as the shipped schemes' descriptions say it, at the end of November 2026."""
+    touched = min([months, *([1] if reviewed == "2026-11-01" else []), *([18] if reviewed == "2025-06-01" else [])])
+    passed, ahead = expires == "2020-01-01", expires == "2099-01-01"
+    if scheme == "expiry-date":
+        return "expired" if passed else "up-to-date"
+    if scheme == "last-update":
+        expired = touched > 24
+    else:
+        expired = passed or (touched > 24 and not ahead)
+    return "expired" if expired else "not-updated" if touched > 12 else "up-to-date"
+
+
+@pytest.mark.parametrize("stamps", [True, False])
+@pytest.mark.parametrize("exclusive", [[], ["not date"], ["not string"], ["!= string", "not in date"], FORMS])
+def test_each_shipped_scheme_finds_the_same_contents_however_the_site_reads_negations(
+    bench: Bench, exclusive: list[str], stamps: bool
+) -> None:
+    expected: dict[str, str] = {}
+    for scheme in SCHEMES:
+        bench.site.add_space(scheme.upper(), homepage=False)
+        for months in (1, 15, 30):
+            for expires, reviewed in DATES:
+                page = bench.page(scheme.upper(), f"{months} {expires} {reviewed}", months=months)
+                said = {"expirationDate": expires, "reviewedOn": reviewed}
+                bench.site.set_property(page, "steward-review", {k: v for k, v in said.items() if v}, by="u-admin")
+                expected[page] = by_words(scheme, months, expires, reviewed)
+
+    def assigned(data: dict[str, Any]) -> None:
+        data["statusStamps"] = stamps
+        data["assignments"] = [{"space": {"key": each.upper()}, "statusScheme": each} for each in SCHEMES]
+
+    bench.put(assigned)
+    for each in exclusive:
+        form, _, kind = each.rpartition(" ")
+        bench.site.negations.put("exclusive", form, kind)
+    for _ in range(2):
+        _, metrics = bench.refresh()
+        with bench.db.read(bench.tenant_id) as session:
+            found = slugs_of(session, expected)
+        assert {page: found.get(page, "up-to-date") for page in expected} == expected
+    assert (metrics["statusesChanged"], bench.client.writes) == (0, 0)
