@@ -29,11 +29,11 @@ def due(traits: Traits, now: datetime) -> bool:
     return unknown or traits.probed_at is None or now - traits.probed_at >= WEEK
 
 
-def probe(counting: Counting, status: str, expiration: str, slugs: Collection[str]) -> dict[str, str]:
+def probe(counting: Counting, status: str, expiration: str, slugs: Collection[str]) -> dict[str, str] | None:
     """Ask the site, reading only, and return what it does with "<form> <type>", as far as that is known.
 
     Parameters: `status` and `expiration` are our aliases of a string and of a date; `slugs` all that stamps may have.
-    Empty where the site does not count, or does not know the aliases yet (right after an installation).
+    None where the site does not count; empty where it does not know the aliases yet (right after an installation).
     Raises QuotaExhausted, TenantGone and Unreachable.
     """
     have = {"string": f"{status} in {values(sorted(slugs))}", "date": f'{expiration} > "{NEVER}"'}
@@ -47,7 +47,7 @@ def probe(counting: Counting, status: str, expiration: str, slugs: Collection[st
     }
     everything = counting.known(all_of(CONTENT))
     if everything is None:
-        return {}
+        return None
     some = counting.known(all_of(CONTENT, any_of(*have.values())))
     if some is None:
         return {}

@@ -122,7 +122,7 @@ class Refresh:
         if not due(self._traits, now):
             return self._traits.spelling
         found = probe(self._counting, self._alias, expiration_alias(self._parts.settings.namespace), self._slugs)
-        if not found:
+        if found is None:
             return self._traits.spelling
         with self._run.write() as session:
             traits.save(session, self._run.tenant_id, negation=verdict(found), readings=found, probed_at=now)
