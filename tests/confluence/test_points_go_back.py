@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from addon.app import create_app, parts_of, stop
 from addon.base import Database, SystemClock
+from addon.config import Settings
 from addon.confluence.models import QuotaHour
 from addon.confluence.quota import BLOCK, hour_of
 from addon.engine import JobExecution
 from addon.sandbox.faults import Fault
+from addon.sandbox.server import SandboxServer
 from tests.e2e.stack import stack_over
 from tests.support.clock import VirtualClock
 from tests.support.house import House, house_over
+from tests.support.servers import running
 from tests.support.site import small_site
 
 REFRESH = "refresh-statuses"
@@ -121,8 +125,46 @@ def test_a_persons_request_beside_a_run_leaves_the_runs_points_alone(house: Hous
     assert points == counted
 
 
-@pytest.mark.parametrize("stop", ["killed", "stopped"])
-def test_after_the_end_of_the_process(stop: str, tmp_path: Path) -> None:
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("tenants", [4, pytest.param(50, marks=pytest.mark.long)])
+def test_at_the_end_of_every_hour_of_a_day_of_idle_refreshes(tenants: int, clock: VirtualClock, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        sites = [small_site(clock) for _tenant in range(tenants)]
+        servers = [stack.enter_context(SandboxServer(site)) for site in sites]
+        url = stack.enter_context(running(lambda *call: app(*call)))
+        app = create_app(
+            Settings(
+                base_url=url,
+                database_url=f"sqlite:///{tmp_path / 'steward.sqlite3'}",
+                install_key_hosts=tuple(f"{server.url}/install-keys" for server in servers),
+                allowed_hosts=("http://127.0.0.1:*",),
+                first_run="start",
+            ),
+            clock=clock,
+        )
+        stack.callback(stop, app)
+        for site in sites:
+            site.host.install(f"{url}/atlassian-connect.json")
+        parts = parts_of(app)
+        hours: list[int] = []
+        for _hour in range(25):
+            hour, before = hour_of(clock.now()), sum(site.meter.points for site in sites)
+            while hour_of(clock.now()) == hour:
+                parts.engine.schedule_tick()
+                parts.engine.run_due()
+                clock.advance(timedelta(minutes=5))
+            counted = sum(site.meter.points for site in sites) - before
+            assert reserved(parts.db, hour) == counted
+            hours.append(counted)
+        with parts.db.read_all() as session:
+            ended = session.scalars(sa.select(JobExecution.status).where(JobExecution.job_type == REFRESH)).all()
+    assert set(ended) == {"successful"}
+    assert 4 * tenants <= len(ended) <= 5 * tenants
+    assert sum(hours) > 0
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_after_the_end_of_the_process(how: str, tmp_path: Path) -> None:
     """A process that stops in order gives its points back; one that is killed loses its block and what its calls cost
     at most, until the hour turns."""
     site = small_site(SystemClock())
@@ -130,7 +172,7 @@ def test_after_the_end_of_the_process(stop: str, tmp_path: Path) -> None:
         fault = site.faults.add("hang", path=SEARCH, seconds=60)
         started = stack.api("POST", "/api/executions", json={"job": REFRESH, "scope": "site"}).json()
         assert fault.reached.wait(30)
-        if stop == "killed":
+        if how == "killed":
             stack.kill()
         else:
             threading.Timer(1, site.faults.clear).start()
@@ -139,7 +181,7 @@ def test_after_the_end_of_the_process(stop: str, tmp_path: Path) -> None:
         db = Database(stack.settings["STEWARD_DATABASE_URL"])
         hours = _hours(db)
         lost = sum(reserved(db, hour) for hour in hours) - site.meter.points
-        if stop == "stopped":
+        if how == "stopped":
             assert lost == 0
         assert 0 <= lost <= BLOCK + CALL_THREADS * MOST_A_CALL
         stack.start()
