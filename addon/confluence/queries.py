@@ -85,11 +85,6 @@ def group_spaces(
     yield from _packed([(space, encoded_length(f"{quote(space.key)}, ")) for space in spaces], room, most)
 
 
-def group_ids(ids: Sequence[str], cql_length: int, *, url_bytes: int = URL_BYTES) -> Iterator[list[str]]:
-    """Yield `ids` in groups that fit as a quoted list beside `cql_length` encoded bytes in one URL."""
-    yield from _packed([(each, encoded_length(f"{quote(each)}, ")) for each in ids], url_bytes - cql_length, len(ids))
-
-
 def _packed(sized: Iterable[tuple[S, int]], room: int, most: int) -> Iterator[list[S]]:
     group: list[S] = []
     taken = 0

@@ -12,7 +12,6 @@ from addon.confluence.queries import (
     any_of,
     base,
     encoded_length,
-    group_ids,
     group_spaces,
     none_of,
     values,
@@ -68,10 +67,3 @@ def test_groups_keep_order_lose_nothing_and_fit_in_a_url(keys: list[str], length
 
 def test_ordinary_keys_fill_groups_of_fifty() -> None:
     assert [len(group) for group in group_spaces([space(f"KEY{n}") for n in range(120)], 500)] == [50, 50, 20]
-
-
-def test_ids_are_grouped_by_what_fits() -> None:
-    groups = list(group_ids([str(number) for number in range(100_000, 101_000)], 1_000))
-    assert sum(map(len, groups)) == 1_000
-    assert all(encoded_length(values(group)) <= URL_BYTES - 1_000 + 10 for group in groups)
-    assert list(group_ids([], 10)) == []
