@@ -43,5 +43,6 @@ class LifecycleEffects:
         self.engine.open_lane(session, tenant_id, first_run=self.first_run_hold)
 
     def on_disabled(self, session: Session, tenant_id: TenantId) -> None:
-        """Start nothing while the add-on is disabled on the site; what runs may finish."""
+        """Stop what runs and start nothing while the add-on is disabled: the site refuses our calls from now on."""
         self.engine.close_lane(session, tenant_id)
+        self.engine.cancel_active(session, tenant_id, actor_type="disable")

@@ -17,6 +17,19 @@ THREADS = 8
 """Of the server that the fixture starts."""
 
 
+def test_the_run_of_a_site_that_disables_the_app_ends_and_its_neighbours_goes_on(neighbours: Neighbours) -> None:
+    theirs, ours = (neighbours.execution(site, end=False) for site in (neighbours.theirs, neighbours.ours))
+    try:
+        neighbours.theirs.host.switch(enabled=False)
+        assert neighbours.call(neighbours.theirs, "GET", "/api/jobs").status_code == 401
+        assert neighbours.call(neighbours.ours, "GET", f"/api/executions/{ours}").json()["status"] == "running"
+    finally:
+        neighbours.theirs.host.switch(enabled=True)
+        neighbours.call(neighbours.ours, "POST", f"/api/executions/{ours}/cancel")
+    ended = neighbours.call(neighbours.theirs, "GET", f"/api/executions/{theirs}").json()
+    assert ended["status"] == "cancelled"
+
+
 def test_while_24_people_wait_for_a_silent_site_another_tenant_and_the_health_check_are_answered(
     neighbours: Neighbours,
 ) -> None:

@@ -55,6 +55,7 @@ BY_KIND = {
     "space-excluded": _SPACE_EXCLUDED,
     "space-not-included": "This space is not included",
     "space-not-visible": "Content Steward cannot see this space",
+    "tenant-disabled": "Content Steward is disabled on this site",
     "tenant-unknown": _GONE,
     "token-expired": "This page was open for too long",
     "too-large": "This is too large",

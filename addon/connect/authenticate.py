@@ -46,12 +46,14 @@ def check_request_qsh(claims: dict[str, Any], request: Request, settings: Settin
         raise refused("token-qsh", "The token was made for another request.")
 
 
-def authenticate_host(request: Request, tenants: Tenants, clock: Clock, settings: Settings) -> HostCall:
+def authenticate_host(
+    request: Request, tenants: Tenants, clock: Clock, settings: Settings, *, disabled_too: bool = False
+) -> HostCall:
     """Verify a call of the site itself (enabled, disabled, webhooks): the token of an installed tenant, qsh computed.
 
-    Raises Problem 401.
+    `disabled_too`: also of a site where the add-on is disabled. Raises Problem 401.
     """
-    call = _signed_by_tenant(tokens.token_of(request), tenants, clock)
+    call = _signed_by_tenant(tokens.token_of(request), tenants, clock, disabled_too=disabled_too)
     check_request_qsh(call.claims, request, settings)
     tenants.proved(call.installation)
     return call
@@ -86,7 +88,7 @@ def caller_of(call: HostCall) -> Caller:
     return Caller(call.installation.id, account_id)
 
 
-def _signed_by_tenant(text: str, tenants: Tenants, clock: Clock) -> HostCall:
+def _signed_by_tenant(text: str, tenants: Tenants, clock: Clock, *, disabled_too: bool = False) -> HostCall:
     token = tokens.parse(text)
     client_key = tokens.identifier(token.claims, "iss")
     if client_key is None:
@@ -96,4 +98,6 @@ def _signed_by_tenant(text: str, tenants: Tenants, clock: Clock) -> HostCall:
         raise refused("tenant-unknown", "Content Steward is not installed on the site that made this token.")
     claims = tokens.verified(token, tenants.verification_secret(installation), "HS256")
     tokens.check_times(claims, clock.now())
+    if not (installation.enabled or disabled_too):
+        raise refused("tenant-disabled", "Content Steward is disabled on this site. Enable it under Manage apps.")
     return HostCall(installation, claims)

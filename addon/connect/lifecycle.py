@@ -76,6 +76,17 @@ class Lifecycle:
             raise refused("token-issuer", "The token was not made for this clientKey.")
         return body, issued_at(claims)
 
+    def spend(self, session: Session, body: Payload) -> None:
+        """Use the request's token up, in the transaction that does what it asks for.
+
+        The body is no part of what Atlassian signs (connect.md 3.2): whoever saw a token could send it once more with
+        a secret of their own. The same body again is a repeated delivery and fine. Raises Problem 401 token-used.
+        """
+        token = tokens.token_of(request)
+        expires = tokens.number(tokens.parse(token).claims, "exp") or 0.0
+        if not store.spend(session, token, body, expires=expires, now=self.clock.now()):
+            raise refused("token-used", "The token was used for another call already.")
+
     def _atlassian_claims(self, call: Request) -> dict[str, Any]:
         token = tokens.parse(tokens.token_of(call))
         if token.header.get("alg") != "RS256":
@@ -137,6 +148,7 @@ def lifecycle_blueprint(
     def installed() -> Response:
         body, issued = lifecycle.asymmetric("installed")
         with db.write_all() as session:
+            lifecycle.spend(session, body)
             outcome = store.install(session, body, tenants.seal(body.shared_secret), issued=issued, now=clock.now())
             if outcome.changed:
                 session.info["tenant_id"] = outcome.tenant_id
@@ -149,6 +161,7 @@ def lifecycle_blueprint(
     def uninstalled() -> Response:
         body, issued = lifecycle.asymmetric("uninstalled")
         with db.write_all() as session:
+            lifecycle.spend(session, body)
             tenant_id = store.uninstall(session, body.client_key, issued=issued, now=clock.now())
             if tenant_id is not None:
                 session.info["tenant_id"] = tenant_id
@@ -157,12 +170,12 @@ def lifecycle_blueprint(
         return Response(status=204)
 
     @blueprint.post(PATHS["enabled"])
-    @rule("host")
+    @rule("switch")
     def enabled() -> Response:
         return lifecycle.switch("enabled", listener.on_enabled)
 
     @blueprint.post(PATHS["disabled"])
-    @rule("host")
+    @rule("switch")
     def disabled() -> Response:
         return lifecycle.switch("disabled", listener.on_disabled)
 

@@ -40,6 +40,17 @@ class Tenant(Base):
     updated_at: Mapped[datetime]
 
 
+class SpentToken(Base):
+    """An install token that was used, and a keyed hash of what for, until it expires. No tenant's: it made one."""
+
+    __tablename__ = "spent_token"
+
+    token: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    """SHA-256 of the token."""
+    body: Mapped[str] = mapped_column(sa.String(64))
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class AccountReport(Base):
     """When an account was last reported (connect.md 6.3). Rows go when nothing is held about the account any more."""
 

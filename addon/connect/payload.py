@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import re
 from dataclasses import dataclass, field
+from dataclasses import fields as fields_of
 from typing import Any
 
 from flask import Request
@@ -26,6 +28,11 @@ class Payload:
     display_url: str | None = None
     oauth_client_id: str | None = None
     shared_secret: str = field(default="", repr=False)
+
+    def digest(self, key: str) -> str:
+        """Return a keyed hash over all fields: equal for equal calls, and without `key` of no use to guess them."""
+        fields = json.dumps([getattr(self, each.name) for each in fields_of(self)])
+        return hmac.new(key.encode(), fields.encode(), "sha256").hexdigest()
 
 
 def lifecycle_body(request: Request, event: str, addon_key: str, allowed: AllowedHosts) -> Payload:

@@ -18,14 +18,14 @@ from addon.connect.headers import set_headers
 from addon.connect.hosts import AllowedHosts
 from addon.connect.tenants import Installation, Tenants
 
-Rule = Literal["public", "page", "api", "host", "install"]
+Rule = Literal["public", "page", "api", "host", "switch", "install"]
 """public: anybody. page: a person through the host's frame, qsh of the request. api: a person with a context token.
 
-host: the site itself (enabled, disabled, webhooks), qsh of the request. install: the view verifies Atlassian's own
-signature (installed, uninstalled).
+host: the site itself (webhooks), qsh of the request. switch: the same, also while the app is disabled there (enabled,
+disabled). install: the view verifies Atlassian's own signature (installed, uninstalled).
 """
 
-RULES: frozenset[str] = frozenset(("public", "page", "api", "host", "install"))
+RULES: frozenset[str] = frozenset(("public", "page", "api", "host", "switch", "install"))
 _ATTRIBUTE = "__steward_rule__"
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -88,8 +88,9 @@ def install_boundary(app: Flask, tenants: Tenants, settings: Settings, clock: Cl
             return
         if name == "api":
             _admit(authenticate_context(request, tenants, clock), person=True)
-        elif name in ("page", "host"):
-            _admit(authenticate_host(request, tenants, clock, settings), person=name == "page")
+        elif name in ("page", "host", "switch"):
+            call = authenticate_host(request, tenants, clock, settings, disabled_too=name == "switch")
+            _admit(call, person=name == "page")
         else:
             raise UndeclaredRoute(request.url_rule.rule)
 

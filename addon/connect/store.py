@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId, new_id
 from addon.base.database import insert
-from addon.connect.models import Tenant
+from addon.connect.models import SpentToken, Tenant
 from addon.connect.payload import Payload
+from addon.connect.tokens import LEEWAY_SECONDS, LONGEST_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,24 @@ def switch(session: Session, tenant_id: TenantId, *, enabled: bool, issued: int,
         .returning(Tenant.id)
     )
     return changed.first() is not None
+
+
+def spend(session: Session, token: str, body: Payload, *, expires: float, now: datetime) -> bool:
+    """Note that an install token was used for `body`; return False when it was used for another one before.
+
+    `expires`: the token's `exp`, after which it proves nothing and need not be remembered.
+    """
+    over = now - timedelta(seconds=LEEWAY_SECONDS)
+    session.execute(sa.delete(SpentToken).where(SpentToken.expires_at < over))
+    values = {
+        "token": hashlib.sha256(token.encode()).hexdigest(),
+        "body": body.digest(token),
+        "expires_at": datetime.fromtimestamp(min(expires, now.timestamp() + LONGEST_SECONDS), UTC),
+    }
+    noted = insert(session, SpentToken).values(values).on_conflict_do_nothing().returning(SpentToken.token)
+    if session.execute(noted).first() is not None:
+        return True
+    return session.scalar(sa.select(SpentToken.body).where(SpentToken.token == values["token"])) == values["body"]
 
 
 def _locked(session: Session, client_key: str) -> Tenant | None:

@@ -59,11 +59,14 @@ class Tenants:
         A tenant already marked as needing a new installation is still returned without `stale`, so that a site that
         recovered is noticed; its next 401 raises Unreachable again.
 
-        Raises TenantGone (unknown, uninstalled, other generation) and Unreachable (refused, and no newer secret).
+        Raises TenantGone (unknown, uninstalled, disabled, other generation) and Unreachable (refused, and no newer
+        secret).
         """
         found = self.by_id(tenant_id)
         if found is None or not found.installed:
             raise TenantGone(f"tenant {tenant_id} is not installed")
+        if not found.enabled:
+            raise TenantGone(f"the add-on is disabled on the site of tenant {tenant_id}")
         if stale is not None:
             if stale.generation != found.generation:
                 raise TenantGone(f"tenant {tenant_id} was installed anew")

@@ -14,12 +14,15 @@ from addon.engine.models import JobExecution
 from addon.engine.settling import unsettled
 from addon.engine.transitions import Actor, move
 
+SITE_LEFT = ("uninstall", "disable")
+"""Actors after whose cancel the site answers none of our calls."""
+
 
 def cancel(core: Core, session: Session, tenant_id: TenantId, execution_id: str, actor: Actor) -> JobExecution:
     """Cancel an execution and return its row: cancelling, or cancelled at once when nobody holds it.
 
-    One that has submitted what is not read back yet is cancelling until a runner has settled that, except at an
-    uninstall, after which nothing can be read.
+    One that has submitted what is not read back yet is cancelling until a runner has settled that, except when the
+    app was uninstalled or disabled, after which nothing can be read.
 
     Cancelling twice is the same as once. Raises NotFound, or NotCancellable when it is finalizing or has ended.
     """
@@ -37,7 +40,7 @@ def cancel(core: Core, session: Session, tenant_id: TenantId, execution_id: str,
         raise NotCancellable(execution.status)
     at = core.clock.now()
     asked = {"cancel_requested_at": at, "cancel_requested_by": actor.id or actor.type}
-    if execution.owner is None and actor.type != "uninstall" and unsettled(core, session, execution):
+    if execution.owner is None and actor.type not in SITE_LEFT and unsettled(core, session, execution):
         if move(session, "cancel_unsettled", execution_id, at=at, actor=actor, values=asked) is None:
             raise RuntimeError("a locked execution changed under its lock")
         core.dispatcher.wake(session, tenant_id)

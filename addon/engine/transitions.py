@@ -64,7 +64,10 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who made a transition: type user|schedule|retry|runner|reaper|uninstall|system, and the id if there is one."""
+    """Who made a transition: type user|schedule|retry|runner|reaper|uninstall|disable|system.
+
+    `id` is the account or process, if there is one.
+    """
 
     type: str
     id: str | None = None
@@ -137,7 +140,7 @@ TABLE: tuple[Transition, ...] = (
         "request_cancel",
         ("running",),
         "cancelling",
-        "a person, uninstall, or the owner whose tenant is gone",
+        "a person, uninstalling or disabling the app, or the owner whose tenant is gone",
         Guard.OWNED,
         "notes who and when",
         "cancel_requested",
@@ -146,7 +149,7 @@ TABLE: tuple[Transition, ...] = (
         "cancel_at_once",
         ("running",),
         "cancelled",
-        "a person, uninstall",
+        "a person, uninstalling or disabling the app",
         Guard.OWNERLESS,
         "open spaces end cancelled, sums the metrics",
         "cancelled",

@@ -90,6 +90,12 @@ class AddonHost:
         self._site.unregister_addon(addon.key)
         self._call(addon, "uninstalled", signed_by_site=True)
 
+    def switch(self, *, enabled: bool, key: str | None = None) -> None:
+        """Enable or disable an add-on (the only one by default), as under Manage apps. Raises NoSuchAddon."""
+        addon = self.addon(key)
+        addon.enabled = enabled
+        self._call(addon, "enabled" if enabled else "disabled")
+
     def rotate_secret(self, key: str | None = None) -> AddonInstallation:
         """Give an add-on a new shared secret through a new `installed` call. Raises NoSuchAddon, InstallRefused."""
         old = self.addon(key)
@@ -287,7 +293,8 @@ class AddonHost:
             payload["sharedSecret"] = addon.secret
         if signed_by_site:
             claims = self._claims(addon, query_hash("POST", path, ""), CONTEXT_SECONDS)
-            claims["aud"] = [addon.base_url]
+            # Two calls of one second are two tokens: one token is good for one body.
+            claims |= {"aud": [addon.base_url], "jti": secrets.token_urlsafe(16)}
             token = jwt.encode(claims, self._private_key, "RS256", headers={"kid": self.kid})
         else:
             token = None

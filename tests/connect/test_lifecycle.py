@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from addon.base import TenantGone
+from addon.connect.models import SpentToken
 from tests.connect.conftest import Host
 from tests.support.connect import (
     BASE_URL,
     CLIENT_KEY,
     SECRET,
+    context_token,
     install_claims,
     install_payload,
     page_token,
@@ -151,6 +153,60 @@ def test_disabled_and_enabled_switch_the_tenant(installed: Host) -> None:
     assert row is not None
     assert row.enabled is True
     assert [heard[0] for heard in installed.listener.heard[1:]] == ["disabled", "disabled", "enabled"]
+
+
+def test_while_the_app_is_disabled_every_door_but_the_lifecycles_is_closed(installed: Host) -> None:
+    context = {"Authorization": f"JWT {context_token(now=installed.clock.now())}"}
+    hook = page_token(account_id=None, path="/hook", method="POST", now=installed.clock.now())
+
+    def answers() -> list[int]:
+        return [
+            installed.get("/page").status_code,
+            installed.client.get("/api/thing", headers=context).status_code,
+            installed.client.post("/hook", json={}, headers={"Authorization": f"JWT {hook}"}).status_code,
+        ]
+
+    assert answers() == [200, 200, 200]
+    installed.switch("disabled")
+    assert answers() == [401, 401, 401]
+    row = installed.row()
+    assert row is not None
+    with pytest.raises(TenantGone, match="disabled"):
+        installed.tenants.get(row.id)
+    installed.switch("enabled")
+    assert answers() == [200, 200, 200]
+
+
+def test_an_install_token_is_good_for_one_body_only(installed: Host) -> None:
+    """The body is not signed: whoever saw the token could send it once more with a secret that they know."""
+    token = installed.keys.sign(install_claims(now=installed.clock.now()))
+    assert installed.lifecycle("installed", token=token).status_code == 204
+    assert installed.lifecycle("installed", token=token).status_code == 204, "a repeated delivery"
+    for changed in (
+        {"sharedSecret": "a secret of the attacker's own choice"},
+        {"baseUrl": "https://x.atlassian.net/wiki"},
+    ):
+        answer = installed.lifecycle("installed", install_payload(**changed), token)
+        assert (answer.status_code, answer.json["type"].rpartition(":")[2]) == (401, "token-used")
+    row = installed.row()
+    assert row is not None
+    assert row.base_url == "https://one.atlassian.net/wiki"
+    assert installed.get("/page").status_code == 200
+
+
+def test_used_install_tokens_are_remembered_until_they_expire(installed: Host) -> None:
+    def remembered() -> int:
+        with installed.db.read_all() as session:
+            return session.query(SpentToken).count()
+
+    before = remembered()
+    assert installed.lifecycle("installed").status_code == 204
+    installed.clock.advance(1)
+    assert installed.lifecycle("installed").status_code == 204
+    assert remembered() >= before + 1
+    installed.clock.advance(7200)
+    assert installed.lifecycle("installed").status_code == 204
+    assert remembered() == 1
 
 
 def test_disabled_after_uninstalled_is_refused_and_uninstalled_after_disabled_works(installed: Host) -> None:

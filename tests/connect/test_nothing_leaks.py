@@ -58,6 +58,7 @@ def test_no_secret_and_no_token_is_logged(host: Host, caplog: pytest.LogCaptureF
         context = context_token(now=host.clock.now())
         assert host.lifecycle("installed", token=install).status_code == 204
         assert host.switch("disabled").status_code == 204
+        assert host.switch("enabled").status_code == 204
         assert host.get("/page", token=page).status_code == 200
         assert host.get("/page/other", token=page).status_code == 401
         answer = host.client.get("/api/thing", headers={"Authorization": f"JWT {context}"})

@@ -101,7 +101,7 @@ def _space(number: int, tenant_id: TenantId, space: int) -> dict[str, Any]:
     key = f"S{space if space == 1 else 2 + number % 200}"
     return {
         "execution_id": execution_id(number), "tenant_id": tenant_id, "space_id": key[1:], "space_key": key,
-        "name": "Space", "type": "global", "position": space, "weight": 1, "losses": 0, "metrics": {},
+        "name": "Space", "type": "global", "position": space, "weight": 1, "losses": 0, "suspect": False, "metrics": {},
         "state": "failed" if number % 7 == 0 and space == 1 else "done", "transient": False,
     }  # fmt: skip
 

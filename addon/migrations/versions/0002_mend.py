@@ -33,6 +33,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_site_space_tenant_id")),
         sa.PrimaryKeyConstraint("tenant_id", "space_id", name=op.f("pk_site_space")),
     )
+    op.create_table(
+        "spent_token",
+        sa.Column("token", sa.String(length=64), nullable=False),
+        sa.Column("body", sa.String(length=64), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("token", name=op.f("pk_spent_token")),
+    )
+    op.create_index(op.f("ix_spent_token_expires_at"), "spent_token", ["expires_at"])
     op.add_column("job_execution", sa.Column("spaces_unseen", sa.Integer(), nullable=True))
     with op.batch_alter_table("site_trait") as site_trait:
         site_trait.add_column(sa.Column("readings", sa.JSON(), nullable=True))
@@ -43,6 +51,7 @@ def downgrade() -> None:
     with op.batch_alter_table("site_trait") as site_trait:
         site_trait.drop_column("time_zone")
         site_trait.drop_column("readings")
+    op.drop_table("spent_token")
     op.drop_column("job_execution", "spaces_unseen")
     op.drop_table("site_space")
     op.drop_table("space_listing")
