@@ -23,11 +23,11 @@ from addon.jobs.statuses.single import Gone, Look, Single, Tested, Undecided
 from addon.policies import PolicyDocument
 from addon.screens import byline_schemas as schemas
 from addon.screens.access import Access
-from addon.screens.jobs import site_zone
 from addon.screens.lookups import Lookups, Remembered
 from addon.screens.operations import operation
 from addon.screens.parts import Parts
 from addon.screens.present import Presenter
+from addon.screens.times import site_zone
 
 CONTENT_ID = re.compile(r"[1-9][0-9]{0,18}")
 UNREADABLE = (

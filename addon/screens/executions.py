@@ -27,6 +27,7 @@ from addon.screens.operations import Answer, operation
 from addon.screens.parts import Parts
 from addon.screens.present import PREVIEWABLE, Presenter, item_result, space_result, statuses
 from addon.screens.problems import known_cursor
+from addon.screens.times import reader_zone, said
 
 E = TypeVar("E", bound=schemas.Execution)
 
@@ -297,8 +298,9 @@ class ExecutionsApi:
         """Name the execution in the way: what it is, who or what started it, and when it should end."""
         with self._parts.db.read(caller.tenant_id) as session:
             seen = self._presenter.execution(session, find(session, caller, active_id), viewer)
+            _, policies = self._parts.policies.current(session, caller.tenant_id)
         seen = self._named(caller, [seen])[0]
-        detail = in_the_way(seen)
+        detail = in_the_way(seen, self._parts.clock.now(), reader_zone(policies))
         return Problem(409, "busy", detail, extra={"execution": seen.model_dump(mode="json", by_alias=True)})
 
     def _named(self, caller: Caller, seen: Sequence[E]) -> list[E]:
@@ -308,18 +310,18 @@ class ExecutionsApi:
         return list(seen)
 
 
-def in_the_way(seen: schemas.Execution) -> str:
-    """Return the sentences that tell a person why nothing can start now."""
+def in_the_way(seen: schemas.Execution, now: datetime, zone: str) -> str:
+    """Return the sentences that tell a person why nothing can start now. `zone`: the IANA zone of their times."""
     if seen.restricted:
         what = f"{seen.title} is running over {'all spaces' if seen.scope == 'site' else 'another space'}"
     else:
         what = f"{seen.title} is running over {'all spaces' if seen.scope == 'site' else f'the space {seen.space_key}'}"
         nobody = "a person" if seen.trigger == "manual" else "the schedule"
         who = seen.started_by_name or seen.started_by or nobody
-        what += f", started by {who} at {_clock_time(seen.started_at)}"
+        what += f", started by {who} at {said(seen.started_at, now, zone)}"
     left = seen.progress.seconds_left
     if seen.paused is not None:
-        when = f"It waits until {_clock_time(seen.paused.until)}: {seen.paused.reason.rstrip('.')}."
+        when = f"It waits until {said(seen.paused.until, now, zone)}: {seen.paused.reason.rstrip('.')}."
     elif seen.status != "running":
         when = "It is about to end."
     elif left is None:
@@ -327,10 +329,6 @@ def in_the_way(seen: schemas.Execution) -> str:
     else:
         when = f"It should end in about {_span(left)}."
     return f"{what}. {when} Only one execution runs at a time: start again after it has ended."
-
-
-def _clock_time(at: datetime) -> str:
-    return f"{at:%H:%M} UTC"
 
 
 def _span(seconds: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from addon.base import Caller, FieldError, Problem, zone_names
+from addon.base import Caller, FieldError, Problem
 from addon.confluence import READ_AGE
 from addon.engine import Lane, Refused, queries
 from addon.jobs.apply import apply_policies
@@ -15,6 +15,7 @@ from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
 from addon.screens.parts import Parts
 from addon.screens.present import DESCRIPTIONS, PREVIEWABLE, Presenter, statuses
+from addon.screens.times import site_zone
 
 FIRST_RUN = "Nothing starts before a Confluence administrator has confirmed the first run on the site's Jobs screen."
 BUSY = "Another execution is running: only one runs at a time."
@@ -153,14 +154,3 @@ class JobsApi:
         if lane is None or not lane.hold or over:
             return schemas.Hold(on=False)
         return schemas.Hold(on=True, reason=lane.hold_reason, by=lane.hold_by, until=lane.hold_until)
-
-
-def site_zone(policies: PolicyDocument) -> str:
-    """Return the IANA zone of the site, the one its administrators plan in: that of the rules, else of the refresh.
-
-    A zone that was saved once and is not known here any more is passed over, down to UTC.
-    """
-    planned = [rule.schedule for scheme in policies.notification_schemes for rule in scheme.rules]
-    planned += [each.schedule for scheme in policies.automation_schemes for each in scheme.automations]
-    zones = [each.time_zone for each in (*planned, policies.schedules.refresh_statuses)]
-    return next((zone for zone in zones if zone in zone_names()), "UTC")

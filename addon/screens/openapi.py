@@ -11,6 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from addon.screens.operations import Operation
 from addon.screens.schemas import Model, ProblemDocument
+from addon.screens.times import HEADER
 
 REFERENCE = "#/components/schemas/{model}"
 
@@ -29,7 +30,8 @@ def document(declared: Iterable[Operation], *, version: str, server: str) -> dic
             "version": version,
             "description": (
                 "Start, watch and cancel job executions over a Confluence site, and keep its policies. Only one "
-                "execution runs at a time per site. Every error is a problem document (RFC 9457)."
+                "execution runs at a time per site. Every error is a problem document (RFC 9457). Times inside its "
+                f"sentences are in the IANA zone that the header {HEADER} names, else in the site's."
             ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },

@@ -29,6 +29,7 @@ from addon.screens.lookups import Lookups, Remembered
 from addon.screens.operations import operation
 from addon.screens.parts import Parts
 from addon.screens.present import Presenter
+from addon.screens.times import site_zone
 
 MOST = 20
 """Spaces of one page."""
@@ -114,7 +115,7 @@ class OverviewApi:
             stamps=policies.status_stamps,
             refreshed_at=last if viewer.space is None else refreshed.get(viewer.space.id),
             site_url=site_url,
-            time_zone=policies.schedules.refresh_statuses.time_zone,
+            time_zone=site_zone(policies),
             statuses=_columns(policies, seen),
             items=rows,
         )

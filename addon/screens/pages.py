@@ -17,6 +17,7 @@ from addon.screens.access import Access
 from addon.screens.operations import read_query
 from addon.screens.parts import Parts
 from addon.screens.schemas import InSpace, Query, SpaceKey
+from addon.screens.times import site_zone
 
 FOREVER = 365 * 24 * 3600
 
@@ -67,6 +68,8 @@ def blueprint(parts: Parts, access: Access) -> Blueprint:
 
     def shell(view: str, space_key: str | None) -> Response:
         viewer = access.scope(current_caller(), space_key)
+        with parts.db.read(viewer.caller.tenant_id) as session:
+            _, policies = parts.policies.current(session, viewer.caller.tenant_id)
         html = render(
             "screens/shell.html",
             root=root,
@@ -74,6 +77,7 @@ def blueprint(parts: Parts, access: Access) -> Blueprint:
             ap_script_url=parts.settings.ap_script_url,
             view=view,
             space=viewer.space,
+            time_zone=site_zone(policies),
         )
         return Response(html, mimetype="text/html")
 

@@ -11,12 +11,12 @@ from addon.base import Caller
 from addon.engine import queries
 from addon.screens import schemas
 from addon.screens.access import Access
-from addon.screens.jobs import site_zone
 from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
 from addon.screens.parts import Parts
 from addon.screens.present import Presenter
 from addon.screens.problems import known_cursor
+from addon.screens.times import site_zone
 
 REASONS = {
     "busy": "{} was running at that time.",

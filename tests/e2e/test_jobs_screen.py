@@ -6,8 +6,9 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import FrameLocator, Page, Route, expect
@@ -206,6 +207,21 @@ def test_a_space_screen_is_about_its_space(stack: Stack, page: Page) -> None:
     frame.get_by_role("link", name="Job audit log").first.click()
     frame.get_by_label("Scope").select_option("space")
     expect(frame.get_by_role("region", name="Job audit log").locator("tbody tr")).to_have_count(1)
+
+
+def test_a_refused_start_tells_its_times_in_the_zone_of_the_persons_profile(stack: Stack, page: Page) -> None:
+    with stack.site.lock:
+        stack.site.people["u-admin"].time_zone = "Pacific/Kiritimati"
+    frame = site_jobs(stack, page)
+    frame.get_by_role("button", name="Start: Send notifications").click()
+    stack.site.latency_ms = 400
+    running = stack.api("POST", "/api/executions", json={"job": "refresh-statuses", "scope": "site"}).json()
+    frame.get_by_role("dialog").get_by_role("button", name="Start", exact=True).click()
+    began = datetime.fromisoformat(running["startedAt"]).astimezone(ZoneInfo("Pacific/Kiritimati"))
+    said = frame.get_by_role("dialog").get_by_role("alert")
+    expect(said).to_contain_text(f"at {began:%H:%M} (Pacific/Kiritimati)")
+    stack.site.latency_ms = 0
+    stack.ended(running["id"])
 
 
 def test_a_run_that_fits_between_two_looks_is_among_the_last_ones(stack: Stack, page: Page) -> None:

@@ -54,6 +54,22 @@ def test_times_are_written_in_the_given_zone(modules: Page) -> None:
     ]  # fmt: skip
 
 
+def test_a_time_that_is_typed_is_read_in_the_zone_in_which_all_are_shown(modules: Page) -> None:
+    read = modules.evaluate(
+        """async () => {
+          const format = await import('/format.js');
+          const at = (zone, local) => { format.setTimeZone(zone); return format.instant(local).toISOString(); };
+          return [at('UTC', '2026-11-22T14:17'), at('Europe/Berlin', '2026-07-01T00:30'),
+                  at('America/New_York', '2026-03-08T01:30'), at('America/New_York', '2026-03-08T03:30'),
+                  at('Asia/Kathmandu', '2026-01-01T00:00')];
+        }"""
+    )
+    assert read == [
+        "2026-11-22T14:17:00.000Z", "2026-06-30T22:30:00.000Z", "2026-03-08T06:30:00.000Z", "2026-03-08T07:30:00.000Z",
+        "2025-12-31T18:15:00.000Z",
+    ]  # fmt: skip
+
+
 def test_a_run_tells_its_slots_where_they_say_more_than_its_start(modules: Page) -> None:
     said = modules.evaluate(
         """async () => {

@@ -41,7 +41,22 @@ def test_a_second_start_is_refused_and_told_what_is_in_the_way(house: House) -> 
     assert problem["execution"]["startedBy"] == ADMIN
     assert "Refresh content statuses is running over all spaces" in problem["detail"]
     assert "started by" in problem["detail"]
-    assert "12:00 UTC" in problem["detail"]
+    assert "at 13:00 (Europe/Berlin)." in problem["detail"]
+
+
+def test_the_times_of_a_refusal_are_in_the_readers_own_zone_where_the_screen_names_it(house: House) -> None:
+    house.start()
+
+    def refused(zone: str) -> str:
+        body = {"job": "send-notifications", "scope": "site"}
+        return str(house.call("POST", "/executions", json=body, headers={"Steward-Time-Zone": zone}).json["detail"])
+
+    assert "at 07:00 (America/New_York)." in refused("America/New_York")
+    house.clock.advance(timedelta(hours=12))
+    assert "at 02:00 (Pacific/Kiritimati)." in refused("Pacific/Kiritimati")
+    assert "at 21:00 on 22 November (Asia/Tokyo)." in refused("Asia/Tokyo")
+    for odd in ("Nowhere/At-all", "localtime", "../../etc/passwd", "x" * 5000):
+        assert "at 13:00 on 22 November (Europe/Berlin)." in refused(odd), odd
 
 
 def test_of_two_starts_at_the_same_instant_one_wins(house: House) -> None:

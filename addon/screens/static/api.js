@@ -1,6 +1,8 @@
 /* How does a screen ask the add-on? Every call carries a fresh context token of the host, and the space's key on a
  * space's screen. Whatever goes wrong becomes a Problem with words for people. */
 
+import { timeZone } from "./format.js";
+
 const root = document.body.dataset.root;
 
 export class Problem extends Error {
@@ -33,7 +35,7 @@ export async function call(method, path, { query = {}, body, text, headers = {},
   for (const [name, value] of Object.entries(scoped)) {
     if (value !== null && value !== undefined && value !== "") target.searchParams.set(name, value);
   }
-  const sent = { Accept: `${accept}, application/problem+json`, ...headers };
+  const sent = { Accept: `${accept}, application/problem+json`, "Steward-Time-Zone": timeZone(), ...headers };
   if (body !== undefined) sent["Content-Type"] = "application/json";
   if (text !== undefined) sent["Content-Type"] = "application/yaml";
   const payload = body !== undefined ? JSON.stringify(body) : text;

@@ -71,8 +71,8 @@ function found(state, draw, begun) {
       "div",
       { class: "card-buttons" },
       chosenOnes
-        ? button(`Start with ${count(chosen.size, "space")}`, () => confirm([...chosen], begun), { kind: "primary" })
-        : button("Start with all spaces", () => confirm("all", begun), { kind: "primary" }),
+        ? button(`Start with ${count(chosen.size, "space")}`, () => agreed([...chosen], begun), { kind: "primary" })
+        : button("Start with all spaces", () => agreed("all", begun), { kind: "primary" }),
     ),
   ];
 }
@@ -100,7 +100,7 @@ function check(trouble, fine) {
   return h("li", { class: trouble ? "check check-bad" : "check" }, h("span", { class: "check-mark", "aria-hidden": "true" }), trouble || fine);
 }
 
-async function confirm(spaces, begun) {
+async function agreed(spaces, begun) {
   const some = spaces === "all" ? "all included spaces" : count(spaces.length, "space");
   const confirmed = await ask({
     title: `Let Content Steward begin with ${some}?`,

@@ -16,6 +16,19 @@ export const timeZone = () => zone;
 const write = (date, options) => new Intl.DateTimeFormat("en-GB", { timeZone: zone, hourCycle: "h23", ...options }).format(date);
 const day = (date) => write(date, { year: "numeric", month: "2-digit", day: "2-digit" });
 
+/* The instant that a clock in the zone shows as `local` ("2026-11-22T14:17", as a datetime-local input has it). */
+export function instant(local) {
+  const wanted = Date.parse(`${local}Z`);
+  const shown = (at) => {
+    const options = { timeZone: zone, hourCycle: "h23", year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric" };
+    const part = Object.fromEntries(new Intl.DateTimeFormat("en-GB", options).formatToParts(at).map(({ type, value }) => [type, Number(value)]));
+    return Date.UTC(part.year, part.month - 1, part.day, part.hour, part.minute);
+  };
+  // Twice: the offset at the first guess may be that of the other side of a change of the clocks.
+  const guess = wanted - (shown(wanted) - wanted);
+  return new Date(guess - (shown(guess) - wanted));
+}
+
 /* "today 14:17", "tomorrow 02:00", "Mon 08:00" within a week, "3 Jan 08:00", "3 Jan 2025 08:00". */
 export function moment(iso, now = new Date()) {
   const date = new Date(iso);

@@ -3,6 +3,7 @@
 import { post } from "./api.js";
 import { ask } from "./dialogs.js";
 import { h } from "./dom.js";
+import { instant, timeZone } from "./format.js";
 import { at, button, message, paragraph } from "./parts.js";
 
 export function holdBanner(jobs, refresh) {
@@ -33,14 +34,14 @@ async function hold(refresh) {
     content: [
       paragraph("Nothing starts by itself until you release them. What runs goes on, and jobs can be started by hand. Slots that pass meanwhile start once when the schedules are released, if they are not older than a day."),
       h("label", { class: "field field-wide" }, h("span", {}, "Why (shown to everybody who opens Jobs)"), reason),
-      h("label", { class: "field field-wide" }, h("span", {}, "Until (optional, in this device's time)"), until),
+      h("label", { class: "field field-wide" }, h("span", {}, `Until (optional, ${timeZone()})`), until),
     ],
     label: "Hold schedules",
     act: () =>
       post("/hold", {
         on: true,
         ...(reason.value.trim() ? { reason: reason.value.trim() } : {}),
-        ...(until.value ? { until: new Date(until.value).toISOString() } : {}),
+        ...(until.value ? { until: instant(until.value).toISOString() } : {}),
       }),
   });
   await refresh();

@@ -5,6 +5,7 @@ import { auditScreen } from "./audit.js";
 import { ask, dismiss } from "./dialogs.js";
 import { focusOn, h, morph } from "./dom.js";
 import { executionScreen } from "./execution.js";
+import { setTimeZone } from "./format.js";
 import { insideConfluence, prepared, unveil } from "./frame.js";
 import { jobsScreen } from "./jobs.js";
 import { overviewScreen } from "./overview.js";
@@ -97,6 +98,7 @@ async function begin() {
     return;
   }
   app.ownTimeZone = await prepared();
+  if (!app.ownTimeZone) setTimeZone(document.body.dataset.timeZone);
   window.addEventListener("hashchange", open);
   open();
 }
