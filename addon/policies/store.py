@@ -267,7 +267,7 @@ class Policies:
         dead = [
             FieldError(
                 pointer("statuses", position, "id"),
-                f"was removed in version {known[slug]} and can never be used again, because contents may still "
+                f"was removed in version {known[slug]} and can never be used again, because pages may still "
                 "carry it; take a new id",
             )
             for position, slug in enumerate(wanted)

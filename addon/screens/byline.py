@@ -104,7 +104,7 @@ class BylineApi:
         content = self._visible(caller, content_id, WRITE_AGE)
         if not self._parts.permissions.may(caller, content, "update", max_age=WRITE_AGE):
             raise Problem(
-                403, "not-editor", "Only people who may edit this content may say until when it holds. Ask one of them."
+                403, "not-editor", "Only people who may edit this may say until when it holds. Ask one of them."
             )
         look = self._look(caller, content)
         if look.excluded is not None:
@@ -275,4 +275,4 @@ def _unknown() -> Problem:
 
 
 def _raced() -> Problem:
-    return Problem(409, "changed-meanwhile", "Somebody else is changing this content just now. Try again in a moment.")
+    return Problem(409, "changed-meanwhile", "Somebody else is changing this page just now. Try again in a moment.")

@@ -29,8 +29,8 @@ NAMED_FAILURES = 3
 
 DESCRIPTIONS = {
     "refresh-statuses": "Finds the pages and blog posts whose content status must change, and changes it.",
-    "send-notifications": "Mails people one digest of their contents that match the notification rules.",
-    "execute-automations": "Archives or deletes the contents that match the automations.",
+    "send-notifications": "Mails people one digest of their pages and posts that match the notification rules.",
+    "execute-automations": "Archives or deletes the pages and posts that match the automations.",
 }
 PREVIEWABLE = frozenset({"execute-automations"})
 

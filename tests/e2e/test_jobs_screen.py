@@ -183,7 +183,7 @@ def test_the_item_log_says_what_was_archived_and_why_the_rest_was_not(
     until_ended(frame, "Successful")
     assert metric(frame, "contentsArchived") > 0
     frame.get_by_role("link", name="All results").click()
-    log = frame.get_by_role("region", name="What was done to which content").locator("tbody tr")
+    log = frame.get_by_role("region", name="What was done to which item").locator("tbody tr")
     expect(log.filter(has_text="Done").first).to_be_visible()
     expect(log.filter(has_text="Skipped").first).to_be_visible()
     frame.get_by_role("heading", name="Item log").scroll_into_view_if_needed()

@@ -180,9 +180,13 @@ def test_spaces_are_filtered_by_name_and_type_and_turned_by_the_page_from_the_ke
 
 def test_what_confluence_does_not_answer_is_marked_and_can_be_counted_again(refreshed: Stack, page: Page) -> None:
     refreshed.site.faults.add(status=429, path="/rest/api/search", cql='"OPS"')
+    refreshed.site.faults.add(status=403, path="/rest/api/search", cql='"DOCS"')
+    refreshed.site.faults.add(status=500, path="/rest/api/search", cql='"HR"')
     frame = site_overview(refreshed, page)
     counted(frame)
     expect(row(frame, "OPS").locator(".refused").first).to_contain_text("Confluence asks for a pause")
+    expect(row(frame, "DOCS").locator(".refused").first).to_have_text("? You may not see this in Confluence")
+    expect(row(frame, "HR").locator(".refused").first).to_have_text("? Confluence did not answer")
     expect(frame.locator("tfoot td").first).to_have_text("…")
     refreshed.site.faults.clear()
     frame.get_by_role("button", name="Count again").click()

@@ -106,7 +106,7 @@ def test_a_status_and_a_scheme_are_made_and_given_to_a_space(
         "under-review", "expired", "up-to-date",
     ]  # fmt: skip
 
-    frame.get_by_role("button", name="How many contents match CQL of Expired now?").click()
+    frame.get_by_role("button", name="How many pages and posts match CQL of Expired now?").click()
     expect(frame.locator(".cql-right")).to_have_count(2)
     frame.get_by_role("heading", name="Contracts").evaluate("e => e.scrollIntoView()")
     screenshot(browser_page, "policies-scheme")

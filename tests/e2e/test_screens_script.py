@@ -288,6 +288,8 @@ def test_a_run_at_work_shows_neither_nor_anything_that_waits(modules: Page) -> N
     text = draw(modules)
     assert modules.locator(".message").count() == 0
     assert "Next:" not in text
+    assert "33 % · 3 of 9 spaces · no estimate yet" in text
+    assert "about 2 minutes left" in draw(modules, progress=RUNNING["progress"] | {"secondsLeft": 120})  # type: ignore[operator]
 
 
 def test_what_waits_behind_a_run_is_named_in_its_order(modules: Page) -> None:

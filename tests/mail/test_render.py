@@ -50,7 +50,7 @@ def test_the_shipped_template_renders_every_section_in_both_bodies() -> None:
         DigestSection("Old news", [_content("News")]),
     )
     subject, text, html = RENDERER.digest(DIGEST, context)
-    assert subject == "3 contents to look at in One"
+    assert subject == "3 items to look at in One"
     for body in (text, html):
         for expected in ("Ada", "Expired content", "(2)", "Old news", "Plan", "Budget", "News", "2026-11-22", "HR"):
             assert expected in body
@@ -61,14 +61,14 @@ def test_the_shipped_template_renders_every_section_in_both_bodies() -> None:
 
 def test_one_content_is_named_as_one() -> None:
     subject, text, _ = RENDERER.digest(DIGEST, _context(DigestSection("Expired content", [_content()])))
-    assert subject == "1 content to look at in One"
+    assert subject == "1 item to look at in One"
     assert "needs a look" in text
 
 
 def test_at_most_a_hundred_contents_of_a_section_are_listed_and_the_rest_counted() -> None:
     section = DigestSection("Expired content", [_content(f"Page {n}") for n in range(130)], total=400)
     subject, text, html = RENDERER.digest(DIGEST, _context(section))
-    assert subject.startswith("400 contents")
+    assert subject.startswith("400 items")
     assert text.count("* Page ") == 100
     assert "and 300 more" in text
     assert "and 300 more" in html
@@ -225,7 +225,7 @@ def test_a_rendering_process_that_was_killed_from_outside_is_replaced_and_the_ma
         process = _process(renderer)
         process.kill()
         process.wait()
-        assert renderer.digest(DIGEST, _context(DigestSection("Expired", [_content()])))[0].startswith("1 content")
+        assert renderer.digest(DIGEST, _context(DigestSection("Expired", [_content()])))[0].startswith("1 item")
     finally:
         renderer.close()
 

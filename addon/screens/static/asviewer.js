@@ -3,9 +3,16 @@
 
 const AT_ONCE = 4;
 
+const REFUSALS = {
+  400: "Confluence cannot answer this query",
+  401: "Confluence asks you to log in again",
+  403: "You may not see this in Confluence",
+  429: "Confluence asks for a pause",
+};
+
 export class Refused extends Error {
   constructor(status) {
-    super(status === 429 ? "Confluence asks for a pause" : `Confluence answered ${status || "nothing"}`);
+    super(REFUSALS[status] || "Confluence did not answer");
     this.status = status;
   }
 }

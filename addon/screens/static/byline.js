@@ -103,7 +103,7 @@ function notices(seen) {
 function excluded(seen) {
   return [
     h("header", { class: "status-head" }, h("div", { class: "status-words" }, h("p", { class: "subtle status-of" }, seen.title), h("h1", {}, "No content status")), closer()),
-    message("info", "This space is left out", paragraph(`The space ${seen.space.name} is ${seen.excluded}. Its contents have no status, and no job touches them.`)),
+    message("info", "This space is left out", paragraph(`The space ${seen.space.name} is ${seen.excluded}. Its pages and posts have no status, and no job touches them.`)),
   ];
 }
 

@@ -170,15 +170,15 @@ export function executionScreen(app, id) {
       { "aria-labelledby": "items-title", "data-key": "items" },
       h("div", { class: "section-head" }, h("h2", { id: "items-title" }, "Item log"), select("Show", "itemOutcome", state.itemOutcome, choices, choose)),
       !items.items && !items.trouble && skeleton(2),
-      items.items && (items.items.length ? itemTable() : empty(state.itemOutcome ? "Nothing with this outcome" : "Nothing was done to any content")),
+      items.items && (items.items.length ? itemTable() : empty(state.itemOutcome ? "Nothing with this outcome" : "Nothing was done to any page or post")),
       moreButton(items, "More items"),
     );
   }
 
   function itemTable() {
     return table(
-      "What was done to which content",
-      ["Content", "Space", "Action", "Outcome", "Reason", "When"],
+      "What was done to which item",
+      ["Item", "Space", "Action", "Outcome", "Reason", "When"],
       items.items.map((item, index) =>
         row(
           [content(item), item.spaceKey, ACTIONS[item.action] || capital(item.action), lozenge(item.outcome), item.reason || "–", at(item.at, capital(moment(item.at)))],
@@ -192,7 +192,7 @@ export function executionScreen(app, id) {
   function content(item) {
     if (item.title) return item.title;
     const open = () => window.AP.navigator.go("contentview", { contentId: item.contentId });
-    return h("button", { type: "button", class: "link", onclick: open }, `Content ${item.contentId}`);
+    return h("button", { type: "button", class: "link", onclick: open }, `Item ${item.contentId}`);
   }
 
   return {

@@ -70,7 +70,7 @@ export function overviewScreen(app) {
     if (mine !== turn) return;
     state.counting = false;
     draw();
-    if (rows.length) announce(`Contents of ${count(rows.length, "space")} counted`);
+    if (rows.length) announce(`Pages and posts of ${count(rows.length, "space")} counted`);
   }
 
   async function ask(row, slug, cql, mine) {
@@ -142,7 +142,7 @@ export function overviewScreen(app) {
     if (!mayAsk()) return message("warning", "This host cannot be asked", paragraph("The counts are asked of Confluence in your name, and this host offers no way to do that."));
     if (app.spaceKey && rows.length && rows[0].note) return message("info", "This space is not counted", paragraph(`${sentence(rows[0].note)}.`));
     if (!about.refreshedAt) return unrefreshed();
-    const foot = h("p", { class: "subtle overview-foot" }, "Contents that Content Steward never had to stamp count as the last status of their scheme.");
+    const foot = h("p", { class: "subtle overview-foot" }, "Items that Content Steward never had to stamp count as the last status of their scheme.");
     return [!app.spaceKey && filterForm(), rows.length ? [grid(), foot] : nothing(), !app.spaceKey && pager()];
   }
 
@@ -150,7 +150,7 @@ export function overviewScreen(app) {
     message(
       "info",
       "The overview needs stamps",
-      paragraph("The policies say that statuses are kept by Content Steward alone, without a stamp on the contents. Then Confluence cannot find contents by status, and only Confluence knows what each person may see. Switch stamps on in the policies to have the overview and the search by status."),
+      paragraph("The policies say that statuses are kept by Content Steward alone, without a stamp on the pages and posts. Then Confluence cannot find them by status, and only Confluence knows what each person may see. Switch stamps on in the policies to have the overview and the search by status."),
     );
 
   const unrefreshed = () => [
@@ -189,12 +189,12 @@ export function overviewScreen(app) {
     const heads = about.statuses.map((status) => h("th", { scope: "col", class: "number" }, dot(status.colour), status.name));
     return h(
       "div",
-      { class: "table-region overview", role: "region", "aria-label": "Contents by space and status", "aria-busy": String(state.loading || state.counting), tabindex: "0" },
+      { class: "table-region overview", role: "region", "aria-label": "Pages and posts by space and status", "aria-busy": String(state.loading || state.counting), tabindex: "0" },
       stackable(h(
         "table",
         {},
-        h("caption", { class: "visually-hidden" }, "Contents by space and status"),
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Space"), h("th", { scope: "col", class: "number" }, "Contents"), heads, h("th", { scope: "col" }, "Refreshed"))),
+        h("caption", { class: "visually-hidden" }, "Pages and posts by space and status"),
+        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Space"), h("th", { scope: "col", class: "number" }, "All items"), heads, h("th", { scope: "col" }, "Refreshed"))),
         h("tbody", {}, rows.map(line)),
         rows.filter(counted).length > 1 && h("tfoot", {}, totals()),
       )),
@@ -219,7 +219,7 @@ export function overviewScreen(app) {
       "tr",
       { "data-key": row.key },
       name(bar(row)),
-      h("td", { class: "number" }, linked(total(row), row.total, `all contents of ${row.name}`)),
+      h("td", { class: "number" }, linked(total(row), row.total, `all pages and posts of ${row.name}`)),
       columns.map((status) => h("td", { class: "number", "data-status": status.id }, cells.has(status.id) ? figure(row, cells.get(status.id), status) : "–")),
       h("td", {}, at(row.refreshedAt)),
     );

@@ -73,7 +73,7 @@ function statusBar(counts, statuses) {
   return h(
     "div",
     { class: "statuses" },
-    h("h3", {}, "Contents by status"),
+    h("h3", {}, "Pages and posts by status"),
     h("div", { class: "bar", "aria-hidden": "true" }, slugs.filter((slug) => counts[slug] > 0).map(part)),
     h(
       "ul",

@@ -98,7 +98,7 @@ export function cqlField(screen, owner, name, { kind = "status", optional = fals
     h(
       "div",
       { class: "cql-foot" },
-      button("How many match now?", now, { kind: "small", disabled: !text.trim(), "aria-label": `How many contents match ${options.label} now?` }),
+      button("How many match now?", now, { kind: "small", disabled: !text.trim(), "aria-label": `How many pages and posts match ${options.label} now?` }),
       h("span", { class: "cql-said", role: "status" }, words(check, below)),
     ),
   );

@@ -24,7 +24,7 @@ export function schemeView(screen, id) {
       areaField(screen, scheme, "description", { label: "Description" }),
     ),
     h("h3", { id: "entries-title" }, "Statuses, first match wins"),
-    paragraph("From top to bottom: a content has the first status whose CQL it matches, or below whose ancestor it lies. ", SCOPE),
+    paragraph("From top to bottom: a page or post has the first status whose CQL it matches, or below whose ancestor it lies. ", SCOPE),
     h(
       "ol",
       { class: "entries", "aria-labelledby": "entries-title" },
@@ -60,7 +60,7 @@ function card(screen, scheme, entry, index, last) {
     h(
       "div",
       { class: "entry-fields" },
-      last && h("p", { class: "field-help" }, "Contents that match nothing above have this status. It has no CQL and stays last."),
+      last && h("p", { class: "field-help" }, "Pages and posts that match nothing above have this status. It has no CQL and stays last."),
       !last && cqlField(screen, entry, "cql", { label: `CQL of ${name}` }),
       !last && ancestor(screen, entry, name),
     ),

@@ -24,7 +24,7 @@ export function schemesView(screen) {
         button("Create scheme", () => create(screen, null), { id: "create-scheme" }),
       ),
     ),
-    paragraph("A scheme is an ordered list of statuses: the first whose CQL matches a content wins, the last is for everything else. Each space has one scheme. ", SCOPE),
+    paragraph("A scheme is an ordered list of statuses: the first whose CQL matches a page or post wins, the last is for everything else. Each space has one scheme. ", SCOPE),
     missing && h("p", { class: "field-error" }, missing.detail),
     h("ul", { class: "rows", "aria-labelledby": "schemes-title" }, doc.statusSchemes.map((scheme) => row(screen, scheme))),
   ];

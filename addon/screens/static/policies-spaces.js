@@ -28,8 +28,8 @@ export function spacesView(screen) {
       selectors(screen, doc.excludedSpaces, "excluded", "Exclude spaces"),
     ]),
     section("visible", "Where statuses show", null, [
-      switchField(screen, doc, "statusStamps", "Write statuses to contents", "On: a status is written to its content, so that readers can search for it with CQL, and rules and automations can look for it. Off: statuses are kept in Content Steward only; a refresh writes nothing to contents and touches Confluence's own inactivity clock nowhere."),
-      switchField(screen, doc.indicator, "on", "Show the status indicator in every space", "The line below a page's title then shows the page's status; a click says why. It needs statuses written to contents."),
+      switchField(screen, doc, "statusStamps", "Write statuses to pages and posts", "On: a status is written to its page or post, so that readers can search for it with CQL, and rules and automations can look for it. Off: statuses are kept in Content Steward only; a refresh writes nothing to Confluence and leaves its own inactivity clock alone."),
+      switchField(screen, doc.indicator, "on", "Show the status indicator in every space", "The line below a page's title then shows the page's status; a click says why. It needs statuses written to pages and posts."),
       !doc.indicator.on && h("h3", {}, "Show it in these spaces only"),
       !doc.indicator.on && selectors(screen, doc.indicator.spaces, "indicator", "Add spaces"),
     ]),

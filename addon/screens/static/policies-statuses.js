@@ -16,7 +16,7 @@ export function statusesView(screen) {
       h("h2", { id: "statuses-title" }, "Statuses"),
       button("Create status", () => edit(screen, null), { id: "create-status" }),
     ),
-    paragraph("A status has a name, an icon and a colour. Status schemes say which contents have it. A deleted status's id is never used again."),
+    paragraph("A status has a name, an icon and a colour. Status schemes say which pages and posts have it. A deleted status's id is never used again."),
     h("ul", { class: "rows", "aria-labelledby": "statuses-title" }, doc.statuses.map((status) => row(screen, status))),
   ];
 }
@@ -143,7 +143,7 @@ async function remove(screen, status) {
   const gone = await ask({
     title: `Delete ${status.name}?`,
     content: [
-      paragraph("Contents that still have it get another status at their next refresh. Its id ", h("code", {}, status.id), " can never be used again."),
+      paragraph("Pages and posts that still have it get another status at their next refresh. Its id ", h("code", {}, status.id), " can never be used again."),
       rules.length > 0 && paragraph(`${rules.join(", ")} ${rules.length > 1 ? "look" : "looks"} for it and will find nothing more.`),
     ],
     label: "Delete",

@@ -12,7 +12,7 @@ export function retryButton(execution, then) {
 
 async function retry(execution, then) {
   const failed = execution.progress.spacesFailed;
-  const mails = execution.job === "send-notifications" && paragraph("People get a digest about the contents of these spaces only.");
+  const mails = execution.job === "send-notifications" && paragraph("People get a digest about the pages and posts of these spaces only.");
   const started = await ask({
     title: `Retry ${count(failed, "failed space")}?`,
     content: [

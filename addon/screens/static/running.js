@@ -45,7 +45,7 @@ function words(execution) {
   if (spacesSkipped) parts.push(`${number(spacesSkipped)} skipped`);
   if (execution.status === "finalizing") parts.push("compiling the results");
   else if (execution.status === "cancelling") parts.push("stopping at the next safe point");
-  else if (secondsLeft !== null) parts.push(left(secondsLeft));
+  else if (!execution.stalledSince) parts.push(secondsLeft === null ? "no estimate yet" : left(secondsLeft));
   return parts.join(" · ");
 }
 

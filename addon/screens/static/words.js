@@ -23,19 +23,19 @@ export const JOBS = {
 export const TRIGGER = { scheduled: "Schedule", manual: "Person", retry: "Retry" };
 
 const METRICS = {
-  contentsChecked: "Contents checked",
+  contentsChecked: "Items checked",
   statusesChanged: "Statuses changed",
-  contentsReadOnly: "Read-only contents",
-  contentsMatched: "Contents matched",
-  contentsPlanned: "Contents planned",
+  contentsReadOnly: "Items that are read-only",
+  contentsMatched: "Items matched",
+  contentsPlanned: "Items planned",
   emailsSent: "E-mails sent",
   emailsFailed: "E-mails failed",
   emailsSuppressed: "E-mails suppressed",
   emailsPending: "E-mails pending",
-  contentsArchived: "Contents archived",
-  contentsDeleted: "Contents deleted",
-  contentsSkipped: "Contents skipped",
-  contentsFailed: "Contents failed",
+  contentsArchived: "Items archived",
+  contentsDeleted: "Items deleted",
+  contentsSkipped: "Items skipped",
+  contentsFailed: "Items failed",
   spacesProcessed: "Spaces processed",
   spacesFailed: "Spaces failed",
   spacesSkipped: "Spaces skipped",
@@ -55,7 +55,7 @@ export function metricList(metrics) {
   const other = Object.keys(metrics).filter((name) => !(name in METRICS) && typeof metrics[name] === "number");
   return [...known, ...other].map((name) => ({
     name,
-    label: METRICS[name] || capital(name.replace(/([A-Z])/g, " $1").toLowerCase()),
+    label: METRICS[name] || capital(name.replace(/([A-Z])/g, " $1").toLowerCase().replace(/^contents /, "items ")),
     value: metrics[name],
     bad: TROUBLE.has(name) && metrics[name] > 0,
     minor: MINOR.has(name),
@@ -110,6 +110,6 @@ export function beforeStart(job, dryRun) {
   if (job === "send-notifications")
     return ["Every enabled notification rule is evaluated now, whatever its schedule, and its digests are mailed. People may get mail they do not expect; the next scheduled run happens all the same.", one];
   if (job === "execute-automations")
-    return ["Every enabled automation runs now, whatever its schedule. Contents that match are archived or moved to the trash; bringing many of them back is tedious. A dry run shows first what would happen.", one];
-  return ["Contents whose status must change get their new status. Nothing else about them changes.", one];
+    return ["Every enabled automation runs now, whatever its schedule. Pages and posts that match are archived or moved to the trash; bringing many of them back is tedious. A dry run shows first what would happen.", one];
+  return ["Pages and posts whose status must change get their new status. Nothing else about them changes.", one];
 }
