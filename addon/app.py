@@ -12,9 +12,9 @@ from cryptography.fernet import Fernet
 from flask import Flask
 
 from addon import schema
-from addon.base import Clock, Database, SecretBox, SystemClock
+from addon.base import Clock, Database, SecretBox, SystemClock, TenantId
 from addon.config import Settings
-from addon.confluence import Confluence, CqlRefused, Permissions, check_administrators_cql
+from addon.confluence import Confluence, CqlRefused, Permissions, check_administrators_cql, rights_changes
 from addon.connect import InstallKeys, Tenants, check_rules, install_boundary, lifecycle_blueprint, webhook_blueprint
 from addon.engine import Dispatcher, Engine, EngineSettings, Metronome, Tick
 from addon.housekeeping import housekeeping
@@ -77,7 +77,7 @@ def create_app(
             ),
         )
     )
-    app.register_blueprint(webhook_blueprint(SiteEvents(parts.db, parts.clock, parts.permissions)))
+    app.register_blueprint(webhook_blueprint(SiteEvents(parts.db, parts.clock)))
     register(app, parts)
     check_rules(app)
     if start:
@@ -166,6 +166,10 @@ def _parts(settings: Settings, clock: Clock, web_threads: int) -> Parts:
         web_threads=web_threads,
     )
 
+    def known_changes(tenant_id: TenantId) -> int:
+        with db.read(tenant_id) as session:
+            return rights_changes(session, tenant_id)
+
     def check_cql(text: str, allow_aliases: bool) -> tuple[str, Sequence[str]]:
         try:
             checked = check_administrators_cql(text, namespace=settings.namespace, allow_aliases=allow_aliases)
@@ -218,7 +222,7 @@ def _parts(settings: Settings, clock: Clock, web_threads: int) -> Parts:
         db=db,
         tenants=tenants,
         confluence=confluence,
-        permissions=Permissions(confluence, clock),
+        permissions=Permissions(confluence, clock, changes=known_changes),
         policies=policies,
         engine=engine,
         mailer=mailer,

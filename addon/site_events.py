@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from addon.base import Clock, Database, TenantId
-from addon.confluence import Permissions, note_hint
+from addon.confluence import note_hint, note_rights_change
 from addon.connect import SiteEvent
 from addon.people import erase_person
 
@@ -19,35 +19,26 @@ class SiteEvents:
 
     db: Database
     clock: Clock
-    permissions: Permissions
 
     def on_event(self, tenant_id: TenantId, event: SiteEvent) -> None:
         """Note what the event is about. A person is not noted: what is remembered of one is erased instead."""
-        match event.subject:
-            case "page" | "blogpost":
-                self._note(tenant_id, event)
-            case "space":
-                self._note(tenant_id, event)
-                self.permissions.forget(tenant_id)
-            case "group":
-                self.permissions.forget(tenant_id)
-            case "user":
-                self.permissions.forget(tenant_id, event.subject_id)
-                if event.event == "user_removed":
-                    with self.db.write(tenant_id) as session:
-                        erase_person(session, tenant_id, event.subject_id, self.clock.now())
-                    log.info("tenant %s: a removed person was erased", tenant_id)
-
-    def _note(self, tenant_id: TenantId, event: SiteEvent) -> None:
-        if event.subject == "user" or event.subject == "group":
-            return
+        now = self.clock.now()
         with self.db.write(tenant_id) as session:
-            note_hint(
-                session,
-                tenant_id,
-                kind=event.subject,
-                subject_id=event.subject_id,
-                event=event.event,
-                space_key=event.space_key,
-                at=self.clock.now(),
-            )
+            match event.subject:
+                case "user" | "group":
+                    note_rights_change(session, tenant_id)
+                case "page" | "blogpost" | "space" as kind:
+                    if kind == "space":
+                        note_rights_change(session, tenant_id)
+                    note_hint(
+                        session,
+                        tenant_id,
+                        kind=kind,
+                        subject_id=event.subject_id,
+                        event=event.event,
+                        space_key=event.space_key,
+                        at=now,
+                    )
+            if event.event == "user_removed":
+                erase_person(session, tenant_id, event.subject_id, now)
+                log.info("tenant %s: a removed person was erased", tenant_id)

@@ -30,6 +30,7 @@ from addon.confluence.gateway import Confluence
 from addon.confluence.hints import HintKind, forget_hints, hints_since, note_hint
 from addon.confluence.permissions import READ_AGE, WRITE_AGE, Permissions
 from addon.confluence.queries import base, group_spaces
+from addon.confluence.rightschanges import note_rights_change, rights_changes
 from addon.confluence.rules import Checked, CqlRefused, check_administrators_cql
 
 __all__ = [
@@ -73,6 +74,8 @@ __all__ = [
     "group_spaces",
     "hints_since",
     "note_hint",
+    "note_rights_change",
     "parse",
+    "rights_changes",
     "to_cql",
 ]

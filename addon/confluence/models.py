@@ -1,4 +1,4 @@
-"""The quota ledger, and the hints about what changed on a site."""
+"""The quota ledger, and what is heard of changes on a site: of its contents, and of rights on it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ class QuotaHour(Base):
     refused: nothing more for it in this hour, though it wants more. NULL: it had enough."""
     closed_until: Mapped[datetime | None]
     reason: Mapped[str | None] = mapped_column(sa.Text)
+
+
+class RightsChange(TenantScoped, Base):
+    """How often webhooks have said that permissions, groups or people changed on a site."""
+
+    __tablename__ = "rights_change"
+
+    tenant_id: Mapped[TenantId] = mapped_column(sa.String(36), sa.ForeignKey("tenant.id"), primary_key=True)
+    changes: Mapped[int] = mapped_column(sa.BigInteger)
 
 
 class SiteHint(TenantScoped, Base):

@@ -9,6 +9,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from addon.base import Caller, Clock, Problem, Space, TenantGone, TenantId, Unreachable
@@ -33,16 +34,35 @@ _SITE = ""
 _Key = tuple[TenantId, str, str]
 
 
-class Permissions:
-    """Who administers what, with a bounded memory of this process."""
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What the site said, asked `at` (monotonic) with `as_of` changes of rights known. Good while these are all."""
 
-    def __init__(self, confluence: Confluence, clock: Clock, *, remembered: int = 10_000) -> None:
-        """Take the gateway to ask and how many decisions to remember."""
+    at: float
+    allowed: bool
+    as_of: int
+
+
+class Permissions:
+    """Who administers what, with a bounded memory of this process, which a change that any process hears of ends."""
+
+    def __init__(
+        self,
+        confluence: Confluence,
+        clock: Clock,
+        *,
+        changes: Callable[[TenantId], int],
+        remembered: int = 10_000,
+    ) -> None:
+        """Take the gateway to ask and how many decisions to remember.
+
+        `changes` counts how often rights are known to have changed on a site, by any process.
+        """
         self._confluence = confluence
         self._clock = clock
         self._remembered = remembered
-        self._decisions: OrderedDict[_Key, tuple[float, bool]] = OrderedDict()
-        self._forgotten = 0
+        self._changes = changes
+        self._decisions: OrderedDict[_Key, _Decision] = OrderedDict()
         self._refused: dict[TenantId, float] = {}
         self._lock = threading.Lock()
 
@@ -95,13 +115,6 @@ class Permissions:
         key = _content_key(caller, content, operation)
         return self._decided(key, max_age, lambda: self._ask_content(caller, content, operation))
 
-    def forget(self, tenant_id: TenantId, account_id: str | None = None) -> None:
-        """Drop what is remembered of a tenant, or of one person in it: rights or groups changed there."""
-        with self._lock:
-            self._forgotten += 1
-            for key in [key for key in self._decisions if key[0] == tenant_id and account_id in (None, key[1])]:
-                del self._decisions[key]
-
     def _ask_site(self, caller: Caller) -> bool:
         with self._confluence.client(caller.tenant_id) as client:
             return client.is_site_admin(caller.account_id)
@@ -112,7 +125,7 @@ class Permissions:
 
     def _ask_content(self, caller: Caller, content: Content, operation: Operation) -> bool:
         now = self._clock.monotonic()
-        forgotten = self._forgotten
+        changes = self._changes(caller.tenant_id)
         try:
             with self._confluence.client(caller.tenant_id) as client:
                 told = self._told(client, caller, content, operation, now)
@@ -122,7 +135,7 @@ class Permissions:
         except NotFound:
             return False  # The content or the person went, or hides from the app.
         for each, allowed in rights.items():
-            self._keep(_content_key(caller, content, each), now, allowed, forgotten)
+            self._keep(_content_key(caller, content, each), _Decision(now, allowed, changes))
         return rights[operation]
 
     def _told(
@@ -140,23 +153,21 @@ class Permissions:
 
     def _decided(self, key: _Key, max_age: timedelta, ask: Callable[[], bool]) -> bool:
         asked_at = self._clock.monotonic()
+        changes = self._changes(key[0])
         with self._lock:
             known = self._decisions.get(key)
-            forgotten = self._forgotten
-        if known is not None:
-            at, allowed = known
-            if asked_at - at <= (max_age if allowed else min(max_age, _REFUSAL_AGE)).total_seconds():
-                return allowed
+        if known is not None and known.as_of == changes:
+            age = max_age if known.allowed else min(max_age, _REFUSAL_AGE)
+            if asked_at - known.at <= age.total_seconds():
+                return known.allowed
         allowed = self._asked(ask)
-        self._keep(key, asked_at, allowed, forgotten)
+        # The age counts from before the question: a right may be withdrawn while it is answered.
+        self._keep(key, _Decision(asked_at, allowed, changes))
         return allowed
 
-    def _keep(self, key: _Key, asked_at: float, allowed: bool, forgotten: int) -> None:
+    def _keep(self, key: _Key, decision: _Decision) -> None:
         with self._lock:
-            if forgotten != self._forgotten:
-                return  # Rights changed while the site was asked: this answer may be the one from before.
-            # The age counts from before the question: a right may be withdrawn while it is answered.
-            self._decisions[key] = (asked_at, allowed)
+            self._decisions[key] = decision
             self._decisions.move_to_end(key)
             while len(self._decisions) > self._remembered:
                 self._decisions.popitem(last=False)

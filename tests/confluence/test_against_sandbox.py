@@ -147,7 +147,7 @@ def test_who_administers_is_told_apart_in_every_mode(asking: SiteClient, site: S
 
 
 def test_permissions_follow_the_site_once_a_decision_is_too_old(live: Confluence, site: Site, clock: Any) -> None:
-    permissions = Permissions(live, clock)
+    permissions = Permissions(live, clock, changes=lambda _tenant: 0)
     caller, docs = Caller(TENANT, "u-writer"), space_of(site, "DOCS")
     permissions.require_space_admin(caller, docs)
     with pytest.raises(Problem) as caught:

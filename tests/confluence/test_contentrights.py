@@ -38,7 +38,7 @@ def client(confluence: Confluence) -> Iterator[SiteClient]:
 
 @pytest.fixture
 def permissions(confluence: Confluence, clock: VirtualClock) -> Permissions:
-    return Permissions(confluence, clock)
+    return Permissions(confluence, clock, changes=lambda _tenant: 0)
 
 
 @pytest.mark.parametrize("decides", [True, False], ids=["decided", "concluded"])

@@ -14,7 +14,7 @@ import requests
 import sqlalchemy as sa
 
 from addon.base import Caller, TenantId
-from addon.confluence import forget_hints, hints_since, note_hint
+from addon.confluence import Permissions, forget_hints, hints_since, note_hint, rights_changes
 from addon.confluence.models import SiteHint
 from addon.connect import WEBHOOK_EVENTS, webhook_path
 from addon.connect.payload import MAX_BODY_BYTES
@@ -201,14 +201,22 @@ def test_many_at_once_leave_one_hint(house: House) -> None:
 )
 def test_remembered_permissions_are_asked_anew_after_what_may_have_changed_them(house: House, event: str) -> None:
     caller = Caller(_tenant(house), ADMIN)
-    permissions = house.parts.permissions
-    assert permissions.is_site_admin(caller)
+
+    def changes(tenant_id: TenantId) -> int:
+        with house.parts.db.read(tenant_id) as session:
+            return rights_changes(session, tenant_id)
+
+    elsewhere = Permissions(house.parts.confluence, house.clock, changes=changes)
+    for permissions in (house.parts.permissions, elsewhere):
+        assert permissions.is_site_admin(caller)
     before = house.site.meter.calls
-    assert permissions.is_site_admin(caller)
+    for permissions in (house.parts.permissions, elsewhere):
+        assert permissions.is_site_admin(caller)
     assert house.site.meter.calls == before, "remembered"
     house.site.host.send_webhook(event, BODIES[WEBHOOK_EVENTS[event]] | {"user": {"accountId": ADMIN}})
-    assert permissions.is_site_admin(caller)
-    assert house.site.meter.calls > before, "asked again"
+    for number, permissions in enumerate((house.parts.permissions, elsewhere), start=1):
+        assert permissions.is_site_admin(caller)
+        assert house.site.meter.calls == before + number, "asked again, in the process that heard nothing as well"
 
 
 def test_a_site_that_uninstalled_the_add_on_is_not_listened_to(tmp_path: Path) -> None:

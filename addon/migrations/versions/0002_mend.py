@@ -41,6 +41,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token", name=op.f("pk_spent_token")),
     )
     op.create_index(op.f("ix_spent_token_expires_at"), "spent_token", ["expires_at"])
+    op.create_table(
+        "rights_change",
+        sa.Column("tenant_id", sa.String(length=36), nullable=False),
+        sa.Column("changes", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_rights_change_tenant_id")),
+        sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_rights_change")),
+    )
     op.add_column("job_execution", sa.Column("spaces_unseen", sa.Integer(), nullable=True))
     with op.batch_alter_table("site_trait") as site_trait:
         site_trait.add_column(sa.Column("readings", sa.JSON(), nullable=True))
@@ -53,6 +60,7 @@ def downgrade() -> None:
         site_trait.drop_column("readings")
     op.drop_table("spent_token")
     op.drop_column("job_execution", "spaces_unseen")
+    op.drop_table("rights_change")
     op.drop_table("site_space")
     op.drop_table("space_listing")
     with op.batch_alter_table("archive_task") as batch:
