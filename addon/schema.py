@@ -40,8 +40,7 @@ def upgrade(db: Database) -> str:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         # Made from the models' columns, so written anew after each migration rather than frozen into one.
-        create, drop = TRIGGER_DDL[connection.dialect.name]
-        connection.exec_driver_sql(drop)
+        create, _ = TRIGGER_DDL[connection.dialect.name]
         connection.exec_driver_sql(create)
         if with_queue:
             from addon.engine.procrastinate import apply_schema

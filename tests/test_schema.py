@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from alembic import command
 
 from addon import schema
 from addon.base import Database
+from tests.support.postgres import BOTH
 
 
 def test_the_migrations_build_exactly_the_schema_of_the_models(tmp_path: Path) -> None:
@@ -26,4 +29,33 @@ def test_a_database_without_the_schema_is_refused_with_what_to_do(tmp_path: Path
 def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
     db = Database(f"sqlite:///{tmp_path / 'twice.sqlite3'}")
     assert schema.upgrade(db) == schema.upgrade(db) == schema.head()
+    db.dispose()
+
+
+@BOTH
+def test_the_way_back_to_the_first_revision_and_forth_again_works(
+    backend: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Ended executions are held by a trigger over their columns, which no migration may meet."""
+    if backend == "postgresql":
+        server = request.getfixturevalue("postgres_server")
+        server.execute("CREATE DATABASE there_and_back")
+        db = Database(server.url("there_and_back"), patience=None)
+    else:
+        db = Database(f"sqlite:///{tmp_path / 'there_and_back.sqlite3'}", patience=None)
+    schema.upgrade(db)
+    config = schema._config()
+    with db.engine.execution_options(steward_write=True).begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+    assert schema.revision(db) == "0001"
+    schema.upgrade(db)
+    assert schema.differences(db) == []
+    triggers = "pg_trigger WHERE NOT tgisinternal AND" if backend == "postgresql" else "sqlite_master WHERE"
+    name = "tgname" if backend == "postgresql" else "type = 'trigger' AND name"
+    with db.engine.connect() as connection:
+        [number] = connection.execute(
+            sa.text(f"SELECT count(*) FROM {triggers} {name} LIKE 'job_execution_terminal%'")
+        ).one()
+    assert number > 0
     db.dispose()

@@ -100,6 +100,8 @@ class Delivery:
     renewed: float = 0.0
     down: str | None = None
     """Why the server takes no mail of ours at all, where that was found out."""
+    reached: bool = False
+    """Whether the server took or judged a mail."""
     unwilling: int = 0
 
     def turn(self, tenant_id: TenantId, scope: sa.ColumnElement[bool], most: int) -> After:
@@ -164,7 +166,7 @@ class Delivery:
         except Unwilling as error:
             self._not_now(mail, str(error))
         except Refused as error:
-            self.unwilling = 0
+            self.unwilling, self.reached = 0, True
             if error.permanent:
                 self._end(mail, "dead", str(error))
             else:
@@ -175,7 +177,7 @@ class Delivery:
             else:
                 self._not_now(mail, str(error))
         else:
-            self.unwilling = 0
+            self.unwilling, self.reached = 0, True
             with self._writing(mail) as session:
                 self.outbox.sent(session, mail)
             self.result.sent += 1

@@ -136,15 +136,17 @@ class Mailer:
         if delivery.down:
             with self._db.write_all() as session:
                 delivery.result.failed += delivery.outbox.give_up(session, scope, delivery.down)
-        self._tell(delivery.down)
+        self._tell(delivery)
         delivery.result.pending = self._pending(scope)
         return delivery.result
 
-    def _tell(self, down: str | None) -> None:
+    def _tell(self, delivery: Delivery) -> None:
         """Tell the operator, once an hour, of a server that has taken no mail for an hour."""
-        now = self._clock.now()
+        now, down = self._clock.now(), delivery.down
         if down is None:
-            self._down_since = self._told_at = None
+            # Most looks find no mail due, which says nothing about the server.
+            if delivery.reached:
+                self._down_since = self._told_at = None
             return
         self._down_since = self._down_since or now
         if now - self._down_since >= NOTICE_AFTER and (self._told_at is None or now - self._told_at >= NOTICE_AFTER):
