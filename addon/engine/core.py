@@ -30,3 +30,7 @@ class Core:
     worker_id: str = field(default_factory=new_id)
     passed_over: set[TenantId] = field(default_factory=set)
     """Tenants that the last ticks looked at and for which nothing could start: the others come first."""
+    slow: set[TenantId] = field(default_factory=set)
+    """Tenants whose last look failed or took long: all others come before them."""
+    verified: list[str] = field(default_factory=list)
+    """The id of the schedule up to which next times were compared with the clock, none at the beginning."""

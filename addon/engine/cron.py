@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from itertools import islice, takewhile
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from itertools import islice
+from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
+
+from addon.base import known_zone
+
+SECOND = timedelta(seconds=1)
 
 
 def next_fire(cron: str, time_zone: str, after: datetime) -> datetime | None:
@@ -26,25 +29,69 @@ def fires(cron: str, time_zone: str, after: datetime, limit: int) -> list[dateti
     return list(islice(_fires(cron, time_zone, after), limit))
 
 
-def fires_until(cron: str, time_zone: str, after: datetime, until: datetime) -> Iterator[datetime]:
-    """Yield the firings after `after` and up to `until`, in UTC, ascending; raises as `next_fire` does."""
-    return takewhile(lambda when: when <= until, _fires(cron, time_zone, after))
+def fires_back(cron: str, time_zone: str, until: datetime) -> Iterator[datetime]:
+    """Yield the firings up to and including `until`, in UTC, the latest first; raises as `next_fire` does."""
+    zone = known_zone(time_zone)
+    last: datetime | None = None
+    try:
+        for candidate in read_cron(cron, _not_shown(until, zone), back=True):
+            instant = _instant(candidate, zone)
+            if last is None or instant < last:
+                last = instant
+                yield instant
+    except OverflowError as error:
+        raise ValueError(f"the cron {cron!r} leads out of the calendar") from error
+
+
+def read_cron(cron: str, wall: datetime, *, back: bool = False) -> CronSim:
+    """Return what yields the wall minutes of `cron` after `wall`, or before it. Raises ValueError when malformed."""
+    if len(cron.split()) != 5:
+        raise ValueError(f"a cron has five fields: {cron!r}")
+    try:
+        return CronSim(cron, wall, reverse=back)
+    except CronSimError as error:
+        raise ValueError(f"malformed cron {cron!r}: {error}") from error
+
+
+def offset_change(zone: ZoneInfo, early: datetime, late: datetime) -> datetime:
+    """Return the second between two moments from which on the clock of `zone` goes by another offset."""
+    before = early.astimezone(zone).utcoffset()
+    while late - early > SECOND:
+        middle = (early + (late - early) / 2).replace(microsecond=0)
+        if middle.astimezone(zone).utcoffset() == before:
+            early = middle
+        else:
+            late = middle
+    return late
 
 
 def _fires(cron: str, time_zone: str, after: datetime) -> Iterator[datetime]:
-    zone = _zone(time_zone)
-    if len(cron.split()) != 5:
-        raise ValueError(f"a cron has five fields: {cron!r}")
+    zone = known_zone(time_zone)
     last = after.astimezone(UTC)
-    wall = last.astimezone(zone).replace(tzinfo=None)
     try:
-        for candidate in CronSim(cron, wall):
+        for candidate in read_cron(cron, last.astimezone(zone).replace(tzinfo=None)):
             instant = _instant(candidate, zone)
             if instant > last:
                 last = instant
                 yield instant
-    except CronSimError as error:
-        raise ValueError(f"malformed cron {cron!r}: {error}") from error
+    except OverflowError as error:
+        raise ValueError(f"the cron {cron!r} leads out of the calendar") from error
+
+
+def _not_shown(instant: datetime, zone: ZoneInfo) -> datetime:
+    """Return a wall time that the local clock has not shown by `instant`, all earlier full seconds being over.
+
+    In an hour that the clocks repeat that is its end: the first time they have shown all of it.
+    """
+    instant = instant.astimezone(UTC).replace(microsecond=0)
+    local = instant.astimezone(zone)
+    if not local.fold:
+        return local.replace(tzinfo=None) + SECOND
+    first, again = local.replace(fold=0).utcoffset(), local.utcoffset()
+    assert first is not None
+    assert again is not None
+    change = offset_change(zone, instant - (first - again), instant)
+    return (change + first).replace(tzinfo=None)
 
 
 def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
@@ -58,19 +105,4 @@ def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
 def _gap_end(wall: datetime, zone: ZoneInfo) -> datetime:
     early = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
     late = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
-    before = early.astimezone(zone).utcoffset()
-    while late - early > timedelta(seconds=1):
-        middle = (early + (late - early) / 2).replace(microsecond=0)
-        if middle.astimezone(zone).utcoffset() == before:
-            early = middle
-        else:
-            late = middle
-    return late
-
-
-@lru_cache(maxsize=512)
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, OSError, ValueError) as error:
-        raise ValueError(f"unknown time zone {name!r}") from error
+    return offset_change(zone, early, late)

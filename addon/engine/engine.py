@@ -262,11 +262,13 @@ class Engine:
                     version=core.settings.version,
                     started_at=now,
                     heartbeat_at=now,
+                    runners=core.settings.runners,
                 )
             )
             failpoints.boundary(session, "boot")
         if core.db.is_sqlite:
             reaper.reap(core, everyone=True)
+        schedules.read_again(core)
 
     def _release(self) -> None:
         lock, self._lock = self._lock, None

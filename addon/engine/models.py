@@ -16,7 +16,7 @@ TERMINAL = ("successful", "failed", "cancelled")
 MISSED = ("coalesced", "skipped_late", "withdrawn")
 IN_THE_WAY = ("busy", "retry_waiting", "hold", "first_run", "closed", "unknown")
 """Why nothing could start at a slot that was coalesced or skipped."""
-WITHDRAWN = ("changed", "switched_off", "removed", "installed")
+WITHDRAWN = ("changed", "switched_off", "removed", "installed", "unreadable")
 """What happened to a schedule while a slot of it was pending."""
 
 
@@ -79,9 +79,13 @@ class JobSchedule(TenantScoped, Base):
     time_zone: Mapped[str] = mapped_column(sa.String(64))
     enabled: Mapped[bool]
     next_fire_at: Mapped[datetime | None]
+    settled_until: Mapped[datetime | None]
+    """What was due before then has its record: set where the next time was taken back because of a wrong clock."""
     max_lateness_s: Mapped[int]
     version: Mapped[int] = mapped_column(default=1)
     removed_at: Mapped[datetime | None]
+    unreadable: Mapped[str | None] = mapped_column(sa.Text)
+    """Why its cron or time zone cannot be read here: it is never due then."""
 
 
 class ScheduleFire(TenantScoped, Base):
@@ -93,6 +97,7 @@ class ScheduleFire(TenantScoped, Base):
         sa.CheckConstraint("(outcome = 'started') = (reason IS NULL)", name="missed_for_a_reason"),
         sa.CheckConstraint(f"outcome = 'withdrawn' OR {_one_of('reason', *IN_THE_WAY)}", name="in_the_way"),
         sa.CheckConstraint(f"(outcome = 'withdrawn') = ({_one_of('reason', *WITHDRAWN)})", name="withdrawn"),
+        sa.CheckConstraint("(earlier > 0) = (earlier_since IS NOT NULL)", name="earlier"),
         sa.Index("ix_schedule_fire_execution", "execution_id", "tenant_id"),
         sa.Index(
             "ix_schedule_fire_blocked_by",
@@ -121,6 +126,10 @@ class ScheduleFire(TenantScoped, Base):
     """Why it was missed; NULL for what was started."""
     blocked_by: Mapped[str | None] = mapped_column(sa.ForeignKey("job_execution.id", ondelete="SET NULL"))
     """The execution that was in the way at that time."""
+    earlier: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Slots before this one that share its record, as they are too many for one each."""
+    earlier_since: Mapped[datetime | None]
+    """The first of these."""
 
 
 class JobExecution(TenantScoped, Base):
@@ -306,3 +315,5 @@ class Worker(Base):
     started_at: Mapped[datetime]
     heartbeat_at: Mapped[datetime]
     draining: Mapped[bool] = mapped_column(default=False)
+    runners: Mapped[int | None]
+    """How many executions it runs at once; none where it only serves, unknown for a process of an older version."""

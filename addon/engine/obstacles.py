@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,11 +35,15 @@ class Obstacle:
     spares: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Obstacles:
     """All that is known to have been in the way of one tenant's slots."""
 
-    found: Sequence[Obstacle]
+    def __init__(self, lasting: Sequence[Obstacle] = (), runs: Iterable[Obstacle] = ()) -> None:
+        """`lasting` are few; `runs` may be thousands that hardly overlap: those at one slot are found at once."""
+        self._lasting = lasting
+        self._runs = sorted(runs, key=lambda each: each.since)
+        self._begins = [each.since for each in self._runs]
+        self._ends = list(accumulate((each.until for each in self._runs), max))
 
     def at(self, slot: datetime, until: datetime, job_type: str) -> tuple[str, str | None]:
         """Return why nothing started at a slot of `job_type`, and the execution in the way if it was one.
@@ -45,23 +51,30 @@ class Obstacles:
         Of several obstacles the one that lasted longest before `until`, when the next slot took its place. What came
         long after the slot is not why: a working tick would have started it before.
         """
-
-        def lasted(each: Obstacle) -> timedelta:
-            return min(each.until, until) - max(each.since, slot)
-
         latest = min(slot + NEAR, until)
-        there = [
-            each
-            for each in self.found
-            if (each.since <= slot or each.since < latest) and each.until > slot and each.spares != job_type
-        ]
-        if not there:
-            return "unknown", None
-        longest = max(there, key=lasted)
-        return longest.reason, longest.execution_id
+        there = [each for each in self._before(slot, until) if each.since <= slot or each.since < latest]
+        return _longest(there, slot, until, job_type)
+
+    def over(self, since: datetime, until: datetime, job_type: str) -> tuple[str, str | None]:
+        """Return what was in the way of most of a job type's many slots of a span, as `at` does for one."""
+        return _longest(self._before(since, until), since, until, job_type)
+
+    def _before(self, slot: datetime, until: datetime) -> list[Obstacle]:
+        """Return what ended after `slot` and began before `until`, or at the slot."""
+        begun = bisect_left(self._begins, until) if until > slot else bisect_right(self._begins, slot)
+        runs = self._runs[bisect_right(self._ends, slot) : begun]
+        return [each for each in (*self._lasting, *runs) if each.until > slot]
 
 
-NONE = Obstacles(())
+def _longest(there: Sequence[Obstacle], slot: datetime, until: datetime, job_type: str) -> tuple[str, str | None]:
+    there = [each for each in there if each.spares != job_type]
+    if not there:
+        return "unknown", None
+    longest = max(there, key=lambda each: min(each.until, until) - max(each.since, slot))
+    return longest.reason, longest.execution_id
+
+
+NONE = Obstacles()
 
 
 def in_the_way(
@@ -74,7 +87,7 @@ def in_the_way(
     runs = _ended(session, tenant_id, since)
     if running is not None:
         runs.append(running)
-    return Obstacles([*_lane(session, tenant_id), *_runs(core, runs), *_waiting(core, session, tenant_id)])
+    return Obstacles(_lane(session, tenant_id), [*_runs(core, runs), *_waiting(core, session, tenant_id)])
 
 
 def _ended(session: Session, tenant_id: TenantId, since: datetime) -> list[Any]:

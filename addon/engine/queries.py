@@ -39,7 +39,8 @@ class Slot:
     `rule_id` is empty for a job type's only schedule; `name` is the last one of a schedule that was removed.
     `execution_id` is None for what was skipped or withdrawn, and once the execution has been deleted. `reason` is one
     of the models' IN_THE_WAY or WITHDRAWN, None for what was started; `blocked_by` is the execution in the way, and
-    `blocked_job` its job type where that was asked for, both None once it has been deleted.
+    `blocked_job` its job type where that was asked for, both None once it has been deleted. `earlier` other slots
+    before it, from `earlier_since` on, became the same and have no record of their own.
     """
 
     job_type: str
@@ -51,6 +52,8 @@ class Slot:
     at: datetime
     reason: str | None
     blocked_by: str | None
+    earlier: int
+    earlier_since: datetime | None
     blocked_job: str | None = None
 
 
@@ -208,7 +211,7 @@ def next_fires(session: Session, tenant_id: TenantId) -> dict[str, datetime | No
 def slots(session: Session, execution_id: str) -> tuple[list[Slot], int]:
     """Return what an execution was started for, then what else it covers, each newest first, and how many are left out.
 
-    Of more than `NAMED_SLOTS` only so many are returned.
+    Of more than `NAMED_SLOTS` only so many are returned. Those that share the record of a returned one count with that.
     """
     newest = _slots().where(ScheduleFire.execution_id == execution_id)
     started_first = sa.case((ScheduleFire.outcome == "started", 0), else_=1)
@@ -216,8 +219,10 @@ def slots(session: Session, execution_id: str) -> tuple[list[Slot], int]:
     found = [_slot(row) for row in session.execute(newest.limit(NAMED_SLOTS + 1))]
     if len(found) <= NAMED_SLOTS:
         return found, 0
-    counted = sa.select(sa.func.count()).select_from(ScheduleFire).where(ScheduleFire.execution_id == execution_id)
-    return found[:NAMED_SLOTS], session.scalars(counted).one() - NAMED_SLOTS
+    total = sa.func.count() + sa.func.sum(ScheduleFire.earlier)
+    counted = sa.select(total).select_from(ScheduleFire).where(ScheduleFire.execution_id == execution_id)
+    named = found[:NAMED_SLOTS]
+    return named, session.scalars(counted).one() - sum(1 + slot.earlier for slot in named)
 
 
 def missed(
@@ -257,6 +262,8 @@ def _slots() -> sa.Select[*tuple[Any, ...]]:
         fire.at,
         fire.reason,
         fire.blocked_by,
+        fire.earlier,
+        fire.earlier_since,
     ).join_from(fire, schedule, schedule.id == fire.schedule_id)
 
 
@@ -271,8 +278,16 @@ def _slot(row: sa.Row[Any], blocked_job: str | None = None) -> Slot:
         at=row.at,
         reason=row.reason,
         blocked_by=row.blocked_by,
+        earlier=row.earlier,
+        earlier_since=row.earlier_since,
         blocked_job=blocked_job,
     )
+
+
+def unreadable(session: Session, tenant_id: TenantId) -> list[JobSchedule]:
+    """Return the schedules that are on and have stopped because they cannot be read."""
+    stopped = sa.select(JobSchedule).where(JobSchedule.tenant_id == tenant_id, JobSchedule.enabled)
+    return list(session.scalars(stopped.where(JobSchedule.unreadable.is_not(None)).order_by(JobSchedule.name)))
 
 
 def pending_retries(session: Session, tenant_id: TenantId) -> list[RetryDue]:

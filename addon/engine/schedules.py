@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -13,7 +14,9 @@ from addon.engine.core import Core
 from addon.engine.cron import next_fire
 from addon.engine.lane import end_chains, lock_lane
 from addon.engine.models import JobSchedule, ScheduleFire
-from addon.engine.slots import withdraw
+from addon.engine.slots import Withdrawals, withdraw_unread
+
+log = logging.getLogger(__name__)
 
 
 def replace_schedules(core: Core, session: Session, tenant_id: TenantId, specs: Sequence[ScheduleSpec]) -> None:
@@ -27,13 +30,14 @@ def replace_schedules(core: Core, session: Session, tenant_id: TenantId, specs: 
     if len(wanted) != len(specs):
         raise ValueError("two schedules of one job type have the same rule id")
     rows, now = _locked(core, session, tenant_id)
+    pending = Withdrawals(core, session, rows, now)
     for row in rows:
         spec = wanted.pop((row.job_type, row.rule_id), None)
         if spec is not None:
-            _follow(core, session, row, spec, now)
+            _follow(row, spec, now, pending)
         elif row.removed_at is None:
-            withdraw(core, session, row, now, "removed")
-            row.enabled, row.next_fire_at, row.removed_at = False, None, now
+            pending.withdraw(row, "removed")
+            row.enabled, row.next_fire_at, row.removed_at, row.unreadable = False, None, now, None
             row.version += 1
     for spec in wanted.values():
         when = next_fire(spec.cron, spec.time_zone, now)
@@ -55,16 +59,53 @@ def replace_schedules(core: Core, session: Session, tenant_id: TenantId, specs: 
 
 
 def restart_schedules(core: Core, session: Session, tenant_id: TenantId) -> None:
-    """Compute every next time anew from now, ending waiting retries (re-install, PROTOCOLS.md 3).
+    """Compute every next time from now again, ending waiting retries (re-install, PROTOCOLS.md 3).
 
-    Pending slots are recorded as withdrawn.
+    Pending slots are recorded as withdrawn. A schedule that cannot be read stops; the others do not.
     """
     rows, now = _locked(core, session, tenant_id)
     end_chains(session, tenant_id)
+    pending = Withdrawals(core, session, rows, now)
     for row in rows:
-        withdraw(core, session, row, now, "installed")
-        row.next_fire_at = next_fire(row.cron, row.time_zone, now) if row.enabled else None
+        pending.withdraw(row, "installed")
+        if row.enabled:
+            count_from(row, now)
     session.flush()
+
+
+def count_from(row: JobSchedule, now: datetime) -> None:
+    """Let an enabled schedule be due at its next time after `now`; one that cannot be read stops and says why."""
+    try:
+        row.next_fire_at, row.unreadable = next_fire(row.cron, row.time_zone, now), None
+    except ValueError as error:
+        row.next_fire_at, row.unreadable = None, str(error)
+        log.error("schedule %s (%s) of tenant %s stops: %s", row.id, row.name, row.tenant_id, error)
+    row.settled_until = None
+
+
+def stop_unreadable(session: Session, row: JobSchedule, now: datetime) -> None:
+    """Stop a due schedule that cannot be read, and record its pending slot as withdrawn for that reason."""
+    withdraw_unread(session, row, now, "unreadable")
+    count_from(row, now)
+
+
+def read_again(core: Core) -> int:
+    """Let schedules that could not be read go on where they can be now; return how many.
+
+    What can be read depends on the time zones that this process knows: it asks when it begins.
+    """
+    with core.db.read_all() as session:
+        stopped = sa.select(JobSchedule.tenant_id).where(JobSchedule.unreadable.is_not(None), JobSchedule.enabled)
+        tenants = session.scalars(stopped.distinct()).all()
+    healed = 0
+    for tenant_id in tenants:
+        with core.db.write(tenant_id) as session:
+            rows, now = _locked(core, session, tenant_id)
+            for row in rows:
+                if row.enabled and row.unreadable is not None:
+                    count_from(row, now)
+                    healed += row.unreadable is None
+    return healed
 
 
 def forget_removed(session: Session, tenant_id: TenantId, limit: int) -> int:
@@ -94,16 +135,18 @@ def _locked(core: Core, session: Session, tenant_id: TenantId) -> tuple[Sequence
     return rows, core.time.read(session)
 
 
-def _follow(core: Core, session: Session, row: JobSchedule, spec: ScheduleSpec, now: datetime) -> None:
+def _follow(row: JobSchedule, spec: ScheduleSpec, now: datetime, pending: Withdrawals) -> None:
     """Make a schedule what `spec` says; one that was removed comes back with a fresh next time."""
     new = (spec.cron, spec.time_zone, spec.enabled, int(spec.max_lateness.total_seconds()))
     if row.removed_at is not None or new != (row.cron, row.time_zone, row.enabled, row.max_lateness_s):
         when = next_fire(spec.cron, spec.time_zone, now)
         same_times = (spec.cron, spec.time_zone) == (row.cron, row.time_zone) and row.enabled and spec.enabled
         if not same_times:
-            withdraw(core, session, row, now, "changed" if spec.enabled else "switched_off")
-            row.next_fire_at = when if spec.enabled else None
+            pending.withdraw(row, "changed" if spec.enabled else "switched_off")
+            row.next_fire_at, row.unreadable, row.settled_until = when if spec.enabled else None, None, None
         row.cron, row.time_zone, row.enabled, row.max_lateness_s = new
         row.removed_at = None
         row.version += 1
+    elif row.enabled and row.unreadable is not None:
+        count_from(row, now)
     row.name = spec.name

@@ -13,7 +13,8 @@ class EngineSettings:
     `call_threads` the concurrent calls of one execution; `retry_seconds` the wait from a failed scheduled run to its
     retry; `max_attempts` the length of a retry chain including the first run; `precedence_attempts` how many failed
     attempts keep other job types' slots waiting; `tick_seconds` how often due schedules are looked for;
-    `stuck_seconds` how long a run may pass no safe point before its spaces are failed as stuck.
+    `stuck_seconds` how long a run may pass no safe point before its spaces are failed as stuck; `recorded_slots` how
+    many missed slots of one site are recorded one by one at a time, before the rest of them is a number.
     """
 
     ttl: float = 60.0
@@ -24,6 +25,7 @@ class EngineSettings:
     precedence_attempts: int = 3
     tick_seconds: float = 10.0
     stuck_seconds: float = 1800.0
+    recorded_slots: int = 1000
     version: str = "0"
 
     @property

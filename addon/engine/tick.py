@@ -3,60 +3,109 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import TenantId
-from addon.engine import failpoints
+from addon.base import TenantId, is_away
+from addon.engine import failpoints, wrongclock
 from addon.engine.core import Core
-from addon.engine.cron import next_fire
-from addon.engine.errors import DATABASE_AWAY, Busy, Held
+from addon.engine.errors import DATABASE_AWAY, Busy, Held, log_failure
 from addon.engine.job import Refused
 from addon.engine.lane import end_chains, held
 from addon.engine.models import ExecutionSpace, JobExecution, JobSchedule, Lane, RetryDue, ScheduleFire, is_active
 from addon.engine.obstacles import NONE, in_the_way
-from addon.engine.slots import LONGEST_LATENESS, Due, look, record
+from addon.engine.schedules import stop_unreadable
+from addon.engine.slots import LONGEST_LATENESS, Due, go_on, look, records, write
 from addon.engine.start import Start, start
 
 log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 5.0
 """A tick begins with no further tenant after so long: stopping the process waits for it. The next one goes on."""
+SLOW_SECONDS = 1.0
+"""A tenant that took longer comes after all others from then on, until it is quick again."""
+_KEYS = 500
+_DUE = "due"
 
 
 def schedule_tick(core: Core) -> int:
     """Start what is due, at most one execution per tenant; return how many were started.
 
-    Slots that have to stay pending (a job that refuses, a retry that others wait for) keep no other tenant waiting.
+    Slots that have to stay pending (a job that refuses, a retry that others wait for) keep no other tenant waiting, nor
+    does one whose look fails or takes long.
     """
-    started = 0
     deadline = core.clock.monotonic() + ROUND_SECONDS
     with core.db.read_all() as session:
         now = core.time.read(session)
-        tenants = _tenants_with_due(core, session, now)
+        rows = session.execute(sa.union_all(_tenants_with_due(core, now), *wrongclock.suspects(core, now))).all()
+        wrong = wrongclock.judge(core, session, rows, now)
+    due = sorted((row for row in rows if row.kind == _DUE), key=lambda row: row.at)
+    tenants = [TenantId(row.tenant_id) for row in due]
+
+    def mend(session: Session, tenant_id: TenantId) -> bool:
+        return wrongclock.mend(core, session, wrong, tenant_id, now)
+
+    def start_due(session: Session, tenant_id: TenantId) -> bool:
+        return next_start(core, session, tenant_id, now) is not None
+
+    round_ = _Round(core)
+    for tenant_id in wrong.tenants():
+        if core.clock.monotonic() > deadline:
+            break
+        round_.look(tenant_id, mend)
     if core.passed_over.issuperset(tenants):
         core.passed_over.clear()
-    for tenant_id in sorted(tenants, key=core.passed_over.__contains__):
+    core.slow.intersection_update(tenants)
+    started = 0
+    for tenant_id in sorted(tenants, key=lambda each: (each in core.slow, each in core.passed_over)):
         if core.clock.monotonic() > deadline:
             break
         core.passed_over.add(tenant_id)
-        try:
-            with core.db.write(tenant_id) as session:
-                if next_start(core, session, tenant_id, now) is None:
-                    continue
+        if round_.look(tenant_id, start_due):
             core.passed_over.discard(tenant_id)
             started += 1
+    return started
+
+
+class _Round:
+    """The looks at one tenant after the other. What goes wrong with one reaches no other."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._was_away = False
+
+    def look(self, tenant_id: TenantId, what: Callable[[Session, TenantId], bool]) -> bool:
+        """Return what `what` does in a transaction; False when it failed.
+
+        Raises only when the database is away twice in a row: a transaction that takes too long loses its connection,
+        which is its tenant's trouble.
+        """
+        core, began = self._core, self._core.clock.monotonic()
+        core.slow.add(tenant_id)
+        try:
+            with core.db.write(tenant_id) as session:
+                found = what(session, tenant_id)
         except (Busy, Held):
             log.debug("tenant %s was taken or held while its slot was started", tenant_id)
-        except DATABASE_AWAY:
-            raise
+            found = False
+        except DATABASE_AWAY as error:
+            if is_away(error) and self._was_away:
+                raise
+            self._was_away = is_away(error)
+            log_failure(log, error, "the slots of tenant %s could not be looked at", tenant_id)
+            return False
         except Exception:
-            # One tenant's broken schedule must not keep the others waiting.
-            log.exception("the slot of tenant %s could not be started", tenant_id)
-    return started
+            log.exception("the slots of tenant %s could not be looked at", tenant_id)
+            return False
+        self._was_away = False
+        if core.clock.monotonic() - began <= SLOW_SECONDS:
+            core.slow.discard(tenant_id)
+        return found
 
 
 def next_start(core: Core, session: Session, tenant_id: TenantId, now: datetime) -> JobExecution | None:
@@ -74,7 +123,9 @@ def next_start(core: Core, session: Session, tenant_id: TenantId, now: datetime)
     ).one_or_none()
     if found is None or held(found.Lane, now):
         return None
-    due = _due_by_job(core, session, tenant_id, now)
+    due, without = _due_by_job(core, session, tenant_id, now)
+    for row in without:
+        _go_on(session, row, now)
     retries = _retries(session, tenant_id) if found.waits else []
     own = {job_type for job_type, slots in due.items() if any(not slot.too_late for slot in slots)}
     # A slot of the job itself takes the retry's place, if it starts: what is only skipped as late does not.
@@ -123,8 +174,8 @@ def waiting(core: Core, session: Session, tenant_id: TenantId) -> list[Waiting]:
     if lane is None or not lane.open or lane.first_run or held(lane, now):
         return []
     slots = []
-    for job_type, due in _due_by_job(core, session, tenant_id, now).items():
-        in_time = [slot.older[0] if slot.older else slot.newest for slot in due if not slot.too_late]
+    for job_type, due in _due_by_job(core, session, tenant_id, now)[0].items():
+        in_time = [slot.oldest for slot in due if not slot.too_late]
         if in_time:
             slots.append(Waiting(job_type, max(min(in_time), now - LONGEST_LATENESS)))
     own = {slot.job_type for slot in slots}
@@ -144,7 +195,8 @@ def precedes(core: Core, retry: RetryDue) -> bool:
     return retry.attempt - 1 <= core.settings.precedence_attempts
 
 
-def _tenants_with_due(core: Core, session: Session, now: datetime) -> list[TenantId]:
+def _tenants_with_due(core: Core, now: datetime) -> sa.Select[Any]:
+    """Return what reads the tenants for which something may start, each with the time of what is due for longest."""
     schedules = sa.select(JobSchedule.tenant_id, JobSchedule.next_fire_at.label("due")).where(
         JobSchedule.enabled, JobSchedule.next_fire_at <= now, JobSchedule.job_type.in_(tuple(core.jobs))
     )
@@ -152,18 +204,21 @@ def _tenants_with_due(core: Core, session: Session, now: datetime) -> list[Tenan
     due = sa.union_all(schedules, retries).subquery()
     busy = sa.exists().where(JobExecution.tenant_id == Lane.tenant_id, is_active())
     not_held = sa.or_(~Lane.hold, Lane.hold_until <= now)
-    statement = (
-        sa.select(Lane.tenant_id)
+    return (
+        wrongclock.alike(_DUE, Lane.tenant_id, at=sa.func.min(due.c.due))
         .join(due, due.c.tenant_id == Lane.tenant_id)
         .where(Lane.open, ~Lane.first_run, not_held, ~busy)
         .group_by(Lane.tenant_id)
-        .order_by(sa.func.min(due.c.due))
     )
-    return list(session.scalars(statement))
 
 
-def _due_by_job(core: Core, session: Session, tenant_id: TenantId, now: datetime) -> dict[str, list[Due]]:
-    """Return the due schedules by job type, the job type with the oldest slot first."""
+def _due_by_job(
+    core: Core, session: Session, tenant_id: TenantId, now: datetime
+) -> tuple[dict[str, list[Due]], list[JobSchedule]]:
+    """Return the due schedules by job type, the job type with the oldest slot first.
+
+    Then those that are due and have no slot that could start: they cannot be read, or all their slots have a record.
+    """
     rows = session.scalars(
         sa.select(JobSchedule)
         .where(JobSchedule.tenant_id == tenant_id, JobSchedule.enabled, JobSchedule.next_fire_at <= now)
@@ -171,9 +226,25 @@ def _due_by_job(core: Core, session: Session, tenant_id: TenantId, now: datetime
         .order_by(JobSchedule.next_fire_at, JobSchedule.id)
     )
     due: dict[str, list[Due]] = {}
+    without = []
     for row in rows:
-        due.setdefault(row.job_type, []).append(look(row, now))
-    return due
+        try:
+            found = look(row, now)
+        except ValueError:
+            found = None
+        if found is None:
+            without.append(row)
+        else:
+            due.setdefault(row.job_type, []).append(found)
+    return due, without
+
+
+def _go_on(session: Session, row: JobSchedule, now: datetime) -> None:
+    """Take a schedule on from a time of which nothing is to be made; one that cannot be read stops itself."""
+    try:
+        go_on(row, now)
+    except ValueError:
+        stop_unreadable(session, row, now)
 
 
 def _start_slots(
@@ -187,10 +258,11 @@ def _start_slots(
     ends_chain: bool,
 ) -> JobExecution | None:
     """Start one execution for all due schedules of a job type; None when all of them are too late, or it is refused."""
-    in_time = [slot for slot in due if not slot.too_late and not _fired(session, slot)]
+    fired = _fired(session, [slot for slot in due if not slot.too_late])
+    in_time = {slot.schedule.id: slot for slot in due if not slot.too_late and slot.schedule.id not in fired}
     execution: JobExecution | None = None
     if in_time:
-        rules = [slot.schedule.rule_id for slot in in_time if slot.schedule.rule_id]
+        rules = [slot.schedule.rule_id for slot in in_time.values() if slot.schedule.rule_id]
         params = {"rules": rules} if rules else {}
         try:
             wanted = Start(
@@ -202,16 +274,32 @@ def _start_slots(
             return None
     since = min((slot.oldest for slot in due if slot.older or slot.too_late), default=None)
     obstacles = NONE if since is None else in_the_way(core, session, tenant_id, since)
+    most = core.settings.recorded_slots // len(due)
+    rows: list[dict[str, object]] = []
     for slot in due:
-        record(session, slot, execution if slot in in_time else None, now, obstacles)
-        slot.schedule.next_fire_at = next_fire(slot.schedule.cron, slot.schedule.time_zone, now)
+        rows += records(slot, execution if slot.schedule.id in in_time else None, now, obstacles, most)
+        go_on(slot.schedule, now)
+    write(session, rows)
     session.flush()
     failpoints.boundary(session, "slot")
     return execution
 
 
-def _fired(session: Session, slot: Due) -> bool:
-    return session.get(ScheduleFire, (slot.schedule.id, slot.newest)) is not None
+def _fired(session: Session, due: Sequence[Due]) -> set[str]:
+    """Return the schedules whose newest slot has a record already."""
+    newest = {slot.schedule.id: slot.newest for slot in due}
+    ids = list(newest)
+    fire, found = ScheduleFire, set()
+    for first in range(0, len(ids), _KEYS):
+        some = ids[first : first + _KEYS]
+        times = {newest[each] for each in some}
+        rows = sa.select(fire.schedule_id, fire.scheduled_for).where(fire.schedule_id.in_(some))
+        found |= {
+            row.schedule_id
+            for row in session.execute(rows.where(fire.scheduled_for.in_(times)))
+            if newest[row.schedule_id] == row.scheduled_for
+        }
+    return found
 
 
 def _retries(session: Session, tenant_id: TenantId) -> list[RetryDue]:

@@ -202,7 +202,12 @@ def _slots(slots: Sequence[queries.Slot], more: int) -> schemas.Slots:
     return schemas.Slots(
         items=[
             schemas.Slot(
-                rule_id=slot.rule_id or None, name=slot.name, scheduled_for=slot.scheduled_for, outcome=slot.outcome
+                rule_id=slot.rule_id or None,
+                name=slot.name,
+                scheduled_for=slot.scheduled_for,
+                outcome=slot.outcome,
+                earlier=slot.earlier,
+                earlier_since=slot.earlier_since,
             )
             for slot in slots
         ],

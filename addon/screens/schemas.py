@@ -244,6 +244,8 @@ class Slot(Model):
     name: str
     scheduled_for: datetime
     outcome: Literal["started", "coalesced"]
+    earlier: int = Field(0, description="So many times of the schedule before this one were covered as well")
+    earlier_since: datetime | None = Field(None, description="The first of these")
 
 
 class Slots(Model):
@@ -321,6 +323,9 @@ class Jobs(List[JobState]):
     revision: str = Field(description="Another one as soon as the list of executions has changed")
     time_zone: str
     statuses: list[StatusInfo]
+    notices: list[str] = Field(
+        default_factory=list, description="What keeps jobs from running as planned, and what to do about it"
+    )
 
 
 class Current(Model):

@@ -28,9 +28,19 @@ REASONS = {
     "changed": "The times of the schedule were changed before it could start.",
     "switched_off": "The schedule was switched off before it could start.",
     "removed": "The rule was removed before it could start.",
-    "installed": "The app was installed again before it could start, and all schedules began anew.",
+    "installed": "The app was installed again before it could start, and all schedules began again from then.",
+    "unreadable": "The schedule's cron or time zone could not be read, and it stopped.",
 }
 """Why a slot was missed, in words for people; an execution in the way is named by its job."""
+MOSTLY = REASONS | {
+    "busy": "Mostly because {} was running.",
+    "retry_waiting": "Mostly because the retry of {} was waiting and went first.",
+    "hold": "Mostly because all schedules were on hold.",
+    "first_run": "Mostly because no Confluence administrator had confirmed the first run.",
+    "closed": "Mostly because the app was not installed and enabled on this site.",
+    "unknown": "Nothing was running and nothing was on hold at these times, as far as is recorded.",
+}
+"""The same of many slots that share one record: what was in the way for the longest."""
 OUTCOMES: dict[str, Literal["coalesced", "skippedLate", "withdrawn"]] = {
     "coalesced": "coalesced",
     "skipped_late": "skippedLate",
@@ -60,6 +70,10 @@ class MissedSlot(schemas.Model):
     blocked_by: str | None = Field(description="The execution that was in the way, as long as that is kept")
     execution_id: str | None = Field(description="The execution that covered it, as long as that is kept")
     at: datetime
+    earlier: int = Field(
+        description="So many earlier times of the schedule became the same and are not listed one by one"
+    )
+    earlier_since: datetime | None = Field(description="The first of these")
 
 
 class MissedSlots(schemas.List[MissedSlot]):
@@ -107,8 +121,11 @@ class SlotsApi:
             blocked_by=slot.blocked_by,
             execution_id=slot.execution_id,
             at=slot.at,
+            earlier=slot.earlier,
+            earlier_since=slot.earlier_since,
         )
 
     def _reason(self, slot: queries.Slot) -> str:
-        blocking = self._presenter.title(slot.blocked_job) if slot.blocked_job else "Another execution"
-        return REASONS[slot.reason or "unknown"].format(blocking)
+        blocking = self._presenter.title(slot.blocked_job) if slot.blocked_job else "another execution"
+        reason = (MOSTLY if slot.earlier else REASONS)[slot.reason or "unknown"].format(blocking)
+        return reason[:1].upper() + reason[1:]

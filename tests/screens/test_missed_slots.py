@@ -10,7 +10,7 @@ from cryptography.fernet import Fernet
 
 from addon.base import ScheduleSpec, SecretBox, TenantId
 from addon.engine.models import IN_THE_WAY, WITHDRAWN
-from addon.screens.slots import REASONS
+from addon.screens.slots import MOSTLY, REASONS
 from tests.screens.conftest import EVE, SAM, House, add_tenant
 
 WEEKLY = ScheduleSpec("send-notifications", "default/weekly", "Weekly digest", "0 */6 * * *", "UTC")
@@ -46,7 +46,7 @@ def run_of(house: House, job: str) -> dict[str, Any]:
 
 def test_a_scheduled_run_says_what_it_was_started_for_and_what_it_covers_as_well(away: House) -> None:
     run = run_of(away, "send-notifications")
-    slot = {"ruleId": "default/weekly", "name": "Weekly digest"}
+    slot = {"ruleId": "default/weekly", "name": "Weekly digest", "earlier": 0, "earlierSince": None}
     assert run["slots"] == {
         "items": [
             slot | {"scheduledFor": "2026-11-24T12:00:00Z", "outcome": "started"},
@@ -108,6 +108,8 @@ def test_missed_slots_are_listed_in_pages_with_what_became_of_them(away: House) 
         "blockedBy": None,
         "executionId": run["id"],
         "at": run["startedAt"],
+        "earlier": 0,
+        "earlierSince": None,
     }
     assert found[-1]["executionId"] is None
     assert found[-1]["reason"] == UNKNOWN
@@ -134,6 +136,33 @@ def test_a_slot_says_what_was_in_its_way_and_which_execution(house: House) -> No
     assert slot["reason"] == "Refresh content statuses was running at that time."
 
 
+def test_of_very_many_missed_slots_the_earlier_ones_are_a_number_with_what_was_mostly_in_the_way(house: House) -> None:
+    often = ScheduleSpec("send-notifications", "default/weekly", "Often", "*/5 * * * *", "UTC")
+    give(house, often)
+    with house.parts.db.write(house.tenant_id) as session:
+        house.parts.engine.set_hold(session, house.tenant_id, on=True, reason="moving")
+    house.clock.set(datetime.fromisoformat("2027-01-21T12:00:00+00:00"))
+    with house.parts.db.write(house.tenant_id) as session:
+        house.parts.engine.set_hold(session, house.tenant_id, on=False)
+    assert house.parts.engine.schedule_tick() == 1
+    items, cursor = [], None
+    while cursor or not items:
+        page = house.get("/missed-slots", limit=100, **({"cursor": cursor} if cursor else {})).json
+        items += page["items"]
+        cursor = page["nextCursor"]
+    assert len(items) == 999
+    assert sum(1 + slot["earlier"] for slot in items) == 60 * 24 * 12 - 1
+    last = items[-1]
+    assert (last["outcome"], last["earlier"], last["earlierSince"]) == (
+        "skippedLate",
+        60 * 24 * 12 - 1000,
+        "2026-11-22T12:05:00Z",
+    )
+    assert last["reason"] == "Mostly because all schedules were on hold."
+    run = run_of(house, "send-notifications")
+    assert (len(run["slots"]["items"]), run["slots"]["more"]) == (20, 269), "a day of them has joined it"
+
+
 def test_the_record_of_a_rule_outlives_the_rule_and_says_what_happened(house: House) -> None:
     give(house, WEEKLY, REFRESH)
     house.clock.set(at("22T18:30"))
@@ -146,7 +175,7 @@ def test_the_record_of_a_rule_outlives_the_rule_and_says_what_happened(house: Ho
 
 
 def test_every_reason_of_the_record_has_words() -> None:
-    assert set(REASONS) == {*IN_THE_WAY, *WITHDRAWN}
+    assert set(REASONS) == set(MOSTLY) == {*IN_THE_WAY, *WITHDRAWN}
 
 
 def test_missed_slots_are_for_confluence_administrators(away: House) -> None:

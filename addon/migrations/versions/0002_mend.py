@@ -6,6 +6,8 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
+WITHDRAWN = "(outcome = 'withdrawn') = (reason IN ('changed', 'switched_off', 'removed', 'installed'{more}))"
+
 
 def upgrade() -> None:
     op.add_column("execution_space", sa.Column("suspect", sa.Boolean(), nullable=False, server_default=sa.false()))
@@ -52,9 +54,11 @@ def upgrade() -> None:
     with op.batch_alter_table("site_trait") as site_trait:
         site_trait.add_column(sa.Column("readings", sa.JSON(), nullable=True))
         site_trait.add_column(sa.Column("time_zone", sa.String(length=64), nullable=True))
+    _bound_schedules()
 
 
 def downgrade() -> None:
+    _unbound_schedules()
     with op.batch_alter_table("site_trait") as site_trait:
         site_trait.drop_column("time_zone")
         site_trait.drop_column("readings")
@@ -67,3 +71,28 @@ def downgrade() -> None:
         batch.drop_column("action")
     with op.batch_alter_table("execution_space") as batch:
         batch.drop_column("suspect")
+
+
+def _bound_schedules() -> None:
+    op.add_column("job_schedule", sa.Column("settled_until", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("job_schedule", sa.Column("unreadable", sa.Text(), nullable=True))
+    op.add_column("worker", sa.Column("runners", sa.Integer(), nullable=True))
+    with op.batch_alter_table("schedule_fire") as batch:
+        batch.add_column(sa.Column("earlier", sa.Integer(), server_default="0", nullable=False))
+        batch.add_column(sa.Column("earlier_since", sa.DateTime(timezone=True), nullable=True))
+        batch.drop_constraint(op.f("ck_schedule_fire_withdrawn"), type_="check")
+        batch.create_check_constraint(op.f("ck_schedule_fire_withdrawn"), WITHDRAWN.format(more=", 'unreadable'"))
+        batch.create_check_constraint(op.f("ck_schedule_fire_earlier"), "(earlier > 0) = (earlier_since IS NOT NULL)")
+
+
+def _unbound_schedules() -> None:
+    op.execute("UPDATE schedule_fire SET reason = 'changed' WHERE reason = 'unreadable'")
+    with op.batch_alter_table("schedule_fire") as batch:
+        batch.drop_constraint(op.f("ck_schedule_fire_earlier"), type_="check")
+        batch.drop_constraint(op.f("ck_schedule_fire_withdrawn"), type_="check")
+        batch.create_check_constraint(op.f("ck_schedule_fire_withdrawn"), WITHDRAWN.format(more=""))
+        batch.drop_column("earlier_since")
+        batch.drop_column("earlier")
+    op.drop_column("worker", "runners")
+    op.drop_column("job_schedule", "unreadable")
+    op.drop_column("job_schedule", "settled_until")

@@ -19,7 +19,7 @@ export function slotFacts({ slots, startedAt }) {
   const plain = started.every((slot) => !slot.ruleId && seconds(slot.scheduledFor, startedAt) <= IN_TIME);
   if (plain && !joined.length) return [];
   const named = joined.slice(0, NAMED);
-  const covered = joined.length + slots.more;
+  const covered = joined.length + slots.more + joined.reduce((sum, slot) => sum + slot.earlier, 0);
   return [
     started.length && { name: "Started for", value: [byTime(started, "; ", startedAt), !joined.length && furtherOnes(slots.more)] },
     joined.length && { name: "Joined by", value: [`${count(covered, "missed slot")}: `, byTime(named, ", "), furtherOnes(covered - named.length)] },
@@ -57,9 +57,12 @@ export function missedSection(list) {
 }
 
 function missedRow(slot) {
-  const cells = [at(slot.scheduledFor, capital(moment(slot.scheduledFor))), slot.title, slot.ruleId ? slot.name : "–", fate(slot), why(slot)];
+  const due = [at(slot.scheduledFor, capital(moment(slot.scheduledFor))), slot.earlier > 0 && earlierOnes(slot)];
+  const cells = [due, slot.title, slot.ruleId ? slot.name : "–", fate(slot), why(slot)];
   return row(cells, `${slot.job} ${slot.ruleId} ${slot.scheduledFor}`);
 }
+
+const earlierOnes = ({ earlier, earlierSince }) => [` and ${count(earlier, "earlier one")} since `, at(earlierSince)];
 
 const why = ({ reason, blockedBy }) => (blockedBy ? h("a", { href: `#/executions/${blockedBy}` }, reason) : reason);
 
