@@ -33,6 +33,7 @@ from addon.engine.models import (
     Lane,
     RetryDue,
 )
+from addon.engine.presence import no_worker, workers
 from addon.engine.progress import Progress, live_progress
 from addon.engine.settings import EngineSettings
 from addon.engine.spaces import UNSEEN
@@ -83,6 +84,8 @@ __all__ = [
     "fires",
     "live_progress",
     "next_fire",
+    "no_worker",
     "queries",
     "retried_by",
+    "workers",
 ]

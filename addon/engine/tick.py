@@ -60,7 +60,6 @@ def schedule_tick(core: Core) -> int:
         round_.look(tenant_id, mend)
     if core.passed_over.issuperset(tenants):
         core.passed_over.clear()
-    core.slow.intersection_update(tenants)
     started = 0
     for tenant_id in sorted(tenants, key=lambda each: (each in core.slow, each in core.passed_over)):
         if core.clock.monotonic() > deadline:

@@ -17,6 +17,7 @@ from addon import schema
 from addon.base import Problem
 from addon.connect import rule
 from addon.connect.models import Tenant
+from addon.engine import no_worker, workers
 from addon.engine.models import JobExecution, JobSchedule, RetryDue, Worker, is_active
 from addon.mail.models import OutboxMail
 from addon.screens.parts import Parts
@@ -42,7 +43,10 @@ def blueprint(parts: Parts) -> Blueprint:
         checks["schema"] = _schema(parts) if checks["database"] == "ok" else "unknown"
         checks["scheduler"] = _scheduler(parts) if checks["schema"] == "ok" else "unknown"
         ready = all(found == "ok" for found in checks.values())
-        return jsonify({"status": "ready" if ready else "not ready", "checks": checks}), 200 if ready else 503
+        checks["worker"] = _worker(parts) if checks["schema"] == "ok" else "unknown"
+        # Screens work without a worker, and say that there is none: a load balancer should go on sending people here.
+        status = "not ready" if not ready else "ready" if checks["worker"] == "ok" else "no worker"
+        return jsonify({"status": status, "checks": checks}), 200 if ready else 503
 
     @routes.get("/metrics")
     @rule("public")
@@ -88,6 +92,11 @@ def _scheduler(parts: Parts) -> str:
     return "ok" if silent <= 2 * parts.settings.lease_seconds else f"no heartbeat for {silent:.0f} seconds"
 
 
+def _worker(parts: Parts) -> str:
+    with parts.db.read_all() as session:
+        return no_worker(session, parts.clock.now(), parts.settings.lease_seconds) or "ok"
+
+
 class Numbers(Collector):
     """What /metrics shows, read from the database when it is asked."""
 
@@ -117,6 +126,7 @@ class Numbers(Collector):
             values = {name: (text, session.scalar(query) or 0) for name, (text, query) in singles.items()}
             mails = session.execute(sa.select(OutboxMail.state, sa.func.count()).group_by(OutboxMail.state)).all()
             beat = session.scalar(sa.select(sa.func.max(Worker.heartbeat_at)))
+            running = workers(session, now, self._parts.settings.lease_seconds)
         runs = GaugeMetricFamily("steward_executions", "Executions kept, by job and status", labels=["job", "status"])
         for job, status, number in executions:
             runs.add_metric([job, status], number)
@@ -127,6 +137,7 @@ class Numbers(Collector):
         yield outbox
         for name, (text, value) in values.items():
             yield GaugeMetricFamily(name, text, value=value)
+        yield GaugeMetricFamily("steward_workers", "Processes that run executions", value=running)
         if beat is not None:
             age = (now - beat).total_seconds()
             yield GaugeMetricFamily("steward_heartbeat_age_seconds", "Since a worker last beat", value=age)

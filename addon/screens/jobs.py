@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import Caller, FieldError, Problem
 from addon.confluence import READ_AGE
-from addon.engine import Lane, Refused, queries
+from addon.engine import Lane, Refused, no_worker, queries
 from addon.jobs.apply import apply_policies
 from addon.policies import NOT_INCLUDED, Hold, PolicyDocument
 from addon.screens import schemas
@@ -18,6 +18,11 @@ from addon.screens.present import DESCRIPTIONS, PREVIEWABLE, Presenter, statuses
 from addon.screens.times import site_zone
 
 FIRST_RUN = "Nothing starts before a Confluence administrator has confirmed the first run on the site's Jobs screen."
+NO_WORKER = (
+    "No worker is running, so that no job runs: what is started waits, and begins as soon as there is one. "
+    "The operator of Content Steward starts one with the command steward worker."
+)
+UNREADABLE = "The schedule “{}” has stopped, because its times cannot be read ({}). Choose new ones in the policies."
 BUSY = "Another execution is running: only one runs at a time."
 
 
@@ -91,7 +96,18 @@ class JobsApi:
             revision=queries.revision(session, tenant_id),
             time_zone=site_zone(policies),
             statuses=statuses(policies),
+            notices=self._notices(session, viewer),
         )
+
+    def _notices(self, session: Session, viewer: Viewer) -> list[str]:
+        """Return what keeps jobs from running as planned. Schedules are the site's: its screen tells of them."""
+        found = []
+        if no_worker(session, self._parts.clock.now(), self._parts.settings.lease_seconds) is not None:
+            found.append(NO_WORKER)
+        if viewer.space is None:
+            stopped = queries.unreadable(session, viewer.caller.tenant_id)
+            found += [UNREADABLE.format(each.name, each.unreadable) for each in stopped]
+        return found
 
     def _waiting(self, session: Session, viewer: Viewer) -> list[schemas.Waiting]:
         """Retries are shown where the site's runs are: on the site's screen."""

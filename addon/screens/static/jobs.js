@@ -64,6 +64,7 @@ export function jobsScreen(app) {
   function body(jobs) {
     if (jobs.space && jobs.space.excluded) return excluded(jobs);
     return [
+      jobs.notices.length > 0 && message("warning", "Jobs do not run as planned", jobs.notices.map((text) => paragraph(text))),
       jobs.hold.on && !jobs.firstRun && holdBanner(jobs, refresh),
       jobs.firstRun && firstRunPanel(state, jobs, draw, begun),
       jobs.scope === "site" && !jobs.firstRun && latecomers.draw(),
