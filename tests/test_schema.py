@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import command
 
 from addon import schema
-from addon.base import Database
+from addon.base import Database, metadata
 from tests.support.postgres import BOTH
 
 
@@ -59,3 +59,25 @@ def test_the_way_back_to_the_first_revision_and_forth_again_works(
         ).one()
     assert number > 0
     db.dispose()
+
+
+def test_migrated_tables_keep_every_check_of_the_models(tmp_path: Path) -> None:
+    """SQLite changes a constraint by copying the table, which could lose the others."""
+    import addon.models  # noqa: F401  (registers every table)
+
+    made = Database(f"sqlite:///{tmp_path / 'made.sqlite3'}")
+    metadata.create_all(made.engine)
+    db = Database(f"sqlite:///{tmp_path / 'migrated.sqlite3'}")
+    schema.upgrade(db)
+    assert checks(db) == checks(made)
+    for each in (made, db):
+        each.dispose()
+
+
+def checks(db: Database) -> dict[str, dict[str, str]]:
+    """Return the CHECK constraints by table and name, without blanks."""
+    look = sa.inspect(db.engine)
+    return {
+        table: {str(each["name"]): "".join(each["sqltext"].split()) for each in look.get_check_constraints(table)}
+        for table in metadata.tables
+    }
