@@ -89,13 +89,32 @@ def does_nothing(module: str, name: str, result: Any = None) -> Plant:
 
 
 def missed_slots_forgotten(patch: pytest.MonkeyPatch) -> None:
-    record = slots.record
-    swap(patch, record, lambda session, due, *rest: record(session, replace(due, older=()), *rest))
+    records = slots.records
+    swap(patch, records, lambda due, *rest: records(replace(due, older=0), *rest))
 
 
 def oldest_missed_slot_forgotten(patch: pytest.MonkeyPatch) -> None:
-    record = slots.record
-    swap(patch, record, lambda session, due, *rest: record(session, replace(due, older=due.older[1:]), *rest))
+    records = slots.records
+    swap(patch, records, lambda due, *rest: records(replace(due, older=max(due.older - 1, 0)), *rest))
+
+
+def slots_beyond_the_recorded_ones_forgotten(patch: pytest.MonkeyPatch) -> None:
+    latest = slots._latest
+
+    def without(*asked: Any) -> Any:
+        return (replace(each, earlier=0, since=None) for each in latest(*asked))
+
+    swap(patch, latest, without)
+
+
+def slots_joined_and_skipped_in_one_record(patch: pytest.MonkeyPatch) -> None:
+    swap(patch, slots._listed, lambda due, now, most: listed_as_one(due, now))
+
+
+def listed_as_one(due: Any, now: Any) -> Any:
+    yield slots._Listed(due.newest, now)
+    if due.older:
+        yield from slots._latest(due, due.newest, due.oldest, due.older, 1)
 
 
 def removed_with_its_record(patch: pytest.MonkeyPatch) -> None:
@@ -228,7 +247,7 @@ ALWAYS: dict[str, Plant] = {
     "the reaper counts no losses": without_effect("lose", "losses"),
     "a cancel is only acknowledged": does_nothing("cancel", "move", True),
     "an end is told twice": end_told_twice,
-    "a withdrawn slot is not recorded": does_nothing("schedules", "withdraw"),
+    "a withdrawn slot is not recorded": does_nothing("slots", "Withdrawals.withdraw"),
     "a failed run gets no retry": does_nothing("ending", "_note_retry"),
 }
 MORE: dict[str, Plant] = {
@@ -244,6 +263,8 @@ MORE: dict[str, Plant] = {
     "missed slots are forgotten": missed_slots_forgotten,
     "a worker is its own zombie": owner_compared_but_not_the_fence,
     "the oldest missed slot is forgotten": oldest_missed_slot_forgotten,
+    "slots beyond the recorded ones are forgotten": slots_beyond_the_recorded_ones_forgotten,
+    "slots that were joined and slots that were skipped share a record": slots_joined_and_skipped_in_one_record,
     "slots move on while held": slots_move_on_while_held,
     "a hand-over leaves the fence": without_effect("hand_over", "fence"),
     "a retry outlives a manual start": does_nothing("start", "end_chains", []),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +21,8 @@ LATEST = timedelta(hours=24)
 PERIODS = {"refresh-statuses": timedelta(hours=6), "execute-automations": timedelta(hours=24)}
 
 
+RECORDED = 12
+"""So many slots of a tenant are recorded one by one at a time."""
 SOON = timedelta(minutes=5)
 IN_THE_WAY = ("busy", "retry_waiting", "hold", "first_run", "closed", "unknown")
 
@@ -181,21 +185,33 @@ def _fires(memory: Memory, now: Picture) -> None:
                 over += [slot for slot in slots if slot < schedule.next_fire_at]
             else:
                 over += [slot for slot in slots if slot <= era.until]
-        assert [fire.scheduled_for for fire in fires] == over, "each slot that is over has one record, no other has one"
+        recorded = [slot for fire in fires for slot in covered(fire, over)]
+        assert recorded == over, "each slot that is over is in one record, no other is in one"
+        at_once = Counter(fire.at for fire in fires)
+        assert max(at_once.values(), default=0) <= RECORDED, "and the records are few, however long nothing ran"
         assert schedule.enabled == (memory.eras[schedule.id][-1].until is None) == (schedule.next_fire_at is not None)
         for fire in fires:
             _outcome(memory, now, fire)
 
 
+def covered(fire: Any, slots: Iterable[datetime]) -> list[datetime]:
+    """Return the slots that a record stands for, its own as the last one."""
+    first = fire.earlier_since or fire.scheduled_for
+    found = [slot for slot in slots if first <= slot < fire.scheduled_for]
+    assert len(found) == fire.earlier, "as many as it says"
+    assert not found or found[0] == first
+    return [*found, fire.scheduled_for]
+
+
 def _outcome(memory: Memory, now: Picture, fire: Any) -> None:
+    first = fire.earlier_since or fire.scheduled_for
+    assert (fire.at - first > LATEST) == (fire.at - fire.scheduled_for > LATEST), "all that share a record had one fate"
     late = fire.at - fire.scheduled_for
     assert late >= timedelta(0)
     assert (fire.execution_id is None) == (fire.outcome in ("skipped_late", "withdrawn"))
     assert (late > LATEST) == (fire.outcome == "skipped_late"), "only what is too late is skipped"
     if fire.outcome == "withdrawn":
-        ends = [
-            era.why for era in memory.eras[fire.schedule_id] if era.since < fire.scheduled_for and era.until == fire.at
-        ]
+        ends = [era.why for era in memory.eras[fire.schedule_id] if era.since < first and era.until == fire.at]
         assert ends == [fire.reason], "it was withdrawn by what happened then"
         return
     if fire.outcome != "started":
@@ -214,5 +230,6 @@ def _in_the_way(now: Picture, fire: Any) -> None:
     assert (fire.blocked_by is not None) == (fire.reason in ("busy", "retry_waiting"))
     if fire.reason == "busy":
         run = now.executions[fire.blocked_by]
-        assert run.started_at <= fire.scheduled_for + SOON
-        assert run.ended_at is None or run.ended_at > fire.scheduled_for
+        first = fire.earlier_since or fire.scheduled_for
+        assert run.started_at <= (fire.at if fire.earlier else fire.scheduled_for + SOON)
+        assert run.ended_at is None or run.ended_at > first

@@ -17,7 +17,7 @@ from addon.engine.run import ActiveRun
 from addon.engine.runner import _Drive, run_next
 from tests.engine.conftest import empty
 from tests.engine.model.pictures import Picture, look, one_row, unread_spaces
-from tests.engine.model.promises import Era, Memory, check
+from tests.engine.model.promises import RECORDED, Era, Memory, check
 from tests.engine.model.settled import NOBODY
 from tests.engine.model.site import Died, Site
 from tests.engine.model.slots import DAYS, plain_slots
@@ -25,8 +25,11 @@ from tests.support.clock import VirtualClock
 from tests.support.fakejob import FakeJob, SubmittingJob
 
 TTL = 60
-SETTINGS = EngineSettings(ttl=TTL, call_threads=1, runners=0, max_attempts=3, precedence_attempts=1)
-"""Chains are short, so that the retry before which slots wait and the one that waits for slots both come up."""
+SETTINGS = EngineSettings(
+    ttl=TTL, call_threads=1, runners=0, max_attempts=3, precedence_attempts=1, recorded_slots=RECORDED
+)
+"""Chains are short, so that the retry before which slots wait and the one that waits for slots both come up; records of
+slots are few, so that some stand for many."""
 SUBMITS = "execute-automations"
 """The job that submits work to the site; the other does everything itself."""
 SCHEDULES = (
