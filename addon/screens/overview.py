@@ -20,7 +20,9 @@ from addon.confluence import READ_AGE, base
 from addon.confluence.cql import quote
 from addon.confluence.queries import none_of, values
 from addon.engine import ExecutionSpace, queries
+from addon.jobs.counting import Counting
 from addon.jobs.models import SiteTrait
+from addon.jobs.statuses.clauses import chunked, ids_in
 from addon.jobs.statuses.stamp import status_alias
 from addon.policies import PolicyDocument
 from addon.screens import schemas
@@ -39,7 +41,11 @@ RUNS = 25
 JOB = "refresh-statuses"
 _KEY = r"[A-Za-z0-9~_:.\-]{1,255}"
 Keys = Annotated[str, StringConstraints(pattern=rf"^{_KEY}(,{_KEY}){{0,{MOST - 1}}}$", max_length=5200)]
-_UNSEEN = "Content Steward cannot see this space: it is archived, or the app has no access to it"
+_UNSEEN = "not tracked: Content Steward cannot see this space. It is archived, or the app has no access to it"
+MOST_IDS = 1000
+"""Contents that one question about what the app sees may name."""
+ID_BYTES = 5_000
+"""Encoded bytes of the ids that one search names."""
 
 
 class OverviewQuery(schemas.InSpace):
@@ -48,6 +54,20 @@ class OverviewQuery(schemas.InSpace):
     keys: Annotated[str, StringConstraints(pattern=rf"^{_KEY}(,{_KEY}){{0,{MOST - 1}}}$", max_length=5200)] | None = (
         None
     )
+
+
+class SeenBody(schemas.Body):
+    """Contents of one space that the viewer sees."""
+
+    space_key: schemas.SpaceKey | None = Field(None, description="The space whose screen this is; null on the site's")
+    key: schemas.SpaceKey = Field(description="The space that holds them")
+    ids: Annotated[list[Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}$")]], Field(max_length=MOST_IDS)]
+
+
+class Seen(schemas.Model):
+    """How many of the named contents the app sees; the others are not tracked."""
+
+    seen: int
 
 
 class Cell(schemas.Model):
@@ -67,7 +87,9 @@ class OverviewSpace(schemas.Model):
     note: str | None = Field(description="Why there are no numbers: excluded by rule, or not visible to the app")
     refreshed_at: datetime | None = Field(description="Null: none of the last refreshes has done it")
     scheme: str | None
-    total: str | None = Field(description="CQL of all its pages and blog posts")
+    tracked: bool = Field(description="False: the app cannot see the space, so nothing in it is tracked")
+    total: str | None = Field(description="CQL of all its pages and blog posts; null for an excluded space")
+    others: str | None = Field(None, description="CQL of those with another status than the default; null without any")
     cells: list[Cell]
 
 
@@ -120,6 +142,29 @@ class OverviewApi:
             items=rows,
         )
 
+    @operation(
+        "POST",
+        "/overview/seen",
+        body=SeenBody,
+        answers={200: Seen},
+        problems=(400, 401, 403, 413, 415, 422, 503),
+        name="overview_seen",
+    )
+    def seen(self, caller: Caller, *, body: SeenBody) -> Seen:
+        """Return how many of the contents that the viewer sees the app sees too: a point for some 400 of them.
+
+        What the app does not see has no status, so it must not be counted as having the default one.
+        """
+        viewer = self._access.scope(caller, body.space_key)
+        if viewer.space is not None and viewer.space.key != body.key:
+            raise Problem(422, "invalid", "A space's own overview is about that space: name no other.")
+        seen = 0
+        with self._parts.confluence.client(caller.tenant_id) as client:
+            counting = Counting(client)
+            for chunk in chunked(dict.fromkeys(body.ids), ID_BYTES):
+                seen += counting.number(base([body.key], ids_in(chunk)))
+        return Seen(seen=min(seen, len(body.ids)))
+
     def _look_up(self, tenant_id: TenantId, keys: Sequence[str]) -> dict[str, Space | None]:
         """Return the named spaces in their order, None for those that the app does not see as current ones."""
         found: dict[str, Space | None] = {}
@@ -167,7 +212,15 @@ class OverviewApi:
         if space is None or note is not None:
             name, kind = (space.name, space.type) if space else (key, "unknown")
             return OverviewSpace(
-                key=key, name=name, type=kind, note=note, refreshed_at=None, scheme=None, total=None, cells=[]
+                key=key,
+                name=name,
+                type=kind,
+                note=note,
+                refreshed_at=None,
+                scheme=None,
+                tracked=space is not None,
+                total=base([key]) if space is None else None,
+                cells=[],
             )
         scheme = policies.status_scheme(space)
         others = [entry.status for entry in scheme.entries if entry.status != scheme.default_status]
@@ -184,7 +237,9 @@ class OverviewApi:
             note=None,
             refreshed_at=refreshed.get(space.id),
             scheme=scheme.name,
+            tracked=True,
             total=base([space]),
+            others=base([space], f"{self._alias} in {values(others)}") if others else None,
             cells=cells,
         )
 

@@ -11,6 +11,7 @@ from playwright.sync_api import FrameLocator, Locator, Page, expect
 
 from addon.base import SystemClock
 from addon.sandbox import Site
+from addon.sandbox.people import BOT
 from addon.sandbox.search import Question
 from addon.sandbox.seed import seed_demo
 from tests.e2e.stack import ADMIN, Stack, stack_over
@@ -70,16 +71,23 @@ def figures(frame: FrameLocator, key: str) -> list[int]:
     return [int(text.replace(",", "").split()[0]) for text in texts]
 
 
-def found(site: Site, cql: str, account: str) -> int:
+def found(site: Site, cql: str, account: str) -> set[str]:
     with site.lock:
-        return len(site.search.hits(Question(cql, viewer=account)))
+        return {hit.id for hit in site.search.hits(Question(cql, viewer=account))}
+
+
+def untracked(site: Site, key: str, account: str) -> set[str]:
+    """What a person sees in a space and the app does not."""
+    base = f'type in (page, blogpost) and space = "{key}"'
+    stamped = found(site, f'{base} and stewardStatus in ("expired", "not-updated")', account)
+    return found(site, base, account) - found(site, base, BOT) - stamped
 
 
 def seen(site: Site, key: str, account: str) -> list[int]:
     base = f'type in (page, blogpost) and space = "{key}"'
-    parts = [found(site, f'{base} and stewardStatus = "{slug}"', account) for slug in ("expired", "not-updated")]
-    total = found(site, base, account)
-    return [total, *parts, total - sum(parts)]
+    parts = [len(found(site, f'{base} and stewardStatus = "{slug}"', account)) for slug in ("expired", "not-updated")]
+    total = len(found(site, base, account))
+    return [total, *parts, total - sum(parts) - len(untracked(site, key, account))]
 
 
 def test_before_the_first_refresh_the_overview_says_what_to_do(stack: Stack, page: Page) -> None:
@@ -136,6 +144,33 @@ def test_nobody_counts_what_they_may_not_see(refreshed: Stack, page: Page) -> No
     assert after[0] < before[0]
     assert after[1] < before[1]
     expect(row(frame, "FIN")).to_have_count(0)
+
+
+def test_what_the_app_cannot_see_is_not_tracked_and_never_counted_as_up_to_date(
+    refreshed: Stack, page: Page, screenshot: Shot
+) -> None:
+    site = refreshed.site
+    with site.lock:
+        site.access.set_app(site.add_space("HID", "Hidden").id, [])
+        site.add_page("HID", "Nobody tells the app of it")
+        plain = next(each for each in site.contents("DOCS") if "steward-status" not in each.properties)
+        site.restrict(plain.id, users=[ADMIN], groups=[])
+    frame = site_overview(refreshed, page)
+    counted(frame)
+    hidden = untracked(site, "DOCS", ADMIN)
+    assert plain.id in hidden
+    assert figures(frame, "DOCS") == seen(site, "DOCS", ADMIN)
+    cells = row(frame, "DOCS").locator("td.untracked")
+    expect(cells).to_have_text(f"{len(hidden)} not tracked")
+    everything = len(found(site, 'type in (page, blogpost) and space = "HID"', ADMIN))
+    expect(row(frame, "HID")).to_contain_text("Not tracked: Content Steward cannot see this space")
+    expect(row(frame, "HID").locator("td.untracked").last).to_have_text(f"{everything} not tracked")
+    expect(row(frame, "HID").locator("[data-status]")).to_have_count(0)
+    expect(frame.get_by_text("Coverage incomplete")).to_be_visible()
+    screenshot(page, "overview-not-tracked")
+    with site.lock:
+        site.unrestrict(plain.id)
+        site.remove_space("HID")
 
 
 def test_a_spaces_administrator_sees_that_spaces_own_overview(refreshed: Stack, page: Page) -> None:

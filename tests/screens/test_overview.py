@@ -155,3 +155,54 @@ def test_when_a_space_was_refreshed_is_looked_up_by_key_however_long_the_history
         for step in connection.exec_driver_sql("EXPLAIN QUERY PLAN " + asked[0].replace("?", "'x'")):
             plan.append(str(step))
     assert not [step for step in plan if "SCAN execution_space" in step]
+
+
+def seen(house: House, ids: list[str], *, account: str = ADMIN, key: str = "DOCS", **body: Any) -> Any:
+    return house.call("POST", "/overview/seen", account=account, json={"key": key, "ids": ids, **body})
+
+
+def test_of_the_contents_that_the_viewer_sees_the_app_says_how_many_it_sees_too(house: House) -> None:
+    shown = [house.site.add_page("DOCS", f"Page {number}").id for number in range(3)]
+    hidden = house.site.add_page("DOCS", "Secret").id
+    elsewhere = house.site.add_page("ENG", "Elsewhere").id
+    house.site.restrict(hidden, users=[ADMIN], groups=[])
+    assert seen(house, [*shown, hidden]).json == {"seen": 3}
+    assert seen(house, [*shown, *shown, elsewhere]).json == {"seen": 3}
+    assert seen(house, []).json == {"seen": 0}
+
+
+def test_many_contents_are_asked_for_in_few_questions(house: House) -> None:
+    with house.site.lock:
+        ids = [house.site.add_page("DOCS", f"Page {number}").id for number in range(1000)]
+    house.site.meter.reset()
+    assert seen(house, ids).json == {"seen": 1000}
+    asked = house.site.meter.by_endpoint["GET /wiki/rest/api/search"]
+    assert asked.points == asked.calls <= 3
+
+
+def test_where_search_does_not_count_what_the_app_sees_is_read(house: House) -> None:
+    page = house.site.add_page("DOCS", "Page").id
+    house.site.faults.add(status=404, path="/wiki/rest/api/search")
+    assert seen(house, [page]).json == {"seen": 1}
+
+
+def test_a_spaces_administrator_asks_about_that_space_only(house: House) -> None:
+    assert seen(house, ["1"], account=SAM, spaceKey="DOCS").json == {"seen": 0}
+    assert seen(house, ["1"], account=SAM, spaceKey="DOCS", key="ENG").status_code == 422
+    assert seen(house, ["1"], account=SAM).status_code == 403
+    assert seen(house, ["1"], account=EVE, spaceKey="DOCS").status_code == 403
+
+
+@pytest.mark.parametrize("ids", [["1"] * 1001, ['1") or id = ("2'], ["-1"], [1], "1", None, ["1" * 21]])
+def test_what_is_no_list_of_ids_is_refused_by_name(house: House, ids: Any) -> None:
+    answer = seen(house, ids)
+    assert answer.status_code == 422
+    assert answer.json["errors"][0]["pointer"].startswith("/ids")
+
+
+def test_of_a_space_that_the_app_cannot_see_everything_is_not_tracked(refreshed: House) -> None:
+    refreshed.site.access.set_app(refreshed.site.space("HR").id, [])
+    docs, people = overview(refreshed, keys="DOCS,HR")["items"]
+    assert (docs["tracked"], people["tracked"]) == (True, False)
+    assert people["total"] == '(type in (page, blogpost)) and (space in ("HR"))'
+    assert people["cells"] == []

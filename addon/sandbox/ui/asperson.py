@@ -17,6 +17,7 @@ from addon.sandbox.search import CqlRejected, Question
 from addon.sandbox.site import Site
 
 MOST = 250
+PLAIN_CAP = 1000
 
 
 class _Bad(Exception):
@@ -27,7 +28,7 @@ def ask(site: Site, addon: AddonInstallation, account_id: str, target: str) -> d
     """Return {status, body} of a GET below /wiki; `body` is JSON text. The site's lock is held by the caller."""
     parts = urlsplit(target)
     query = {name: given[-1] for name, given in parse_qs(parts.query, keep_blank_values=True).items()}
-    answers = {"/rest/api/search": _search, "/api/v2/spaces": _spaces}
+    answers = {"/rest/api/search": _search, "/rest/api/content/search": _contents, "/api/v2/spaces": _spaces}
     if not auth.may(addon, "READ"):
         return _answer(403, {"message": "The add-on's scopes do not include READ"})
     if parts.path not in answers:
@@ -49,6 +50,24 @@ def _search(site: Site, account_id: str, query: dict[str, str]) -> dict[str, Any
     page = hits[start : start + min(limit, MOST)]
     results = [{"content": {"id": hit.id, "type": hit.kind, "title": hit.title}, "title": hit.title} for hit in page]
     return {"results": results, "start": start, "limit": limit, "size": len(page), "totalSize": len(hits)}
+
+
+def _contents(site: Site, account_id: str, query: dict[str, str]) -> dict[str, Any]:
+    if not query.get("cql", "").strip():
+        raise _Bad("cql query parameter is required")
+    limit = min(_whole(query, "limit", 25), PLAIN_CAP)
+    place = unseal(query["cursor"]) if query.get("cursor") else {"at": 0}
+    if place is None:
+        raise _Bad("There was an illegal request passed to XP-Search Aggregator API : HTTP/1.1 400 Bad Request")
+    start = int(place["at"])
+    hits = site.search.hits(Question(query["cql"], viewer=account_id), continued=start > 0)
+    page = hits[start : start + limit]
+    links: dict[str, str] = {"base": site.base_url, "context": "/wiki"}
+    if start + limit < len(hits):
+        turned = {"next": "true", "cursor": seal({"at": start + limit}), "limit": str(limit), "cql": query["cql"]}
+        links["next"] = f"/rest/api/content/search?{urlencode(turned)}"
+    results = [{"id": hit.id, "type": hit.kind, "status": hit.status, "title": hit.title} for hit in page]
+    return {"results": results, "start": start, "limit": limit, "size": len(page), "_links": links}
 
 
 def _spaces(site: Site, account_id: str, query: dict[str, str]) -> dict[str, Any]:

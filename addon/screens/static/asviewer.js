@@ -38,6 +38,20 @@ export async function countAsViewer(cql) {
   return totalSize;
 }
 
+/* The ids of all contents that match, a thousand at a time; null when there are more than `most`. */
+export async function idsAsViewer(cql, most) {
+  const ids = [];
+  let next = { path: "/rest/api/content/search", query: { cql, limit: 1000 } };
+  while (next) {
+    const page = await asViewer(next.path, next.query);
+    ids.push(...page.results.map(({ id }) => String(id)));
+    if (ids.length > most) return null;
+    const link = page._links && page._links.next;
+    next = link ? { path: link.replace(/^\/wiki/, ""), query: {} } : null;
+  }
+  return ids;
+}
+
 /* List the current spaces that the viewer sees, a hundred at a time. Returns {items, done, more()}. */
 export function spacesAsViewer() {
   const list = { items: [], done: false };

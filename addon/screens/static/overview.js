@@ -4,9 +4,11 @@ import { get } from "./api.js";
 import { countAsViewer, fewAtOnce, mayAsk, spacesAsViewer } from "./asviewer.js";
 import { announce, focusOn, h, morph } from "./dom.js";
 import { count, number, setTimeZone } from "./format.js";
+import { countUntracked } from "./untracked.js";
 import { at, button, empty, message, paragraph, problemMessage, select, skeleton, stackable } from "./parts.js";
 
 const PAGE = 20;
+const UNTRACKED = " untracked";
 const TYPES = { global: "Team spaces", collaboration: "Team spaces", knowledge_base: "Knowledge bases", personal: "Personal spaces" };
 
 export function overviewScreen(app) {
@@ -56,15 +58,17 @@ export function overviewScreen(app) {
   }
 
   const showing = () => state.about.stamps && state.about.refreshedAt && mayAsk();
-  const counted = (row) => !row.note && row.refreshedAt;
+  const tracked = (row) => !row.note && row.refreshedAt;
+  const counted = (row) => tracked(row) || !row.tracked;
 
   async function countAll(mine) {
     const rows = state.rows.filter(counted);
     for (const row of rows) counts.delete(row.key);
     draw();
     const tasks = rows.flatMap((row) => [
-      () => ask(row, "", row.total, mine),
-      ...row.cells.filter((cell) => !cell.default).map((cell) => () => ask(row, cell.status, cell.cql, mine)),
+      () => ask(row, "", () => countAsViewer(row.total), mine),
+      ...row.cells.filter((cell) => !cell.default).map((cell) => () => ask(row, cell.status, () => countAsViewer(cell.cql), mine)),
+      ...(row.tracked ? [() => ask(row, UNTRACKED, () => countUntracked(row), mine)] : []),
     ]);
     await fewAtOnce(tasks, () => mine === turn);
     if (mine !== turn) return;
@@ -73,10 +77,10 @@ export function overviewScreen(app) {
     if (rows.length) announce(`Pages and posts of ${count(rows.length, "space")} counted`);
   }
 
-  async function ask(row, slug, cql, mine) {
+  async function ask(row, slug, question, mine) {
     let value;
     try {
-      value = await countAsViewer(cql);
+      value = await question();
     } catch (refusal) {
       value = refusal;
     }
@@ -91,13 +95,18 @@ export function overviewScreen(app) {
     return (counts.get(row.key) || new Map()).get("");
   }
 
+  function untracked(row) {
+    return (counts.get(row.key) || new Map()).get(row.tracked ? UNTRACKED : "");
+  }
+
   function value(row, cell) {
     const known = counts.get(row.key) || new Map();
     if (!cell.default) return known.get(cell.status);
-    const parts = ["", ...row.cells.filter((each) => !each.default).map((each) => each.status)].map((slug) => known.get(slug));
+    const parts = ["", UNTRACKED, ...row.cells.filter((each) => !each.default).map((each) => each.status)].map((slug) => known.get(slug));
     const refused = parts.find((part) => part instanceof Error);
     if (refused || parts.includes(undefined)) return refused;
-    return Math.max(0, parts.slice(1).reduce((left, part) => left - part, parts[0]));
+    // Where there is too much to compare, what is not tracked is null and the number the most that it can be.
+    return Math.max(0, parts.slice(1).reduce((left, part) => left - (part || 0), parts[0]));
   }
 
   function choose(name, given) {
@@ -143,7 +152,14 @@ export function overviewScreen(app) {
     if (app.spaceKey && rows.length && rows[0].note) return message("info", "This space is not counted", paragraph(`${sentence(rows[0].note)}.`));
     if (!about.refreshedAt) return unrefreshed();
     const foot = h("p", { class: "subtle overview-foot" }, "Items that Content Steward never had to stamp count as the last status of their scheme.");
-    return [!app.spaceKey && filterForm(), rows.length ? [grid(), foot] : nothing(), !app.spaceKey && pager()];
+    return [!app.spaceKey && filterForm(), rows.length ? [uncovered(), grid(), foot] : nothing(), !app.spaceKey && pager()];
+  }
+
+  function uncovered() {
+    const missing = state.rows.filter(counted).map(untracked).filter(Number.isInteger).reduce((sum, held) => sum + held, 0);
+    if (!missing) return null;
+    const items = missing === 1 ? "page or post that you see is" : "pages and posts that you see are";
+    return message("warning", "Coverage incomplete", paragraph(`${number(missing)} ${items} not tracked: the app cannot see them, because a restriction or a space's permissions keep it out. Their status is not known.`));
   }
 
   const noStamps = () =>
@@ -194,7 +210,7 @@ export function overviewScreen(app) {
         "table",
         {},
         h("caption", { class: "visually-hidden" }, "Pages and posts by space and status"),
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Space"), h("th", { scope: "col", class: "number" }, "All items"), heads, h("th", { scope: "col" }, "Refreshed"))),
+        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Space"), h("th", { scope: "col", class: "number" }, "All items"), heads, h("th", { scope: "col", class: "number" }, "Not tracked"), h("th", { scope: "col" }, "Refreshed"))),
         h("tbody", {}, rows.map(line)),
         rows.filter(counted).length > 1 && h("tfoot", {}, totals()),
       )),
@@ -210,9 +226,10 @@ export function overviewScreen(app) {
   function line(row) {
     const columns = state.about.statuses;
     const name = (...more) => h("th", { scope: "row" }, row.name, h("span", { class: "subtle" }, ` ${row.key}`), more);
+    if (!row.tracked) return hidden(row, name);
     if (!counted(row)) {
       const why = row.note ? sentence(row.note) : "Not refreshed lately: the next refresh counts it";
-      return h("tr", { "data-key": row.key, class: "overview-left-out" }, name(), h("td", { colspan: columns.length + 2, class: "subtle" }, why));
+      return h("tr", { "data-key": row.key, class: "overview-left-out" }, name(), h("td", { colspan: columns.length + 3, class: "subtle" }, why));
     }
     const cells = new Map(row.cells.map((cell) => [cell.status, cell]));
     return h(
@@ -221,8 +238,27 @@ export function overviewScreen(app) {
       name(bar(row)),
       h("td", { class: "number" }, linked(total(row), row.total, `all pages and posts of ${row.name}`)),
       columns.map((status) => h("td", { class: "number", "data-status": status.id }, cells.has(status.id) ? figure(row, cells.get(status.id), status) : "–")),
+      h("td", { class: "untracked" }, notTracked(untracked(row))),
       h("td", {}, at(row.refreshedAt)),
     );
+  }
+
+  /* A space that the app cannot see: all of it is not tracked. */
+  function hidden(row, name) {
+    return h(
+      "tr",
+      { "data-key": row.key, class: "overview-left-out" },
+      name(h("span", { class: "overview-why" }, `${sentence(row.note)}.`)),
+      h("td", { class: "number" }, linked(total(row), row.total, `all pages and posts of ${row.name}`)),
+      state.about.statuses.map(() => h("td", { class: "untracked" }, "–")),
+      h("td", { class: "untracked" }, notTracked(untracked(row))),
+      h("td", {}, "–"),
+    );
+  }
+
+  function notTracked(known) {
+    if (known === null) return h("span", { title: "There are too many pages and posts to compare them" }, "not known");
+    return [linked(known, null, ""), known > 0 && h("span", { class: "visually-hidden" }, " not tracked")];
   }
 
   /* The row at a glance, for the eye only: the numbers beside it say the same. */
@@ -242,8 +278,10 @@ export function overviewScreen(app) {
   function figure(row, cell, status) {
     const known = value(row, cell);
     const all = total(row);
+    const hides = cell.default && untracked(row) !== 0;
     return [
-      linked(known, cell.cql, `${status.name} in ${row.name}`),
+      hides && untracked(row) === null && "at most ",
+      linked(known, hides ? null : cell.cql, `${status.name} in ${row.name}`),
       Number.isInteger(known) && Number.isInteger(all) && all > 0 && [" ", h("span", { class: "share" }, share(known, all))],
     ];
   }
@@ -260,13 +298,14 @@ export function overviewScreen(app) {
     const rows = state.rows.filter(counted);
     const sum = (values) => (values.every(Number.isInteger) ? values.reduce((left, right) => left + right, 0) : undefined);
     const all = sum(rows.map(total));
+    const missed = sum(rows.map(untracked));
     const column = (status) => {
       const held = rows.map((row) => [row, row.cells.find((cell) => cell.status === status.id)]).filter(([, cell]) => cell);
       const known = sum(held.map(([row, cell]) => value(row, cell)));
       return h("td", { class: "number" }, known === undefined ? "…" : [number(known), all > 0 && [" ", h("span", { class: "share" }, share(known, all))]]);
     };
     const which = state.first === 0 && !state.more ? "Total" : "Total of this page";
-    return h("tr", {}, h("th", { scope: "row" }, which), h("td", { class: "number" }, all === undefined ? "…" : number(all)), state.about.statuses.map(column), h("td", {}));
+    return h("tr", {}, h("th", { scope: "row" }, which), h("td", { class: "number" }, all === undefined ? "…" : number(all)), state.about.statuses.map(column), h("td", { class: "untracked" }, missed === undefined ? "…" : number(missed)), h("td", {}));
   }
 
   function pager() {
