@@ -67,7 +67,7 @@ def start(frame: FrameLocator, job: str = "Refresh content statuses") -> None:
 
 
 def until_ended(frame: FrameLocator, status: str) -> None:
-    expect(frame.locator(".panel-ended .lozenge")).to_have_text(status, timeout=LONG)
+    expect(frame.locator(".panel-ended .lozenge").first).to_have_text(status, timeout=LONG)
 
 
 def metric(frame: FrameLocator, name: str) -> int:

@@ -43,16 +43,19 @@ def test_a_fresh_installation_on_hold_reads_writes_and_sends_nothing_for_30_days
         assert tenant.executions() == []
 
 
-def test_a_confirmed_first_run_starts_with_the_next_slot_and_not_with_those_that_passed(tmp_path: Path) -> None:
+def test_a_confirmed_first_run_starts_at_once_then_with_the_next_slot_and_not_with_those_that_passed(
+    tmp_path: Path,
+) -> None:
     with house(tmp_path, first_run="hold") as tenant:
         tenant.clock.advance(timedelta(days=3))
         confirmed = tenant.api("POST", "/api/first-run", json={"spaces": "all"})
         assert confirmed.ok, confirmed.text
+        tenant.tick()
         tenant.until_next("refresh-statuses")
         tenant.tick()
         tenant.tick()
-        ended = [execution["status"] for execution in tenant.executions()]
-        assert ended == ["successful"]
+        ended = [(execution["trigger"], execution["status"]) for execution in tenant.executions()]
+        assert ended == [("scheduled", "successful"), ("manual", "successful")]
 
 
 def test_the_refresh_runs_four_times_a_day_by_itself_and_a_manual_run_moves_no_slot(tmp_path: Path) -> None:
