@@ -157,7 +157,8 @@ def _ask(host: str, kid: str, deadline: float) -> RSAPublicKey | None:
                 if answer.status_code != 200:
                     raise _HostDown(f"answered {answer.status_code}")
                 return _rsa_key(_body(answer, deadline))
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:
+        # requests reads where a redirect leads although it is not followed, and fails on what is no address.
         raise _HostDown(type(error).__name__) from error
 
 

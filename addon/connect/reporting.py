@@ -69,7 +69,8 @@ def report(auth: AuthBase, accounts: Mapping[str, datetime], now: datetime) -> V
             if answer.status_code != 200:
                 raise ReportFailed(f"answered {answer.status_code}", _wait(answer.headers.get("Retry-After"), now))
             return Verdicts(_verdicts(_read(answer), accounts), cycle)
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:
+        # requests reads where a redirect leads although it is not followed, and fails on what is no address.
         raise ReportFailed(f"not reached: {type(error).__name__}") from error
 
 
@@ -115,7 +116,7 @@ def _wait(text: str | None, now: datetime) -> int | None:
         return min(max(int(text[:9]), 1), _MAX_WAIT)
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if until.tzinfo is None:
         return None

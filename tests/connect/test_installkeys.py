@@ -65,6 +65,7 @@ def test_a_rotated_key_is_another_key(source: KeySource, mocked: responses.Reque
         {"status": 403},
         {"status": 500},
         {"status": 302, "headers": {"Location": "https://evil.example.com/key"}},
+        {"status": 302, "headers": {"Location": "http://[::1"}},
         {"status": 204},
         {"status": 200, "body": "no key"},
         {"status": 200, "body": "x" * 20_000},

@@ -175,6 +175,8 @@ def test_the_cycle_that_atlassian_names_is_kept(
         ({"status": 429, "headers": {"Retry-After": "120"}}, 120),
         ({"status": 429, "headers": {"Retry-After": "Sun, 22 Nov 2026 12:05:00 GMT"}}, 300),
         ({"status": 429, "headers": {"Retry-After": "99999999999"}}, 86_400),
+        ({"status": 429, "headers": {"Retry-After": "Sun, 22 Nov 99999999999999 12:05:00 GMT"}}, 21_600),
+        ({"status": 302, "headers": {"Location": "http://[::1"}}, 21_600),
         ({"status": 429}, 21_600),
         ({"status": 401}, 21_600),
         ({"status": 302, "headers": {"Location": "https://elsewhere.example.com/"}}, 21_600),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -229,6 +230,19 @@ def test_a_site_that_asks_for_fewer_requests_for_long_pauses_the_run_and_no_spac
     house.tick()
     assert (newest(house).id, newest(house).status, retries(house)) == (paused.id, "successful", 0)
     assert stamp_versions(house, pages) == [1, 1, 1]
+
+
+def test_a_run_that_lets_the_site_rest_hears_a_cancel_within_a_second(house: House) -> None:
+    fault = house.site.faults.add(status=429, retry_after=300, path=SEARCH, **BURST)
+    started = house.api("POST", "/api/executions", json={"job": REFRESH, "scope": "site"}).json()
+    working = threading.Thread(target=house.work)
+    working.start()
+    assert fault.reached.wait(30)
+    rests_from = house.clock.now()
+    assert house.api("POST", f"/api/executions/{started['id']}/cancel").status_code == 202
+    working.join(60)
+    assert house.clock.now() - rests_from < timedelta(seconds=100)
+    assert house.api("GET", f"/api/executions/{started['id']}").json()["status"] == "cancelled"
 
 
 @pytest.mark.parametrize("reason", [None, "confluence-burst-based"])
