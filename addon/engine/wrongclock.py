@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 SCHEDULE, OTHER = "schedule", "other"
 PORTION = 500
 """Schedules that are compared in one tick."""
-LONGEST_PAUSE = timedelta(hours=2)
-"""No run pauses for longer: the quota is by the hour. One that has paused too shortly pauses again."""
+LONGEST_PAUSE = timedelta(hours=3)
+"""No run pauses for longer: a site is left alone for two hours at most. One that has paused too shortly pauses again."""
 NEAR = timedelta(minutes=1)
 """By so much may differ what two processes call now: what another one has just taken on is not taken back."""
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from cronsim import CronSim, CronSimError
-
 from addon.base import FieldError, known_zone
-from addon.policies import schemes
+from addon.policies import crons, schemes
 from addon.policies.document import Automation, Cron, PolicyDocument, Rule, Template
 from addon.policies.errors import pointer
 
@@ -21,7 +18,6 @@ CheckTemplates = Callable[[Sequence[Template]], Sequence[tuple[int, str, str]]]
 """templates -> (position, subject or text or html, what is wrong with it) for each mistake."""
 
 NO_STATUSES = "asks for statuses, which Confluence cannot search while statusStamps is false"
-REFERENCE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +207,7 @@ def _schedules(document: PolicyDocument) -> Iterator[FieldError]:
 
 
 def _cron(path: tuple[str | int, ...], schedule: Cron) -> Iterator[FieldError]:
-    reason = cron_mistake(schedule.cron)
+    reason = crons.mistake(schedule.cron)
     if reason:
         yield FieldError(pointer(*path, "cron"), reason)
     try:
@@ -222,17 +218,12 @@ def _cron(path: tuple[str | int, ...], schedule: Cron) -> Iterator[FieldError]:
         )
 
 
-def cron_mistake(cron: str) -> str | None:
-    """Return what is wrong with `cron` (minute, hour, day of month, month, day of week), or None."""
-    if len(cron.split()) != 5:
-        return "needs five fields: minute, hour, day of month, month, day of week"
-    try:
-        next(CronSim(cron, REFERENCE))
-    except CronSimError as error:
-        return f"is not a cron expression: {str(error).removeprefix('Bad ')} is not valid"
-    except StopIteration:
-        return "would never be due"
-    return None
+def schedule_hints(document: PolicyDocument) -> list[Notice]:
+    """Return what the crons of `document` may not do as their author thinks."""
+    refresh = document.schedules.refresh_statuses.cron
+    schedules: list[tuple[tuple[str | int, ...], str]] = [(("schedules", "refreshStatuses"), refresh)]
+    schedules += [((*path, "schedule"), part.schedule.cron) for path, part in _scheduled(document)]
+    return [Notice(pointer(*path, "cron"), hint) for path, cron in schedules for hint in crons.hints(cron)]
 
 
 def _selectors(document: PolicyDocument) -> Iterator[FieldError]:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from addon.base import Clock, FieldError, Problem, TenantId
 from addon.base.database import insert
 from addon.policies import defaults, usage
-from addon.policies.checks import CheckCql, CheckTemplates, Notice, check_texts, inconsistencies
+from addon.policies.checks import CheckCql, CheckTemplates, Notice, check_texts, inconsistencies, schedule_hints
 from addon.policies.document import Hold, PolicyDocument, Template, invalid
 from addon.policies.errors import pointer
 from addon.policies.models import PolicyVersion, StatusSlug
@@ -163,7 +163,9 @@ class Policies:
         if errors or text_errors:
             raise invalid([*errors, *text_errors])
         accepted = PolicyDocument.model_validate(data)
-        return Checked(accepted, (*notices, *usage.unknown_statuses(accepted, self._namespace)))
+        return Checked(
+            accepted, (*notices, *schedule_hints(accepted), *usage.unknown_statuses(accepted, self._namespace))
+        )
 
     def put(
         self,
