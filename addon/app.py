@@ -189,7 +189,7 @@ def _parts(settings: Settings, clock: Clock, web_threads: int) -> Parts:
     transport = None
     if settings.smtp_url:
         transport = SmtpTransport.from_url(settings.smtp_url.get_secret_value(), hello=settings.ehlo)
-    mailer = Mailer(db, clock, transport, settings.mail_from, renderer=renderer)
+    mailer = Mailer(db, clock, transport, settings.mail_from, per_minute=settings.mail_per_minute, renderer=renderer)
     jobs = build_jobs(
         confluence=confluence,
         policies=policies,

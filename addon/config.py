@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     mail_ehlo: str | None = Field(
         None, description="The name given to the mail server in EHLO; without it the host of the base URL"
     )
+    mail_per_minute: int = Field(
+        0, ge=0, le=100_000, description="Mails handed over in a minute by all processes together; 0: any number"
+    )
     lease_seconds: float = Field(60.0, ge=0.3, le=3600, description="ttl of a lease; other times follow")
     stop_seconds: float = Field(25.0, ge=0, le=300, description="How long a stop waits for runs; then it leaves")
     first_run: Literal["hold", "start"] = Field("hold", description="start: new installations run at once")

@@ -9,10 +9,13 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from addon import schema
-from addon.base import Database, SecretBox
+from addon.base import Database, SecretBox, SystemClock
 from addon.base.secretbox import SecretUnreadable
 from addon.config import Settings
 from addon.connect.models import Tenant
+from addon.engine import no_worker, workers
+from addon.engine.models import Worker
+from addon.engine.presence import SILENT_LEASES
 from addon.mail import Sender, SmtpTransport, TransportError
 from addon.mail.message import usable
 from addon.mail.transport import Refused
@@ -36,6 +39,8 @@ def examine(settings: Settings, *, mail_to: str | None = None) -> list[Finding]:
     keys = _keys(settings)
     database, readable = _database(settings)
     findings = [_names(), _base_url(settings), keys, database]
+    if readable and not settings.database_url.startswith("sqlite"):
+        findings.append(_processes(settings))
     if readable and keys.ok:
         findings.append(_secrets(settings))
     findings.append(_mail(settings, mail_to))
@@ -111,6 +116,20 @@ def _secrets(settings: Settings) -> Finding:
     if unreadable:
         detail += f", {unreadable} of them sealed with a key that is not configured: add that key, or install again"
     return Finding("Shared secrets", not unreadable, detail)
+
+
+def _processes(settings: Settings) -> Finding:
+    """A web process alone ticks and serves, and what it starts stands at 0 % until a worker comes."""
+    db = Database(settings.database_url)
+    now = SystemClock().now()
+    with db.read_all() as session:
+        last = session.scalar(sa.select(sa.func.max(Worker.heartbeat_at)))
+        missing = no_worker(session, now, settings.lease_seconds)
+        running = workers(session, now, settings.lease_seconds)
+    db.dispose()
+    if last is None or (now - last).total_seconds() > SILENT_LEASES * settings.lease_seconds:
+        return Finding("Processes", True, "none is running on this database now")
+    return Finding("Processes", missing is None, missing or f"{running} that run jobs")
 
 
 def _mail(settings: Settings, mail_to: str | None) -> Finding:

@@ -8,10 +8,13 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 from cryptography.fernet import Fernet
+from flask import Flask
 
 from addon import schema
+from addon.app import create_app, stop
 from addon.base import Database
 from addon.cli import main
+from addon.config import Settings
 from tests.support.postgres import PostgresServer
 from tests.support.smtp import MailServer
 
@@ -94,6 +97,28 @@ def test_an_empty_postgresql_needs_migrate(postgres_server: PostgresServer) -> N
     status, found = _doctor(postgres_server.url("doctor_empty"))
     assert status == 1
     assert found["Database"].endswith("Run: steward migrate")
+
+
+def test_a_web_process_without_a_worker_is_told(postgres_server: PostgresServer, tmp_path: Path) -> None:
+    postgres_server.execute("CREATE DATABASE doctor_web")
+    url = postgres_server.url("doctor_web")
+    db = Database(url, patience=None)
+    schema.upgrade(db)
+    db.dispose()
+    assert _doctor(url)[1]["Processes"] == "ok none is running on this database now"
+
+    def app_with(runners: int) -> Flask:
+        return create_app(Settings(database_url=url, encryption_keys=(KEY,), runners=runners), start=True)
+
+    web = app_with(0)
+    status, found = _doctor(url)
+    assert status == 1
+    assert found["Processes"].startswith("FAIL no worker: ")
+    assert "steward worker" in found["Processes"]
+    worker = app_with(1)
+    assert _doctor(url)[1]["Processes"] == "ok 1 that run jobs"
+    stop(worker)
+    stop(web)
 
 
 def test_what_the_mail_server_says_is_told_and_nothing_is_sent(tmp_path: Path) -> None:

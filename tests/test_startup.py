@@ -33,6 +33,7 @@ BAD = [
     ("SMTP_URL", "smtp://u:swordfish@mail.example.com?starttls=off", "a password needs encryption"),
     ("MAIL_FROM", "Steward", "one mailbox such as"),
     ("MAIL_EHLO", "my mail", "must be a host name"),
+    ("MAIL_PER_MINUTE", "-1", "must be at least 0"),
     ("LEASE_SECONDS", "soon", "must be a number"),
     ("LEASE_SECONDS", "nan", "must be a number"),
     ("LEASE_SECONDS", "0", "must be at least 0.3"),

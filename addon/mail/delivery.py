@@ -96,6 +96,8 @@ class Delivery:
     deadline: float
     take: bool
     max_attempts: int
+    per_minute: int = 0
+    """Mails that may be handed over in a minute; 0: any number."""
     result: Sent = field(default_factory=Sent)
     renewed: float = 0.0
     down: str | None = None
@@ -112,6 +114,9 @@ class Delivery:
         if self.clock.monotonic() >= self.deadline:
             return After.STOP
         self.before_each()
+        most = min(most, self._left_this_minute())
+        if most <= 0:
+            return After.STOP
         with self.db.write(tenant_id) as session:
             mails = self.outbox.lease(session, scope, self.due, most, take=self.take)
         if not mails:
@@ -126,6 +131,17 @@ class Delivery:
         except Taken as error:
             log.info("mail %s was taken over by another sender", error)
             return After.NONE_LEFT
+
+    def _left_this_minute(self) -> int:
+        """Return how many mails may still be begun, by what all processes have handed over in the last minute.
+
+        Two that look at the same moment see the same number, so the rate may be exceeded by one batch for each of them.
+        """
+        if not self.per_minute:
+            return BATCH
+        recent = sa.select(sa.func.count()).where(OutboxMail.begun_at > self.clock.now() - timedelta(minutes=1))
+        with self.db.read_all() as session:
+            return self.per_minute - (session.scalar(recent) or 0)
 
     def put_off(self, tenant_id: TenantId) -> None:
         """Give the leased mails back, to be looked at again in a while."""

@@ -44,10 +44,12 @@ class Mailer:
         mail_from: str,
         *,
         max_attempts: int = MAX_ATTEMPTS,
+        per_minute: int = 0,
         renderer: Renderer | None = None,
     ) -> None:
-        """Parameters: `mail_from` is the From header; a mail is given up after `max_attempts` failures; `renderer`
-        makes mails from templates, a new one when not given.
+        """Parameters: `mail_from` is the From header; a mail is given up after `max_attempts` failures; `per_minute`
+        mails are handed over in a minute, by all processes together (0: any number); `renderer` makes mails from
+        templates, a new one when not given.
 
         Raises ValueError when `mail_from` holds no address.
         """
@@ -56,6 +58,7 @@ class Mailer:
         self._transport = transport
         self._sender = Sender(mail_from)
         self._max_attempts = max_attempts
+        self._per_minute = per_minute
         self._turn = itertools.count(1)
         self._turns: dict[TenantId, int] = {}
         """When each tenant had its last turn, so that the time that ends a round does not always meet the same ones."""
@@ -125,6 +128,7 @@ class Mailer:
             deadline=self._clock.monotonic() + seconds,
             take=execution_id is not None,
             max_attempts=self._max_attempts,
+            per_minute=self._per_minute,
         )
         with self._db.write_all() as session:
             delivery.result.failed += delivery.outbox.close_unknown(session, scope)

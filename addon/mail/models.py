@@ -22,6 +22,7 @@ class OutboxMail(TenantScoped, Base):
             sqlite_where=sa.text("state = 'pending'"),
         ),
         sa.Index("ix_outbox_execution", "execution_id", "state"),
+        sa.Index("ix_outbox_begun", "begun_at"),
         sa.Index("ix_outbox_ended", "tenant_id", "ended_at"),
         sa.CheckConstraint("state IN ('pending', 'sent', 'suppressed', 'dead')", name="state"),
     )

@@ -79,6 +79,11 @@ class Operator:
         assert [line for line in said if not line.startswith(ABOUT_LOOPBACK)] == []
         return done.stdout
 
+    def runs(self, program: str) -> None:
+        """Run a program in the installed environment, with the settings."""
+        command = f"python - <<'END'\n{program}\nEND\n"
+        subprocess.run(self._bash(command, settings=True), cwd=self.folder, env=self._environment, check=True)
+
     def edits(self, **settings: str) -> None:
         """Set variables in steward.env, as one does by hand."""
         path = self.folder / "steward.env"
@@ -189,7 +194,7 @@ def test_from_nothing_to_a_finished_run_then_backup_restore_and_upgrade(
     assert stack.run("refresh-statuses")["status"] == "successful"
     operator.stops_everything()
 
-    _of_the_first_version(operator)
+    operator.runs(OF_THE_FIRST_VERSION)
     operator.starts("web")
     assert operator.running.pop().wait(60) == 1
     assert "Run: steward migrate" in operator.logs()
@@ -206,16 +211,14 @@ def _finished(stack: Stack) -> dict:  # type: ignore[type-arg]
     return stack.ended(items[0]["id"]) if items else stack.run("refresh-statuses")
 
 
-def _of_the_first_version(operator: Operator) -> None:
-    """Take the database back to the first revision, as a version of that time would have left it."""
-    from alembic import command
-
-    from addon import schema
-    from addon.base import Database
-
-    db = Database(f"postgresql+psycopg://steward@127.0.0.1:{operator.server.port}/steward", patience=None)
-    config = schema._config()
-    with db.engine.execution_options(steward_write=True).begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0001")
-    db.dispose()
+OF_THE_FIRST_VERSION = """
+from alembic import command
+from addon import schema
+from addon.base import Database
+from addon.config import Settings
+db, config = Database(Settings().database_url, patience=None), schema._config()
+with db.engine.execution_options(steward_write=True).begin() as connection:
+    config.attributes["connection"] = connection
+    command.downgrade(config, "0001")
+"""
+"""Takes the database back to the first revision, as a version of that time would have left it."""

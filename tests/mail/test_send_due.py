@@ -247,6 +247,21 @@ def test_a_tenant_whose_addresses_cannot_be_asked_for_waits_and_the_others_go_on
     assert post.mailer().send_due(post.tenant, addresses=by_account).sent == 1
 
 
+@BOTH
+def test_no_more_mails_than_allowed_go_out_in_a_minute_whoever_sends_them(post: Post, server: MailServer) -> None:
+    post.enqueue(*(f"p{n}" for n in range(12)))
+    first, second = (Mailer(post.database, post.clock, post.transport(), MAIL_FROM, per_minute=5) for _ in range(2))
+    assert first.send_due(post.tenant, post.execution, addresses=by_account).sent == 5
+    assert second.send_due(addresses=by_account).sent == 0
+    post.clock.advance(30)
+    assert second.send_due(addresses=by_account).pending == 7
+    post.clock.advance(31)
+    assert second.send_due(addresses=by_account).sent == 5
+    post.clock.advance(61)
+    assert first.send_due(addresses=by_account).sent == 2
+    assert len(server.recipients) == len(set(server.recipients)) == 12
+
+
 def test_uninstalling_ends_what_was_not_handed_over(post: Post, server: MailServer) -> None:
     post.enqueue("p1", "p2")
     mailer = post.mailer()

@@ -54,11 +54,13 @@ def upgrade() -> None:
     with op.batch_alter_table("site_trait") as site_trait:
         site_trait.add_column(sa.Column("readings", sa.JSON(), nullable=True))
         site_trait.add_column(sa.Column("time_zone", sa.String(length=64), nullable=True))
+    op.create_index("ix_outbox_begun", "outbox", ["begun_at"])
     _bound_schedules()
 
 
 def downgrade() -> None:
     _unbound_schedules()
+    op.drop_index("ix_outbox_begun", table_name="outbox")
     with op.batch_alter_table("site_trait") as site_trait:
         site_trait.drop_column("time_zone")
         site_trait.drop_column("readings")
