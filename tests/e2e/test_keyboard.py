@@ -75,7 +75,7 @@ def test_a_job_is_started_cancelled_and_looked_up_with_the_keyboard_alone(
     press("Enter")
     expect(question).to_have_count(0)
     stack.site.latency_ms = 0
-    expect(frame.locator(".panel-ended .lozenge")).to_have_text("Cancelled", timeout=LONG)
+    expect(frame.locator(".panel-ended .lozenge").first).to_have_text("Cancelled", timeout=LONG)
     expect(frame.locator("#announcer")).to_have_text("Refresh content statuses: cancelled")
     expect(frame.locator(".panel-ended h2")).to_be_focused()
 
@@ -150,6 +150,7 @@ def test_another_screen_puts_the_focus_on_its_heading(frame: FrameLocator, brows
 def test_what_is_deleted_leaves_the_focus_at_its_neighbours(frame: FrameLocator, browser_page: Page) -> None:
     frame.get_by_role("link", name="Policies", exact=True).press("Enter")
     parts = frame.get_by_role("navigation", name="Parts of the policies")
+    expect(frame.get_by_role("heading", name="Status schemes")).to_be_visible()
     parts.get_by_role("link", name="Statuses").press("Enter")
     expect(frame.get_by_role("heading", name="Statuses")).to_be_focused()
     frame.get_by_role("button", name="Create status").press("Enter")
