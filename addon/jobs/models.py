@@ -33,6 +33,8 @@ class ContentStamp(TenantScoped, Base):
     property_version: Mapped[int | None]
     written_at: Mapped[datetime]
     read_only_since: Mapped[datetime | None]
+    single: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    """Whether a person's own refresh of this content wrote the row, and no run since."""
 
 
 class SiteTrait(TenantScoped, Base):

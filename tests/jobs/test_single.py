@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,6 +78,46 @@ def test_a_run_never_overwrites_what_was_confirmed_after_it_began_to_read(
     assert stamp(house, "Plan") == ("up-to-date", 2)
     seen = house.api("GET", f"/api/content/{page.id}/status").json()
     assert seen["status"]["id"] == "up-to-date"
+
+
+def status(house: House, page_id: str) -> str:
+    answer = house.api("GET", f"/api/content/{page_id}/status").json()
+    return str(answer["status"]["id"])
+
+
+@pytest.mark.parametrize("case", ["without stamps", "read-only for the app", "never stamped"])
+def test_what_was_just_confirmed_stays_although_search_has_not_heard_of_it(tmp_path: Path, case: str) -> None:
+    clock = VirtualClock()
+    with house_over(small_site(clock), clock, tmp_path) as house:
+        if case == "without stamps":
+            loaded = house.api("GET", "/api/policies")
+            changed = loaded.json() | {"statusStamps": False}
+            headers = {"If-Match": loaded.headers["ETag"]}
+            assert house.api("PUT", "/api/policies", json=changed, headers=headers).status_code == 200
+        page = content(house, "Runbook")
+        if case == "read-only for the app":
+            house.site.restrict(page.id, users=["u-admin"], operation="update")
+        if case != "never stamped":
+            house.run("refresh-statuses")
+            assert status(house, page.id) == "not-updated"
+        house.clock.advance(3600)
+        house.site.index_lag = 600
+        if case == "read-only for the app":
+            house.site.set_property(page.id, "steward-review", {"reviewedOn": clock.now().date().isoformat()})
+            house.api("POST", f"/api/content/{page.id}/refresh")
+        else:
+            still_valid(house, "Runbook")
+        assert status(house, page.id) == "up-to-date"
+        house.clock.advance(300)
+        assert house.run("refresh-statuses")["status"] == "successful"
+        assert status(house, page.id) == "up-to-date"
+        house.clock.advance(1000)
+        house.run("refresh-statuses")
+        assert status(house, page.id) == "up-to-date"
+        house.site.set_property(page.id, "steward-review", {"reviewedOn": "2020-01-01"})
+        house.clock.advance(1000)
+        house.run("refresh-statuses")
+        assert status(house, page.id) == "not-updated"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -48,11 +49,19 @@ class Board:
     """The spaces of one group on their way through the writes."""
 
     def __init__(
-        self, run: Run, plan: Plan, total: int | None, changes: Iterable[Change], *, stamps: bool = True
+        self,
+        run: Run,
+        plan: Plan,
+        total: int | None,
+        changes: Iterable[Change],
+        since: datetime,
+        *,
+        stamps: bool = True,
     ) -> None:
         """Parameters: `total` is the group's contentsChecked not counted yet, None where the site does not count;
-        `stamps` whether any are written.
+        `since` is when the group began to be read, `stamps` whether any are written.
         """
+        self._since_read = since
         self._stamps = stamps
         self._run = run
         self._plan = plan
@@ -112,9 +121,9 @@ class Board:
 
     def _write_ledger(self, session: Session) -> None:
         for start in range(0, len(self._rows), BATCH):
-            ledger.save(session, self._run.tenant_id, self._rows[start : start + BATCH])
+            ledger.save(session, self._run.tenant_id, self._rows[start : start + BATCH], since=self._since_read)
         if self._dropped:
-            ledger.drop(session, self._dropped)
+            ledger.drop(session, self._dropped, since=self._since_read)
 
     def _count_group(self, session: Session) -> None:
         """Add contentsChecked once; who redoes a space of the group knows from its checkpoint that it is counted."""

@@ -1,7 +1,8 @@
 """What is to be done about what search found, given what the ledger knows? Pure: no calls, no database.
 
 Search is an index that lags. Where it disagrees with a young ledger entry it is believed to lag and nothing is
-written; where it disagrees with an old one, the property itself is read before anything is decided.
+written; where it disagrees with an old one, the property itself is read before anything is decided. What a person's own
+refresh found is ahead of search: it was decided by what the review says, not by what is indexed of it.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ def decide(plan: Plan, reading: Reading, known: Known, now: datetime) -> Decided
     absent = [known.rows[id] for id in sorted(reading.absent - reading.candidates.keys()) if id in known.rows]
     # What moved on meanwhile is another group's, and what was refreshed alone is known better.
     decided.absent = [
-        row for row in absent if row.space_id in plan.space_ids and row.slug == plan.held.get(row.content_id)
+        row
+        for row in absent
+        if row.space_id in plan.space_ids and row.slug == plan.held.get(row.content_id) and not row.ahead(now)
     ]
     seen = {content_id for contents in reading.listed.values() for content_id in contents}
     decided.forgotten = [id for id in known.bare if id not in reading.candidates and id not in seen | reading.absent]
@@ -79,6 +82,8 @@ def _candidate(plan: Plan, candidate: Candidate, row: Row | None, now: datetime,
     change = Change(
         candidate.content_id, _kind(candidate.kind), candidate.space_id, candidate.slug, row, candidate.seen
     )
+    if row is not None and row.ahead(now):
+        return
     if row is None:
         leaving = candidate.slug == plan.terms.default and candidate.seen is None
         decided.changes.append(replace(change, look=leaving))

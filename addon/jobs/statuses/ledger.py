@@ -39,6 +39,12 @@ class Row:
     property_version: int | None
     written_at: datetime
     read_only_since: datetime | None = None
+    single: bool = False
+    """Whether a person's own refresh of this content wrote it, and no run since."""
+
+    def ahead(self, now: datetime) -> bool:
+        """Return whether the entry knows more than search: a person has just had it refreshed."""
+        return self.single and self.fresh(now)
 
     def fresh(self, now: datetime) -> bool:
         """Return whether search may not know this entry yet."""
@@ -97,7 +103,8 @@ def bare(session: Session, space_ids: Sequence[str], now: datetime) -> list[str]
     like all contents that never had one.
     """
     rested = sa.or_(ContentStamp.read_only_since.is_(None), ContentStamp.read_only_since <= now - READ_ONLY_REST)
-    query = sa.select(ContentStamp.content_id).where(ContentStamp.property_id.is_(None), rested)
+    known = sa.or_(sa.not_(ContentStamp.single), ContentStamp.written_at <= now - LAG)
+    query = sa.select(ContentStamp.content_id).where(ContentStamp.property_id.is_(None), rested, known)
     return list(session.scalars(query.where(ContentStamp.space_id.in_(space_ids))))
 
 
@@ -209,22 +216,37 @@ def slugs_of(session: Session, content_ids: Iterable[str]) -> Mapping[str, str]:
     return {id: row.slug for id, row in load(session, content_ids).items()}
 
 
-def save(session: Session, tenant_id: TenantId, rows: Sequence[Row]) -> None:
-    """Insert or replace rows."""
+def save(session: Session, tenant_id: TenantId, rows: Sequence[Row], *, since: datetime | None = None) -> None:
+    """Insert or replace rows, but not those that people's own refreshes wrote after `since`.
+
+    Of two entries for the same property the later version wins, whoever wrote it.
+    """
     if not rows:
         return
     statement = insert(session, ContentStamp)
     columns = [column.name for column in ContentStamp.__table__.columns if not column.primary_key]
+    later = sa.and_(
+        ContentStamp.property_id == statement.excluded.property_id,
+        ContentStamp.property_version < statement.excluded.property_version,
+    )
     statement = statement.on_conflict_do_update(
-        index_elements=["tenant_id", "content_id"], set_={name: statement.excluded[name] for name in columns}
+        index_elements=["tenant_id", "content_id"],
+        set_={name: statement.excluded[name] for name in columns},
+        where=None if since is None else sa.or_(sa.not_(_single_after(since)), later),
     )
     session.execute(statement, [asdict(row) | {"tenant_id": tenant_id} for row in rows])
 
 
-def drop(session: Session, content_ids: Sequence[str]) -> None:
-    """Delete rows."""
+def drop(session: Session, content_ids: Sequence[str], *, since: datetime | None = None) -> None:
+    """Delete rows, but not those that people's own refreshes wrote after `since`."""
+    kept = () if since is None else (sa.not_(_single_after(since)),)
     for start in range(0, len(content_ids), _CHUNK):
-        session.execute(sa.delete(ContentStamp).where(ContentStamp.content_id.in_(content_ids[start : start + _CHUNK])))
+        chosen = ContentStamp.content_id.in_(content_ids[start : start + _CHUNK])
+        session.execute(sa.delete(ContentStamp).where(chosen, *kept))
+
+
+def _single_after(since: datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(ContentStamp.single, ContentStamp.written_at > since)
 
 
 def _held(session: Session, *conditions: sa.ColumnElement[bool]) -> dict[str, dict[str, str]]:
@@ -251,4 +273,5 @@ def _row(stamp: ContentStamp) -> Row:
         property_version=stamp.property_version,
         written_at=stamp.written_at,
         read_only_since=stamp.read_only_since,
+        single=stamp.single,
     )

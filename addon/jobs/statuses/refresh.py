@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -23,7 +24,7 @@ from addon.jobs.parts import JobParts
 from addon.jobs.presence import Absent, Presence, absent
 from addon.jobs.statuses import ledger
 from addon.jobs.statuses.asking import read_group
-from addon.jobs.statuses.board import Board
+from addon.jobs.statuses.board import BATCH, Board
 from addon.jobs.statuses.clauses import QueryTooLong
 from addon.jobs.statuses.deciding import Decided, Known, decide
 from addon.jobs.statuses.drift import Drift
@@ -165,7 +166,8 @@ class Refresh:
             return self._without(planner, plan, reasons)
         order = {space.id: position for position, space in enumerate(plan.spaces)}
         changes = sorted([*decided.changes, *self._left(plan, left)], key=lambda change: order[change.space_id])
-        board = Board(self._run, plan, reading.total, changes, stamps=self._policy.status_stamps)
+        stamps = self._policy.status_stamps
+        board = Board(self._run, plan, reading.total, changes, reading.started, stamps=stamps)
         dropped = [*found.gone, *(row.content_id for row in found.here), *left.gone, *decided.forgotten]
         # What refuses the stamp and matches nothing is like all contents that never had one, also in another space.
         bare = [row for row in (*left.here, *left.moved) if row.property_id is None and self._policy.status_stamps]
@@ -198,6 +200,19 @@ class Refresh:
             reason_of(error)
             return {}
 
+    def _still_due(self, board: Board, changes: Sequence[Change], since: datetime) -> Iterator[Change]:
+        """Yield the changes, but those of contents that people had refreshed singly since the reading began."""
+        for start in range(0, len(changes), BATCH):
+            part = changes[start : start + BATCH]
+            with self._run.read() as session:
+                rows = ledger.load(session, [change.content_id for change in part])
+            for change in part:
+                row = rows.get(change.content_id)
+                if row is not None and row.single and row.written_at > since:
+                    board.record(change, Outcome("kept", row))
+                else:
+                    yield change
+
     def _left(self, plan: Plan, left: Found) -> list[Change]:
         """Return the changes of what matches no entry any more and has a stamp, or is on a site without stamps."""
         return [
@@ -228,7 +243,7 @@ class Refresh:
                 return reason_of(error)
 
         try:
-            for change, outcome in self._run.map(apply, changes):
+            for change, outcome in self._run.map(apply, self._still_due(board, changes, stamper.since)):
                 board.record(change, reason_of(outcome) if isinstance(outcome, Exception) else outcome)
                 if board.due:
                     board.flush()

@@ -171,6 +171,11 @@ class Single:
             outcome = self._stamped(client, look, look.decided)
         if outcome.verdict == "gone":
             raise Gone
+        if outcome.row is None:
+            # Content that never had another status has no entry. This one says so until search has heard of the review.
+            now = self._clock.now()
+            known = Row(content.id, content.kind, look.space.id, look.decided, None, now, None, None, now)
+            outcome = replace(outcome, row=known)
         row = self._save(tenant_id, content.id, outcome)
         log.info("tenant %s: content %s refreshed by itself: %s", tenant_id, content.id, outcome.verdict)
         return replace(look, row=row, refreshed_at=self._clock.now())
@@ -217,7 +222,7 @@ class Single:
             if stored is not None and outcome.row is not None and _later(stored, outcome.row):
                 return stored
             if outcome.row is not None:
-                ledger.save(session, tenant_id, [outcome.row])
+                ledger.save(session, tenant_id, [replace(outcome.row, single=True)])
             elif stored is not None:
                 ledger.drop(session, [content_id])
         return outcome.row

@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_rights_change")),
     )
     op.add_column("job_execution", sa.Column("spaces_unseen", sa.Integer(), nullable=True))
+    op.add_column("content_stamp", sa.Column("single", sa.Boolean(), nullable=False, server_default=sa.false()))
     with op.batch_alter_table("site_trait") as site_trait:
         site_trait.add_column(sa.Column("readings", sa.JSON(), nullable=True))
         site_trait.add_column(sa.Column("time_zone", sa.String(length=64), nullable=True))
@@ -61,6 +62,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     _unbound_schedules()
     op.drop_index("ix_outbox_begun", table_name="outbox")
+    with op.batch_alter_table("content_stamp") as content_stamp:
+        content_stamp.drop_column("single")
     with op.batch_alter_table("site_trait") as site_trait:
         site_trait.drop_column("time_zone")
         site_trait.drop_column("readings")

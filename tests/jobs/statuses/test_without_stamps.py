@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -119,3 +120,23 @@ def test_an_excluded_space_without_stamps_is_forgotten_without_a_call(bench: Ben
     bench.refresh()
     assert pages["other"] not in rows(bench)
     assert bench.client.calls["property"] == bench.client.writes == 0
+
+
+@pytest.mark.parametrize(("version", "wins"), [(None, "person"), (3, "person"), (5, "run")])
+def test_what_a_person_had_refreshed_since_a_run_began_to_read_is_not_written_over(
+    bench: Bench, version: int | None, wins: str
+) -> None:
+    """Unless the run wrote a later version of the same stamp, which then stands in Confluence."""
+    began = bench.clock.now()
+    bench.clock.advance(1)
+    ours = ledger.Row(
+        "1", "page", "9", "person", None, began, version and "7", version and 4, bench.clock.now(), single=True
+    )
+    bench.clock.advance(1)
+    runs = replace(ours, slug="run", property_version=version, written_at=bench.clock.now(), single=False)
+    with bench.db.write(bench.tenant_id) as session:
+        ledger.save(session, bench.tenant_id, [ours])
+        ledger.save(session, bench.tenant_id, [runs], since=began)
+        ledger.drop(session, ["1"], since=began)
+        found = ledger.load(session, ["1"])
+    assert [row.slug for row in found.values()] == (["person"] if wins == "person" else [])
