@@ -66,7 +66,7 @@ def taking_part(run: Run, client: SiteClient, live: PolicyDocument) -> list[Spac
     by_type = types is not None and known.census_at is not None and now - known.census_at < WEEK
     wanted = types if by_type and types is not None else []
     if before is not None and _holds(before, wanted, known, live, now):
-        counts = _counts(counting, before.spaces)
+        counts = _counts(run, counting, before.spaces)
         if counts[0] and counts == before.counts:
             return before.spaces
     if by_type:
@@ -74,30 +74,34 @@ def taking_part(run: Run, client: SiteClient, live: PolicyDocument) -> list[Spac
         named = _named(live, shown)
         shown += client.spaces(keys=named) if named else []
         if set(_unfound(live, shown)) <= set(known.unfound):
-            _remember(run, _Remembered(now, wanted, _counts(counting, shown), shown, heard=False))
+            _remember(run, _Remembered(now, wanted, _counts(run, counting, shown), shown, heard=False))
             return shown
     shown = client.spaces()
     found = {"census": dict(Counter(space.type for space in shown)), "unfound": _unfound(live, shown)}
     with run.write() as session:
         traits.save(session, run.tenant_id, **found, census_at=now)
-    _remember(run, _Remembered(now, [], _counts(counting, shown), shown, heard=False))
+    _remember(run, _Remembered(now, [], _counts(run, counting, shown), shown, heard=False))
     return shown
 
 
 def still_counted(counting: Counting, spaces: Sequence[Space | RunSpace]) -> int | None:
     """Return how many of `spaces` search finds, a point for some two hundred; None where it does not say."""
-    total = 0
-    for group in group_spaces(spaces, encoded_length(EVERY_SPACE), most=len(spaces)):
-        found = counting.known(all_of(EVERY_SPACE, f"space in {values(space.key for space in group)}"))
-        if found is None:
-            return None
-        total += found
-    return total
+    return _sum([counting.known(cql) for cql in _naming(spaces)])
 
 
-def _counts(counting: Counting, spaces: Sequence[Space]) -> tuple[int | None, int | None]:
-    every = counting.known(EVERY_SPACE)
-    return (every, still_counted(counting, spaces)) if every else (None, None)
+def _counts(run: Run, counting: Counting, spaces: Sequence[Space]) -> tuple[int | None, int | None]:
+    every, *named = counting.together(run, [EVERY_SPACE, *_naming(spaces)])
+    return (every, _sum(named)) if every else (None, None)
+
+
+def _naming(spaces: Sequence[Space | RunSpace]) -> list[str]:
+    groups = group_spaces(spaces, encoded_length(EVERY_SPACE), most=len(spaces))
+    return [all_of(EVERY_SPACE, f"space in {values(space.key for space in group)}") for group in groups]
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def _holds(before: _Remembered, types: list[str], known: Traits, document: PolicyDocument, now: datetime) -> bool:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from addon.base import TenantGone, Unreachable
 from addon.confluence import CqlRejected, Postponed, SiteClient, SiteError
+from addon.engine.job import Run
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,18 @@ class Counting:
         with self._lock:
             self._failures = 0
         return found
+
+    def together(self, run: Run, queries: Sequence[str]) -> list[int | None]:
+        """Return what is known of each of `queries`, asked at the same time on the run's call threads.
+
+        Raises as `known`, and what `run.map` does.
+        """
+        found: dict[str, int | None] = {}
+        for cql, number in run.map(self.known, dict.fromkeys(queries)):
+            if isinstance(number, Exception):
+                raise number
+            found[cql] = number
+        return [found[cql] for cql in queries]
 
     def number(self, cql: str) -> int:
         """Return how many pages and blog posts `cql` finds, counted or else read to the end.

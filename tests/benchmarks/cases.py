@@ -67,9 +67,7 @@ class Cases:
         case = "idle, nothing changed"
         ran = self._idle = self._world.refresh(case)
         _unchanged(case, ran)
-        # A small site lists as many spaces for fewer contents: what a space costs counts beside what a content costs.
-        most = 0.003 if self._profile.contents >= 100_000 else None
-        yield self._row(case, ran, round(ran.points / self._profile.contents, 5), "points per content", most)
+        yield self._row(case, ran, ran.points, "points", 40)
         yield self._row(f"{case}: calls", ran, ran.calls, "calls", 40)
 
     def _statuses(self, number: int, ran: Ran) -> Row:
