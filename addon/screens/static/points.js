@@ -43,7 +43,7 @@ export function pointsPanel() {
       meter("jobs", "Jobs", usage.jobs),
       meter("people", "People", usage.people),
       usage.closedUntil && h("p", { class: "why" }, `Confluence takes no further calls: ${usage.reason}. Until `, at(usage.closedUntil), "."),
-      h("p", { class: "subtle" }, "Confluence limits apps by points an hour, for all sites together. They start anew ", at(usage.resetsAt), "."),
+      h("p", { class: "subtle" }, "Confluence limits apps by points an hour, for all sites together. The count starts again at zero ", at(usage.resetsAt), "."),
     );
   }
 

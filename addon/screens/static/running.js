@@ -67,7 +67,7 @@ function by(execution) {
 
 function notes(execution) {
   if (execution.paused) {
-    return message("info", ["Paused until ", at(execution.paused.until), `: ${execution.paused.reason}`], paragraph("It goes on by itself then. Nothing is lost; you can cancel it."));
+    return message("info", ["Paused until ", at(execution.paused.until), `: ${execution.paused.reason}`], paragraph("It continues then. Nothing is lost; you can cancel it."));
   }
   if (execution.stalledSince) {
     const idle = span((Date.now() - new Date(execution.stalledSince)) / 1000);
