@@ -21,10 +21,19 @@ from addon.base import Clock, Database, TenantId
 from addon.confluence.models import QuotaHour
 from addon.connect.models import Tenant
 from addon.engine.errors import DATABASE_AWAY
-from addon.engine.models import AuditEvent, ExecutionItem, ExecutionSpace, JobExecution, RetryDue, ScheduleFire
+from addon.engine.models import (
+    AuditEvent,
+    ExecutionItem,
+    ExecutionSpace,
+    JobExecution,
+    RetryDue,
+    ScheduleFire,
+    is_active,
+)
 from addon.engine.schedules import forget_removed
 from addon.jobs.models import ArchiveTask, NotificationMatch
 from addon.mail.models import OutboxMail
+from addon.policies.models import PolicyVersion
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +46,8 @@ SHORT = timedelta(days=30)
 LOOK_BACK = timedelta(days=90)
 """A day's look goes so far behind what has become too old; what was missed for longer goes with its execution."""
 QUOTA = timedelta(days=2)
+VERSIONS = 200
+"""So many of the newest policies stay; of the older ones those that something at work began with."""
 
 UNEVENTFUL = frozenset(
     {"spacesProcessed", "spacesSkipped", "spacesTotal", "points", "calls"}
@@ -113,6 +124,7 @@ class _Tenant:
     def forget(self) -> int:
         gone = self._executions() + self._lane_events() + self._details() + self._leftovers() + self._mails()
         gone += self._sweep(ScheduleFire, ScheduleFire.at < self.now - self.keep) + self._removed_schedules()
+        gone += self._versions()
         if gone:
             log.info("tenant %s: %d old rows deleted", self.tenant_id, gone)
         return gone
@@ -155,6 +167,15 @@ class _Tenant:
             gone += forgotten
             if forgotten < BATCH:
                 return gone
+
+    def _versions(self) -> int:
+        mine = PolicyVersion.tenant_id == self.tenant_id
+        newest = sa.select(PolicyVersion.version).where(mine).order_by(PolicyVersion.version.desc())
+        floor = sa.func.coalesce(newest.offset(VERSIONS - 1).limit(1).scalar_subquery(), 0)
+        in_use = sa.exists().where(
+            JobExecution.tenant_id == self.tenant_id, is_active(), JobExecution.policy_version == PolicyVersion.version
+        )
+        return self._sweep(PolicyVersion, PolicyVersion.version < floor, ~in_use)
 
     def _details(self) -> int:
         """Delete the spaces and items of uneventful runs."""

@@ -49,6 +49,8 @@ BY_KIND = {
     "quota-exhausted": _QUOTA,
     "read-only": "Content Steward may not change this",
     "reinstall-needed": _AGAIN,
+    "saved-too-often": "Saved too often",
+    "saving": "Somebody else is saving right now",
     "secret-unreadable": "Content Steward's operator is needed",
     "site-busy": "Confluence answers slowly",
     "site-unavailable": "Confluence does not answer as expected",

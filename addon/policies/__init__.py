@@ -1,7 +1,7 @@
 """What administrators configure: one versioned document per tenant, its shapes, its checks, its defaults."""
 
 from addon.policies.checks import CheckCql, CheckTemplates, Notice
-from addon.policies.codec import MAX_BYTES, MEDIA_TYPES, dump, parse
+from addon.policies.codec import MAX_BYTES, MEDIA_TYPES, dump, lines, parse
 from addon.policies.defaults import refresh_cron, shipped
 from addon.policies.document import (
     Action,
@@ -51,6 +51,7 @@ __all__ = [
     "dump",
     "forget_person",
     "keys_named",
+    "lines",
     "parse",
     "people_named",
     "refresh_cron",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -20,6 +21,11 @@ from addon.policies.yaml12 import Dumper, Loader
 
 MAX_BYTES = 1_000_000
 """The longest text that is read, in bytes of UTF-8."""
+MAX_YAML_BYTES = 256_000
+"""The longest YAML. Reading it takes hundreds of times as long as reading JSON."""
+MAX_VALUES = 100_000
+MAX_YAML_VALUES = 20_000
+"""Values of a text at most, judged by the signs that separate values before anything is read."""
 MAX_DEPTH = 20
 
 JSON = "application/json"
@@ -66,8 +72,8 @@ def parse(text: str | bytes, content_type: str | None) -> dict[str, Any]:
     kind = media_type(content_type)
     name = "JSON" if kind == JSON else "YAML"
     try:
-        decoded = _decode(text)
-        data = _read_json(decoded) if kind == JSON else _read_yaml(decoded)
+        decoded = _decode(text, name)
+        data = _read_json(decoded) if kind == JSON else _read_yaml(decoded).data
     except _Mistake as error:
         raise Problem(
             400,
@@ -89,12 +95,21 @@ def dump(document: PolicyDocument | Mapping[str, Any], content_type: str | None)
     return yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110, indent=2)
 
 
-def _decode(text: str | bytes) -> str:
+def lines(text: bytes) -> dict[str, int]:
+    """Return the line (from 1) of every JSON pointer in a YAML text, nothing when it cannot be read."""
+    try:
+        return _lines(_read_yaml(_decode(text, "YAML")).node)
+    except (_Mistake, Problem):
+        return {}
+
+
+def _decode(text: str | bytes, name: str) -> str:
     encoded = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    if len(encoded) > MAX_BYTES:
-        raise Problem(
-            413, "too-large", f"A policies document has at most {MAX_BYTES:,} bytes; this has {len(encoded):,}."
-        )
+    most, values = (MAX_BYTES, MAX_VALUES) if name == "JSON" else (MAX_YAML_BYTES, MAX_YAML_VALUES)
+    if len(encoded) > most:
+        raise _too_large(name, f"{most:,} bytes; this has {len(encoded):,}")
+    if _signs(encoded, name) > values:
+        raise _too_large(name, f"{values:,} values; this has more")
     try:
         return encoded.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -135,10 +150,50 @@ def _position(text: str, offset: int) -> tuple[int, int]:
     return text.count("\n", 0, offset) + 1, offset - (text.rfind("\n", 0, offset) + 1) + 1
 
 
-def _read_yaml(text: str) -> Any:
+def _signs(text: bytes, name: str) -> int:
+    """Return at least the number of values: each but the first begins behind one of these signs."""
+    inside = sum(text.count(sign) for sign in (b",", b"[", b"{"))
+    return inside if name == "JSON" else inside + sum(text.count(sign) for sign in (b"\n", b"\r", b"- ", b"? "))
+
+
+def _too_large(name: str, most: str) -> Problem:
+    also = "" if name == "JSON" else " Larger ones are read as JSON."
+    return Problem(413, "too-large", f"A policies document in {name} has at most {most}.{also}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a YAML text says, and where."""
+
+    data: Any
+    node: yaml.Node | None
+
+
+class _Reader(Loader):
+    """Reads a text once: what could unfold or be meant in two ways is refused on the way."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Return the next value. Raises _Mistake for anchors, aliases, tags and too much nesting."""
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            raise _at(event, NO_ALIASES)
+        if getattr(event, "tag", None) is not None:
+            raise _at(event, "tags are not read; put text that begins with ! in quotes")
+        if isinstance(event, yaml.CollectionStartEvent) and self.depth >= MAX_DEPTH:
+            raise _at(event, "the document is nested too deeply")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def _read_yaml(text: str) -> _Read:
     try:
-        _refuse_bombs(text)
-        return yaml.load(text, Loader=Loader)  # noqa: S506 (a SafeLoader)
+        reader = _Reader(text)
+        node = reader.get_single_node()
+        return _Read(None if node is None else reader.construct_document(node), node)
     except yaml.MarkedYAMLError as error:
         if error.context in ("while scanning an alias", "while scanning an anchor") and error.context_mark:
             raise _Mistake(NO_ALIASES, error.context_mark.line + 1, error.context_mark.column + 1) from error
@@ -151,19 +206,22 @@ def _read_yaml(text: str) -> Any:
         raise _Mistake("cannot be read", 1, 1) from error
 
 
-def _refuse_bombs(text: str) -> None:
-    depth = 0
-    for event in yaml.parse(text, Loader=Loader):
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise _at(event, NO_ALIASES)
-        if getattr(event, "tag", None) is not None:
-            raise _at(event, "tags are not read; put text that begins with ! in quotes")
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise _at(event, "the document is nested too deeply")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+def _lines(root: yaml.Node | None) -> dict[str, int]:
+    found: dict[str, int] = {}
+
+    def walk(node: yaml.Node | None, pointer: str) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                inner = f"{pointer}/{str(key.value).replace('~', '~0').replace('/', '~1')}"
+                found[inner] = key.start_mark.line + 1
+                walk(value, inner)
+        elif isinstance(node, yaml.SequenceNode):
+            for position, value in enumerate(node.value):
+                found[f"{pointer}/{position}"] = value.start_mark.line + 1
+                walk(value, f"{pointer}/{position}")
+
+    walk(root, "")
+    return found
 
 
 def _at(event: yaml.Event, detail: str) -> _Mistake:

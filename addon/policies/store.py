@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -18,6 +18,9 @@ from addon.policies.checks import CheckCql, CheckTemplates, Notice, check_texts,
 from addon.policies.document import Hold, PolicyDocument, Template, invalid
 from addon.policies.errors import pointer
 from addon.policies.models import PolicyVersion, StatusSlug
+
+MOST_A_DAY = 200
+"""Versions that one tenant may store within a day; the retention keeps as many in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +190,13 @@ class Policies:
     def put_checked(
         self, session: Session, tenant_id: TenantId, checked: Checked, *, if_match: int, by: str | None
     ) -> int:
-        """Store what `check` returned; otherwise as `put`."""
+        """Store what `check` returned, unless it changes nothing; otherwise as `put`. Raises Problem 429 as well."""
         version = self.version(session, tenant_id)
         if if_match != version:
             raise self._changed(version)
+        if version and _same(self.at(session, tenant_id, version), checked.document):
+            return version
+        self._refuse_a_flood(session, tenant_id)
         self._bury_slugs(session, tenant_id, checked.document, version + 1)
         return self._append(session, tenant_id, checked.document, version + 1, by)
 
@@ -257,6 +263,16 @@ class Policies:
             raise self._changed(self.version(session, tenant_id))
         return version
 
+    def _refuse_a_flood(self, session: Session, tenant_id: TenantId) -> None:
+        lately = sa.and_(PolicyVersion.tenant_id == tenant_id, PolicyVersion.at > self._clock.now() - timedelta(days=1))
+        if (session.scalar(sa.select(sa.func.count()).select_from(PolicyVersion).where(lately)) or 0) >= MOST_A_DAY:
+            raise Problem(
+                429,
+                "saved-too-often",
+                f"The policies were saved {MOST_A_DAY} times within a day. Save them again later.",
+                retry_after=3600,
+            )
+
     def _bury_slugs(self, session: Session, tenant_id: TenantId, document: PolicyDocument, version: int) -> None:
         """Remember the statuses this version uses for the first time and those it uses no more; refuse the dead."""
         known = {
@@ -298,3 +314,7 @@ class Policies:
             "changes and save.",
             extra={"currentVersion": version},
         )
+
+
+def _same(one: PolicyDocument, other: PolicyDocument) -> bool:
+    return one.model_copy(update={"version": other.version}) == other

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import yaml
 from flask import Response, request
 
 from addon.base import Caller, FieldError, Problem
 from addon.confluence import CqlRejected, QuotaExhausted, SiteError
 from addon.confluence.queries import CONTENT, all_of
 from addon.jobs.apply import apply_policies
-from addon.policies import MAX_BYTES, MEDIA_TYPES, Notice, PolicyDocument, dump, keys_named, parse
+from addon.policies import MAX_BYTES, MEDIA_TYPES, Notice, PolicyDocument, dump, keys_named, lines, parse
 from addon.screens import schemas
 from addon.screens.access import Access
 from addon.screens.lookups import Lookups
@@ -30,8 +29,9 @@ MOST_CQL = 40
 """How many changed queries one PUT asks the site about."""
 MOST_KEYS = 250
 """How many new space keys one PUT asks the site about."""
-MOST_NOTICES = 6000
-"""Bytes of the header with the notices; proxies refuse answers whose headers are much larger."""
+MOST_NOTICES = 300
+TURN_SECONDS = 5.0
+"""How long a PUT waits for the one that is read and checked before it: both take CPU time that all sites share."""
 UNKNOWN_KEY = (
     "Content Steward sees no current space with the key {}. Look whether it is spelt right: otherwise the space is "
     "archived, hidden from the app, or not made yet"
@@ -49,6 +49,7 @@ class PoliciesApi:
         self._parts = parts
         self._access = access
         self._lookups = lookups
+        self._turn = threading.Lock()
 
     @operation(
         "GET",
@@ -75,22 +76,27 @@ class PoliciesApi:
         headers={"If-Match": 'The version the changes were made on, such as "3"'},
         answers={200: None},
         also=("application/yaml",),
-        problems=(400, 401, 403, 412, 413, 415, 422, 428, 503),
+        problems=(400, 401, 403, 412, 413, 415, 422, 428, 429, 503),
         max_body=MAX_BYTES,
         name="put_policies",
     )
     def put(self, caller: Caller) -> Response:
         """Store the policies as their next version; schedules and hold follow at once.
 
-        Raises Problem 400 (unreadable), 412 (changed meanwhile), 422 with a JSON pointer (and for YAML the line) of
-        each field that is not right, 428 without If-Match.
+        The answer is the document as it is stored and, as `notices` (in YAML as comments), what its author should
+        know. A document that changes nothing makes no version.
+
+        Raises Problem 400 (unreadable), 412 (changed meanwhile), 413 (too large), 422 with a JSON pointer (and for YAML
+        the line) of each field that is not right, 428 without If-Match, 503 while others are saved.
         """
         self._access.site(caller, write=True)
         if_match = _if_match()
         text = request.get_data()
         with lines_added(text, request.mimetype):
-            data = parse(text, request.mimetype)
-            checked = self._parts.policies.check(data)
+            with self._in_turn():
+                data = parse(text, request.mimetype)
+                data.pop("notices", None)  # of an answer of ours that was changed and put
+                checked = self._parts.policies.check(data)
             before = self._before(caller)
             self._ask_site(caller, checked.document, before)
             notices = (*checked.notices, *self._unknown_keys(caller, checked.document, before))
@@ -100,9 +106,7 @@ class PoliciesApi:
                 )
                 _, document = self._parts.policies.current(session, caller.tenant_id)
                 apply_policies(self._parts.engine, session, caller.tenant_id, document, by=caller.account_id)
-        response = _written(version, document, accepted(MEDIA_TYPES[request.mimetype]))
-        response.headers["Steward-Notices"] = _notices(notices)
-        return response
+        return _written(version, document, accepted(MEDIA_TYPES[request.mimetype]), _notices(notices))
 
     @operation(
         "GET",
@@ -144,6 +148,15 @@ class PoliciesApi:
             ],
             next_cursor=str(shown[-1].version) if len(rows) > query.limit else None,
         )
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        if not self._turn.acquire(timeout=TURN_SECONDS):
+            raise Problem(503, "saving", "Other policies are being saved right now. Save again.", retry_after=5)
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def _before(self, caller: Caller) -> PolicyDocument:
         with self._parts.db.read(caller.tenant_id) as session:
@@ -222,31 +235,12 @@ def lines_added(text: bytes, content_type: str) -> Iterator[None]:
             if "line" in error.extra:
                 error.extra["errors"] = [{"pointer": "", "detail": error.detail, "line": error.extra["line"]}]
             elif error.errors:
-                found = lines(text.decode("utf-8-sig", "replace"))
+                found = lines(text)
                 error.extra["errors"] = [
                     {"pointer": each.pointer, "detail": each.detail, "line": _line(found, each.pointer)}
                     for each in error.errors
                 ]
         raise
-
-
-def lines(text: str) -> dict[str, int]:
-    """Return the line (from 1) of every JSON pointer in a YAML text that was read before."""
-    found: dict[str, int] = {}
-
-    def walk(node: yaml.Node | None, pointer: str) -> None:
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                inner = f"{pointer}/{str(key.value).replace('~', '~0').replace('/', '~1')}"
-                found[inner] = key.start_mark.line + 1
-                walk(value, inner)
-        elif isinstance(node, yaml.SequenceNode):
-            for position, value in enumerate(node.value):
-                found[f"{pointer}/{position}"] = value.start_mark.line + 1
-                walk(value, f"{pointer}/{position}")
-
-    walk(yaml.compose(text, Loader=yaml.SafeLoader), "")
-    return found
 
 
 def _line(found: Mapping[str, int], pointer: str) -> int:
@@ -266,20 +260,22 @@ def _if_match() -> int:
     return int(match[1])
 
 
-def _written(version: int, document: PolicyDocument, kind: str) -> Response:
+def _written(
+    version: int, document: PolicyDocument, kind: str, notices: Sequence[Mapping[str, str]] | None = None
+) -> Response:
     data: dict[str, Any] = document.data() | {"version": version}
-    response = Response(dump(data, kind), mimetype=kind)
+    said = ""
+    if notices is not None and kind == "application/json":
+        data["notices"] = notices
+    elif notices:
+        said = "".join(f"# {each['pointer']}: {' '.join(each['detail'].split())}\n" for each in notices)
+    response = Response(said + dump(data, kind), mimetype=kind)
     response.headers["ETag"] = f'"{version}"'
     return response
 
 
-def _notices(notices: Sequence[Notice]) -> str:
-    """Return the notices as far as they fit into a header, and how many did not."""
-    said: list[dict[str, str]] = []
-    for position, each in enumerate(notices):
-        more = {"pointer": each.pointer, "detail": each.detail}
-        if len(json.dumps([*said, more])) > MOST_NOTICES:
-            said.append({"pointer": "", "detail": f"and {len(notices) - position} more notices"})
-            break
-        said.append(more)
-    return json.dumps(said)
+def _notices(notices: Sequence[Notice]) -> list[dict[str, str]]:
+    said = [{"pointer": each.pointer, "detail": each.detail} for each in notices[:MOST_NOTICES]]
+    if len(notices) > MOST_NOTICES:
+        said.append({"pointer": "", "detail": f"and {len(notices) - MOST_NOTICES} more notices"})
+    return said

@@ -24,7 +24,8 @@ from addon.engine.models import (
 )
 from addon.jobs.models import ArchiveTask, NotificationMatch
 from addon.mail.models import OutboxMail
-from addon.retention import BATCH, KEPT, Retention, hour_of, uneventful
+from addon.policies.models import PolicyVersion
+from addon.retention import BATCH, KEPT, VERSIONS, Retention, hour_of, uneventful
 from tests.support.clock import VirtualClock
 
 TenantIn = Callable[..., TenantId]
@@ -54,8 +55,8 @@ class Past:
         at = self.clock.now() - timedelta(days=days)
         row = JobExecution(
             id=new_id(), tenant_id=self.tenant_id, job_type="refresh-statuses", scope="site", trigger="manual",
-            params={}, policy_version=1, status=status, started_at=at,
-            **{"metrics": CHANGED, "ended_at": None if status == "running" else at} | values,
+            params={}, status=status, started_at=at,
+            **{"policy_version": 1, "metrics": CHANGED, "ended_at": None if status == "running" else at} | values,
         )  # fmt: skip
         self.add(row)
         which: dict[str, Any] = {"execution_id": row.id, "tenant_id": self.tenant_id}
@@ -321,3 +322,20 @@ def test_the_quota_of_hours_long_past_goes_but_not_one_that_still_closes_the_sit
             session.add(QuotaHour(hour=hour, scope="pool", reserved=1, limit=9, closed_until=closed))
     Retention(past.db, past.clock, KEEP).tick()
     assert past.ids(QuotaHour.hour) == {now - timedelta(hours=47), now - timedelta(hours=50)}
+
+
+def test_the_newest_policies_stay_and_those_that_a_run_at_work_began_with(
+    db: Database, clock: VirtualClock, tenant_in: TenantIn
+) -> None:
+    past = Past(db, clock, tenant_in(db))
+    stored = [
+        PolicyVersion(tenant_id=past.tenant_id, version=number, document={}, at=clock.now())
+        for number in range(1, VERSIONS + 11)
+    ]
+    past.add(*stored)
+    past.execution(0, status="running", policy_version=4)
+    past.execution(1, policy_version=5)
+    retention.Retention(db, clock, KEEP).tenant(past.tenant_id)
+    with db.read(past.tenant_id) as session:
+        left = set(session.scalars(sa.select(PolicyVersion.version)))
+    assert left == {4, *range(11, VERSIONS + 11)}

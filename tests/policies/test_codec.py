@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from addon.base import Problem, TenantId
-from addon.policies import MAX_BYTES, PolicyDocument, dump, parse, shipped
+from addon.policies import MAX_BYTES, PolicyDocument, codec, dump, parse, shipped
 
 DOCUMENT = shipped("steward", TenantId("t"))
 
@@ -188,7 +188,7 @@ JSON_MISTAKES = {
     '{"a": NaN}': (1, 7),
     '{"a": "x}': (1, 7),
     "": (1, 1),
-    '{"a": ' + "[" * 100_000: (1, 1),
+    '{"a": ' + "[" * 50_000: (1, 1),
     '{"a": ' + "9" * 5000 + "}": (1, 1),
 }
 
@@ -246,3 +246,39 @@ def test_no_text_at_all_is_an_unexpected_error(text: str | bytes) -> None:
         with pytest.raises(Problem) as refused:
             PolicyDocument.read(parse(text, content_type))
         assert refused.value.status in (400, 413, 422)
+
+
+TOO_LARGE = {
+    "a long YAML": ("a: " + "x" * 256_000, "application/yaml", "256,000 bytes"),
+    "a YAML of many lines": ("a:\n" + "- b\n" * 20_000, "application/yaml", "20,000 values"),
+    "a YAML of many braces": ("a: [" + "{}," * 20_000 + "]", "application/yaml", "20,000 values"),
+    "a long JSON": ('{"a": "' + "x" * 1_000_000 + '"}', "application/json", "1,000,000 bytes"),
+    "a JSON of many objects": ('{"statuses":[' + "{}," * 100_000 + "{}]}", "application/json", "100,000 values"),
+}
+
+
+@pytest.mark.parametrize("kind", TOO_LARGE)
+def test_what_would_take_long_to_read_is_refused_before_it_is_read(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, content_type, most = TOO_LARGE[kind]
+    monkeypatch.setattr(json, "loads", None)
+    monkeypatch.setattr(codec, "_Reader", None)
+    with pytest.raises(Problem, match=most) as refused:
+        parse(text, content_type)
+    assert refused.value.status == 413
+    assert ("read as JSON" in refused.value.detail) == (content_type == "application/yaml")
+
+
+def test_a_yaml_is_scanned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    class Counting(codec._Reader):
+        def __init__(self, text: str) -> None:
+            made.append(text)
+            super().__init__(text)
+
+    monkeypatch.setattr(codec, "_Reader", Counting)
+    monkeypatch.setattr(yaml, "parse", None)
+    monkeypatch.setattr(yaml, "load", None)
+    monkeypatch.setattr(yaml, "compose", None)
+    assert parse("a: [1, 2]", "application/yaml") == {"a": [1, 2]}
+    assert len(made) == 1

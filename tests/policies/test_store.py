@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from addon.base import Database, Problem, TenantId
-from addon.policies import Hold, Policies
+from addon.policies import Hold, Policies, store
 from tests.support.clock import VirtualClock
 from tests.support.postgres import BOTH
 
@@ -261,3 +262,23 @@ def test_policies_choose_spaces_since_the_version_that_began_to(
     assert chosen("DOCS", "ENG") == began
     assert chosen() is None
     assert chosen("ENG") == clock.now()
+
+
+def test_policies_are_not_saved_without_end(
+    database: Database, policies: Policies, tenant: TenantId, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST_A_DAY", 4)  # the shipped ones are the first
+    data = _data(database, policies, tenant)
+
+    def put() -> int:
+        with database.write(tenant) as session:
+            before = policies.version(session, tenant)
+            return policies.put(session, tenant, data | {"listLargeSpaces": bool(before % 2)}, if_match=before, by="u")
+
+    for _ in range(3):
+        put()
+    with pytest.raises(Problem) as refused:
+        put()
+    assert (refused.value.status, refused.value.kind) == (429, "saved-too-often")
+    clock.advance(timedelta(days=1, seconds=1))
+    put()

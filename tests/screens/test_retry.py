@@ -140,8 +140,8 @@ def test_a_retry_takes_the_newest_policies_and_stays_a_dry_run(house: House) -> 
     version = house.call(
         "PUT",
         "/policies",
-        data=policies.data,
-        headers={"If-Match": policies.headers["ETag"], "Content-Type": "application/json"},
+        json=policies.json | {"listLargeSpaces": True},
+        headers={"If-Match": policies.headers["ETag"]},
     )
     assert version.status_code == 200, version.json
     started = retry(house, failed).json

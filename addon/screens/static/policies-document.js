@@ -53,9 +53,9 @@ export function documentView(screen) {
   /* Put the text as the next version. Return its notices. Throws the Problem. */
   async function save() {
     const sent = editor.value;
-    const { headers } = await call("PUT", "/policies", { text: sent, headers: { "If-Match": `"${state.version}"` }, accept: "application/json" });
+    const { data } = await call("PUT", "/policies", { text: sent, headers: { "If-Match": `"${state.version}"` }, accept: "application/json" });
     state.saved = sent;
-    return JSON.parse(headers.get("Steward-Notices") || "[]");
+    return data.notices;
   }
 
   async function put(text, said) {

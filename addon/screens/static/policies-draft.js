@@ -82,9 +82,10 @@ export function createDraft() {
     draft.errors = [];
     try {
       const { data, headers } = await call("PUT", "/policies", { body: draft.doc, headers: { "If-Match": `"${draft.version}"` } });
-      take(data, headers);
+      const { notices, ...stored } = data;
+      take(stored, headers);
       draft.factory = await get("/policies/factory").catch(() => draft.factory);
-      draft.notices = draft.placed(JSON.parse(headers.get("Steward-Notices") || "[]"));
+      draft.notices = draft.placed(notices);
       return draft.notices;
     } catch (problem) {
       draft.errors = draft.placed(problem.errors || []);
