@@ -97,7 +97,7 @@ class Chronos:
         self.slow = [(began, ended) for began, ended, _ in self.ticks if ended - began > TICK]
         self.overlooked: Counter[int] = Counter()
         self.worst, self.worst_free = timedelta(0), 0.0
-        self.late = 0
+        self.late = self.shared = 0
         self.in_stops: dict[Span, set[TenantId]] = {}
 
     def check(self, until: datetime) -> dict[str, object]:
@@ -131,7 +131,7 @@ class Chronos:
         following, fires = schedule.next_fire_at, self.fires[schedule.id]
         slots = self.slots(schedule)
         assert following in slots
-        recorded = {fire.scheduled_for for fire in fires}
+        recorded = {slot for fire in fires for slot in self._covered(fire, slots)}
         passed = {slot for slot in slots if slot < following}
         wrong = recorded - passed - self.diary.again.get(schedule.id, set())
         assert not wrong, f"{schedule.name}: {sorted(wrong)} are no slots, or are due for ever"
@@ -148,6 +148,19 @@ class Chronos:
                 assert (fire.reason, fire.scheduled_for in dropped) == ("installed", True), "nobody took it back"
             if fire.outcome == "coalesced":
                 self._coalesced(fire)
+
+    def _covered(self, fire: ScheduleFire, slots: list[datetime]) -> list[datetime]:
+        """Return the slots that a record stands for: as many as it says, and all of one fate."""
+        if not fire.earlier:
+            assert fire.earlier_since is None
+            return [fire.scheduled_for]
+        earlier = [slot for slot in slots if fire.earlier_since <= slot < fire.scheduled_for]
+        assert len(earlier) == fire.earlier
+        assert earlier[0] == fire.earlier_since
+        longest = timedelta(seconds=self.schedules[fire.schedule_id].max_lateness_s)
+        assert len({fire.at - slot <= longest for slot in (*earlier, fire.scheduled_for)}) == 1
+        self.shared += fire.earlier
+        return [*earlier, fire.scheduled_for]
 
     def _coalesced(self, fire: ScheduleFire) -> None:
         assert fire.execution_id is not None
@@ -313,6 +326,7 @@ class Chronos:
         ended = sum(row.status == "failed" for row in self.executions) - triggers["retry"] - len(self.waiting)
         return {
             "slots": sum(outcomes.values()),
+            "slots in a record of others": self.shared,
             **outcomes,
             "executions": len(self.executions),
             **statuses,

@@ -102,6 +102,7 @@ def engine_on(db: Database, ttl: float, pace: Pace, seed: int = 0, *, runners: i
         max_attempts=ATTEMPTS,
         precedence_attempts=PRECEDING,
         tick_seconds=TICK,
+        recorded_slots=3,
     )
     jobs = [SlotJob(REFRESH, seed, 0.1), SlotJob(MAILS, seed + 1, 0.35)]
     return Engine(db, pace, settings, {job.type: job for job in jobs})
