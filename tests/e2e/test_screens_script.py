@@ -76,7 +76,7 @@ def test_a_run_tells_its_slots_where_they_say_more_than_its_start(modules: Page)
           const {h} = await import('/dom.js');
           const {slotFacts} = await import('/slots.js');
           const slot = (hour, outcome = 'started', name = null) =>
-            ({scheduledFor: `2024-01-08T${hour}:00Z`, outcome, ruleId: name, name: name || 'Refresh'});
+            ({scheduledFor: `2024-01-08T${hour}:00Z`, outcome, ruleId: name, name: name || 'Refresh', earlier: 0});
           const told = (items, more = 0, startedAt = '2024-01-08T10:00:30Z') =>
             slotFacts({slots: {items, more}, startedAt})
               .map(({name, value}) => `${name}: ${h('p', {}, value).textContent}`);
