@@ -103,6 +103,14 @@ def with_not(cql: str) -> str:
     return cql if where is None else to_cql(where)
 
 
+def separable(cql: str) -> bool:
+    """Return whether `cql` can be asked in pieces."""
+    try:
+        return bool(holding(cql) and failing(cql))
+    except TooManyPieces:
+        return False
+
+
 def others_fields(cql: str, namespace: str) -> list[str]:
     """Return the fields of other apps that `cql` reads, as written: how sites negate those cannot be found out."""
     return sorted({clause.field for clause in _clauses(cql) if _is_others(clause, namespace)})

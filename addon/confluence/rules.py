@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from addon.confluence.cql import Clause, CqlSyntaxError, Function, clauses, parse, to_cql
+from addon.confluence.negation import others_negated, separable
 
 _OF_A_PERSON = frozenset(
     {
@@ -60,7 +61,17 @@ def check_administrators_cql(text: str, *, namespace: str, allow_aliases: bool) 
     for clause in clauses(query.where):
         _refuse(clause, namespace, allow_aliases)
     notices = ["ORDER BY was removed: the order does not matter here."] if query.order_by else []
-    return Checked(to_cql(query.where), notices)
+    cql = to_cql(query.where)
+    for field in others_negated(cql, namespace):
+        notices.append(
+            f"Contents that lack {field} count as meeting this negation, whatever Confluence's search shows."
+        )
+    if not separable(cql):
+        notices.append(
+            "There are too many alternatives around its negations to ask for them one by one: on some sites contents "
+            "that lack a negated field are not found."
+        )
+    return Checked(cql, notices)
 
 
 def _refuse(clause: Clause, namespace: str, allow_aliases: bool) -> None:

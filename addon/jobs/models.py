@@ -48,8 +48,6 @@ class SiteTrait(TenantScoped, Base):
     """What NOT finds: contents that lack the field too (inclusive), or only those that have it (exclusive)."""
     readings: Mapped[dict[str, Any] | None]
     """"<form> <type>" of negations -> inclusive or exclusive, as far as the site was found to do either."""
-    time_zone: Mapped[str | None] = mapped_column(sa.String(64))
-    """The zone in which the site reads dates of CQL; NULL while it was not asked."""
     probed_at: Mapped[datetime | None]
     census: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Space type -> number of current spaces, at the last listing of all spaces."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from addon.base import Space
 from addon.confluence import SiteClient, SiteError, base, group_spaces
+from addon.confluence.negation import Spelling, with_not
 from addon.confluence.queries import all_of, any_of, encoded_length, none_of
 from addon.policies import PolicyDocument, StatusScheme
 
@@ -32,8 +33,11 @@ class Estimate:
     points: int
 
 
-def estimated(client: SiteClient, document: PolicyDocument, spaces: Sequence[Space]) -> Estimate:
-    """Return the estimate for `spaces`, each by the status scheme that it has."""
+def estimated(client: SiteClient, document: PolicyDocument, spaces: Sequence[Space], spelling: Spelling) -> Estimate:
+    """Return the estimate for `spaces`, each by the status scheme that it has. `spelling`: how negations are put.
+
+    Where the site does not read them as meant, what a scheme with conditions would find is not counted at a glance.
+    """
     default = next(scheme for scheme in document.status_schemes if scheme.default)
     of_scheme: dict[str, list[Space]] = {} if spaces else {default.id: []}
     for space in spaces:
@@ -44,7 +48,7 @@ def estimated(client: SiteClient, document: PolicyDocument, spaces: Sequence[Spa
         own = of_scheme.get(scheme.id)
         if own is None:
             continue
-        found = _counts(client, scheme, own)
+        found = _unknown(scheme) if spelling == "pieces" else _counts(client, scheme, own)
         stamped = sum(found[entry.status] or 0 for entry in scheme.entries[:-1])
         writes += stamped
         points += math.ceil(len(own) / 50) * 3 * len(scheme.entries) + stamped * POINTS_A_WRITE
@@ -59,18 +63,21 @@ def _counts(client: SiteClient, scheme: StatusScheme, spaces: Sequence[Space]) -
     wanted: dict[str, str | None] = {}
     earlier: list[str] = []
     for entry in scheme.entries[:-1]:
-        held = any_of(entry.cql)
+        held = any_of(with_not(entry.cql) if entry.cql is not None else None)
         wanted[entry.status] = all_of(held, none_of(*earlier))
         earlier.append(held)
     longest = max((encoded_length(cql) for cql in wanted.values() if cql), default=0)
     groups = list(group_spaces(spaces, longest))
-    unknown: dict[str, int | None] = {entry.status: None for entry in scheme.entries}
     if len(groups) > MOST_GROUPS:
-        return unknown
+        return _unknown(scheme)
     try:
         total = sum(client.count(base(group)) for group in groups)
         counts = {status: sum(client.count(base(group, cql)) for group in groups) for status, cql in wanted.items()}
     except SiteError as error:
         log.info("the first run's counts are left out: %s", error)
-        return unknown
+        return _unknown(scheme)
     return {**counts, scheme.default_status: max(0, total - sum(counts.values()))}
+
+
+def _unknown(scheme: StatusScheme) -> dict[str, int | None]:
+    return dict.fromkeys((entry.status for entry in scheme.entries), None)

@@ -12,9 +12,13 @@ from pydantic import Field
 
 from addon.base import Caller, FieldError, Problem, Space, TenantId, zone_names
 from addon.confluence import SiteClient, SiteError
+from addon.confluence.negation import Spelling, spelling
 from addon.engine import Held, Refused, queries
 from addon.jobs.apply import apply_policies
+from addon.jobs.counting import Counting
 from addon.jobs.standing import labelled
+from addon.jobs.statuses.probe import probe
+from addon.jobs.statuses.stamp import expiration_alias, status_alias
 from addon.policies import Hold, PolicyDocument, Selector
 from addon.screens.access import Access
 from addon.screens.estimate import estimated
@@ -154,7 +158,7 @@ class FirstRunApi:
             spaces = labelled(client, client.spaces(), document)
             reasons = {space.key: document.exclusion(space) for space in spaces}
             included = [space for space in spaces if reasons[space.key] is None]
-            estimate = estimated(client, document, included)
+            estimate = estimated(client, document, included, self._spelling(tenant_id, client))
             archive = _no_archive(client)
         hours = estimate.points // self._parts.settings.quota_points
         known = [count for count in estimate.counts.values() if count is not None]
@@ -179,6 +183,13 @@ class FirstRunApi:
             mail=self._no_mail(tenant_id),
             archive=archive,
         )
+
+    def _spelling(self, tenant_id: TenantId, client: SiteClient) -> Spelling:
+        """Return how negations are put to the site, which no refresh has asked yet how it reads them."""
+        namespace = self._parts.settings.namespace
+        with self._parts.db.read(tenant_id) as session:
+            slugs = self._parts.policies.slugs(session, tenant_id)
+        return spelling(probe(Counting(client), status_alias(namespace), expiration_alias(namespace), slugs) or {})
 
     def _no_mail(self, tenant_id: TenantId) -> str | None:
         with self._parts.db.read(tenant_id) as session:

@@ -70,3 +70,16 @@ def test_what_is_no_condition_is_refused_with_its_place(text: str, position: int
         checked(text)
     assert caught.value.position == position
     assert caught.value.reason
+
+
+def test_what_a_negation_of_another_apps_field_means_is_said_and_so_is_one_that_cannot_be_taken_apart() -> None:
+    def notices(cql: str) -> list[str]:
+        return check_administrators_cql(cql, namespace="steward", allow_aliases=True).notices
+
+    assert notices("type != PAGE and label != x and not (stewardExpirationDate > now())") == []
+    [said] = notices('not (otherAppRank = "high" or label = x)')
+    assert "otherAppRank" in said
+    assert notices("otherAppRank = high") == []
+    tangled = " and ".join(f'(title = "{n}" or not label = l{n})' for n in range(6))
+    [said] = notices(tangled)
+    assert "one by one" in said

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -76,6 +77,45 @@ class TestGuards:
 
         docs.client.faults.append(hidden)
         assert self.reason(docs, top) == "has children"
+
+    @pytest.mark.parametrize(
+        ("zone", "hour", "gone"),
+        [
+            ("America/Los_Angeles", 5, True),
+            ("America/Los_Angeles", 9, False),
+            ("UTC", 5, False),
+            ("Asia/Tokyo", -12, True),
+        ],
+    )
+    def test_a_day_in_a_query_begins_when_it_begins_in_the_sites_zone(
+        self, docs: Bench, zone: str, hour: int, gone: bool
+    ) -> None:
+        docs.site.time_zone = ZoneInfo(zone)
+        at = datetime(2024, 3, 2, tzinfo=UTC) + timedelta(hours=hour)
+        page = docs.site.add_page("DOCS", "Old", created_at=at).id
+        docs.put(automations(archive('lastmodified < "2024-03-02"')))
+        docs.automate()
+        assert status(docs, page) == ("archived" if gone else "current")
+
+    def test_a_type_is_read_in_any_case(self, docs: Bench) -> None:
+        page = docs.page("DOCS", "Old", months=30)
+        docs.put(automations(archive('type = PAGE and lastmodified < now("-24M")')))
+        docs.automate()
+        assert status(docs, page) == "archived"
+
+    @pytest.mark.parametrize("negation", ["inclusive", "exclusive"])
+    @pytest.mark.parametrize("cql", ['stewardStatus != "expired"', "not (stewardExpirationDate > now())"])
+    def test_a_negation_finds_what_lacks_the_field_on_every_site(self, docs: Bench, negation: Any, cql: str) -> None:
+        docs.site.negation = negation
+        page = docs.page("DOCS", "Never stamped", months=15)
+        kept = docs.page("DOCS", "To be kept", months=15)
+        value = {"expirationDate": "2099-01-01"} if "Expiration" in cql else {"id": "expired", "content": kept}
+        key = "steward-review" if "Expiration" in cql else "steward-status"
+        docs.site.set_property(kept, key, value, by="u-admin")
+        docs.put(automations(archive(f'lastmodified < now("-12M") and {cql}')))
+        run, _ = docs.automate(dry_run=True)
+        assert page in log(run)
+        assert kept not in log(run)
 
     def test_what_people_marked_to_keep_is_kept(self, docs: Bench) -> None:
         old = docs.page("DOCS", "Old", months=30)

@@ -71,6 +71,17 @@ class TestWhoGetsWhat:
         }
         assert run.metrics_of("OPS") == {"contentsMatched": 1}
 
+    @pytest.mark.parametrize("negation", ["inclusive", "exclusive"])
+    def test_a_rules_negation_finds_what_lacks_the_field_on_every_site(self, company: Bench, negation: Any) -> None:
+        company.site.negation = negation
+        company.clock.advance(timedelta(days=8))
+        company.refresh()
+        cql = 'type = page and stewardStatus != "expired" and not (stewardReviewedOn > now("-1M"))'
+        company.put(lambda data: data["notificationSchemes"][0]["rules"][0].update(cql=cql))
+        company.notify()
+        assert "New runbook" in company.post.text("ann@example.com")
+        assert "Old guide" not in company.post.text("ann@example.com")
+
     def test_the_matches_are_gone_when_everything_is_decided(self, company: Bench) -> None:
         company.notify()
         assert stored(company, NotificationMatch) == 0

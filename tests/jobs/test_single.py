@@ -80,6 +80,21 @@ def test_a_run_never_overwrites_what_was_confirmed_after_it_began_to_read(
     assert seen["status"]["id"] == "up-to-date"
 
 
+@pytest.mark.parametrize("negation", ["inclusive", "exclusive"])
+def test_a_negation_holds_for_what_lacks_the_field_on_every_site(tmp_path: Path, negation: Any) -> None:
+    clock = VirtualClock()
+    with house_over(small_site(clock), clock, tmp_path) as house:
+        house.site.negation = negation
+        loaded = house.api("GET", "/api/policies")
+        changed = loaded.json()
+        scheme = next(each for each in changed["statusSchemes"] if each["default"])
+        scheme["entries"][0] |= {"cql": 'stewardExpirationDate != "2020-01-01" and not (label = draft)'}
+        assert house.api("PUT", "/api/policies", json=changed, headers={"If-Match": loaded.headers["ETag"]}).ok
+        for title, expected in (("Runbook", "expired"), ("Fresh page", "up-to-date")):
+            house.api("POST", f"/api/content/{content(house, title).id}/refresh")
+            assert status(house, content(house, title).id) == expected
+
+
 def status(house: House, page_id: str) -> str:
     answer = house.api("GET", f"/api/content/{page_id}/status").json()
     return str(answer["status"]["id"])

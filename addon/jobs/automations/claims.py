@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from addon.base import Space
 from addon.confluence import SiteClient
 from addon.confluence.content import Content
+from addon.confluence.negation import Spelling
 from addon.confluence.queries import base
 from addon.engine.job import Run
+from addon.jobs.plainly import plainly
 from addon.policies import Automation, PolicyDocument
 
 _EXPAND = ("space", "ancestors", "version", "history.lastUpdated")
@@ -48,10 +51,14 @@ def due_automations(run: Run, policy: PolicyDocument, space: Space) -> list[Due]
     return [due for due in enabled if wanted is None or due.id in wanted]
 
 
-def claims(client: SiteClient, space: Space, due: Sequence[Due]) -> list[Claim]:
-    """Return what each automation claims in a space. Calls only; raises SiteError as they do."""
+def claims(client: SiteClient, space: Space, due: Sequence[Due], spelling: Spelling, namespace: str) -> list[Claim]:
+    """Return what each automation claims in a space. Calls only; raises SiteError as they do.
+
+    `spelling`: how negations are put to the site.
+    """
     found: dict[str, Claim] = {}
     for each in due:
-        for content in client.search(base([space.key], each.automation.cql), expand=_EXPAND):
+        cql, query = each.automation.cql, partial(base, [space.key])
+        for content in plainly(client, cql, spelling, namespace, query, expand=_EXPAND):
             found.setdefault(content.id, Claim(each, content))
     return list(found.values())

@@ -10,13 +10,27 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
 
+from addon.base import known_zone
 from addon.base.bounds import utc
 from addon.confluence.content import Content
-from addon.confluence.cql import And, Clause, Expression, Function, Literal, Not, Or, Query, Value, clauses, parse
+from addon.confluence.cql import (
+    And,
+    Clause,
+    CqlSyntaxError,
+    Expression,
+    Function,
+    Literal,
+    Not,
+    Or,
+    Query,
+    Value,
+    clauses,
+    parse,
+)
 from addon.jobs.statuses.ledger import Row
 
 Fact = str | datetime | None
@@ -70,14 +84,17 @@ def review_facts(namespace: str, review: Mapping[str, Any]) -> dict[str, Fact]:
 
 
 def judged(clause: Clause, known: Mapping[str, Fact], now: datetime) -> bool | None:
-    """Return whether a condition holds by what is known, None where that cannot be said."""
+    """Return whether a condition holds by what is known, None where that cannot be said.
+
+    `now` is in the site's zone, in which dates of CQL are read (confluence-api.md 8).
+    """
     return _clause(clause, known, now)
 
 
 def confirmed(cql: str, known: Mapping[str, Fact], now: datetime, *, namespace: str) -> bool:
     """Return whether nothing known for sure speaks against the match that search reported.
 
-    A condition on our statuses that cannot be judged here speaks against it.
+    A condition on our statuses that cannot be judged here speaks against it. `now` is in the site's zone.
     """
     where = _parsed(cql).where
     fields = status_fields(namespace)
@@ -85,6 +102,23 @@ def confirmed(cql: str, known: Mapping[str, Fact], now: datetime, *, namespace: 
         if clause.field.lower() in fields and _clause(clause, known, now) is None:
             return False
     return where is None or _holds(where, known, now) is not False
+
+
+def names_a_day(cql: str) -> bool:
+    """Return whether a query compares with a date that is written out, whose meaning depends on the site's zone."""
+    try:
+        values = [value for clause in clauses(_parsed(cql).where) for value in clause.values]
+    except CqlSyntaxError:
+        return False
+    return any(isinstance(value, Literal) and _DATE.fullmatch(value.text.strip()) is not None for value in values)
+
+
+def site_time(now: datetime, time_zone: str) -> datetime:
+    """Return `now` in the zone that the site names; in UTC where no such zone is known."""
+    try:
+        return now.astimezone(known_zone(time_zone))
+    except ValueError:
+        return now
 
 
 @lru_cache(maxsize=256)
@@ -120,6 +154,8 @@ def _clause(clause: Clause, known: Mapping[str, Fact], now: datetime) -> bool | 
     wanted = [value.text for value in clause.values if isinstance(value, Literal)]
     if len(wanted) != len(clause.values) or clause.operator not in ("=", "!=", "in", "not in"):
         return None
+    if field == "type":
+        wanted = [text.lower() for text in wanted]
     return (held in wanted) != negative
 
 
@@ -135,7 +171,7 @@ def _dated(clause: Clause, held: datetime, now: datetime) -> bool | None:
 def _moment(value: Value, now: datetime) -> datetime | None:
     """Return the time a value means, None for what is not understood here."""
     if isinstance(value, Literal):
-        return _literal(value.text)
+        return _literal(value.text, now.tzinfo or UTC)
     if isinstance(value, Function) and value.name.lower() == "now" and len(value.args) <= 1:
         return _stepped(now, value.args[0]) if value.args else now
     return None
@@ -149,8 +185,9 @@ def _stepped(now: datetime, step: str) -> datetime | None:
         number, unit = int(found[1]), found[2]
         if unit in "yM":
             return _months(now, number * (12 if unit == "y" else 1))
-        hours = {"w": 168.0, "d": 24.0, "h": 1.0, "m": 1 / 60}[unit]
-        return now + timedelta(hours=number * hours)
+        if unit in "wd":
+            return now + timedelta(days=number * (7 if unit == "w" else 1))
+        return now.astimezone(UTC) + timedelta(minutes=number * (60 if unit == "h" else 1))
     except (OverflowError, ValueError):
         return None
 
@@ -161,12 +198,12 @@ def _months(now: datetime, number: int) -> datetime:
     return now.replace(year=year, month=month + 1, day=min(now.day, monthrange(year, month + 1)[1]))
 
 
-def _literal(text: str) -> datetime | None:
+def _literal(text: str, zone: tzinfo) -> datetime | None:
     found = _DATE.fullmatch(text.strip())
     if found is None:
         return None
     try:
-        return datetime(*(int(part or 0) for part in found.groups()), tzinfo=UTC)  # type: ignore[arg-type,misc]
+        return datetime(*(int(part or 0) for part in found.groups()), tzinfo=zone)  # type: ignore[arg-type,misc]
     except ValueError:
         return None
 

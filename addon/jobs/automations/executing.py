@@ -6,16 +6,18 @@ Acting is never concurrent between spaces: a site runs one archive job at a time
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
 
 from addon.base import Space
-from addon.confluence import SiteClient
+from addon.confluence import SiteClient, SystemInfo
 from addon.confluence.content import Content, Kind
 from addon.engine.job import Item, Run, RunSpace
-from addon.jobs import scope
+from addon.jobs import scope, traits
 from addon.jobs.automations import guards, submitted
 from addon.jobs.automations.acting import Actor
 from addon.jobs.automations.claims import Claim, Due, claims, due_automations
+from addon.jobs.automations.confirming import names_a_day, site_time
 from addon.jobs.automations.guards import Judge
 from addon.jobs.automations.recording import Limits, Recorder
 from addon.jobs.counting import Counting
@@ -41,7 +43,9 @@ class Executing:
         self._names = {status.id: status.name for status in self._policy.statuses}
         self._actor = Actor(run, self._client)
         self._presence = presence(run, self._client, Counting(self._client))
-        self._edition: str | None = None
+        self._info: SystemInfo | None = None
+        with run.read() as session:
+            self._spelling = traits.load(session).spelling
 
     def work(self, spaces: Sequence[RunSpace]) -> None:
         """Bring the spaces to done, failed or skipped."""
@@ -78,7 +82,8 @@ class Executing:
         """
         self._presence.require([member.run_space])
         due = due_automations(self._run, self._policy, member.space)
-        found = claims(self._client, member.space, due) if due else []
+        namespace = self._parts.settings.namespace
+        found = claims(self._client, member.space, due, self._spelling, namespace) if due else []
         if not found:
             return member.space, []
         shown = self._client.spaces(ids=[member.space.id])
@@ -170,9 +175,19 @@ class Executing:
         return guards.FREE_EDITION if self._edition_of_site() == "free" else None
 
     def _edition_of_site(self) -> str:
-        if self._edition is None:
-            self._edition = self._client.system_info().edition
-        return self._edition
+        return self._site_info().edition
+
+    def _now(self, claimed: Sequence[Claim]) -> datetime:
+        """Return the time in the site's zone, which is asked for where a query names a day."""
+        now = self._run.clock.now()
+        if not any(names_a_day(claim.due.automation.cql) for claim in claimed):
+            return now
+        return site_time(now, self._site_info().time_zone)
+
+    def _site_info(self) -> SystemInfo:
+        if self._info is None:
+            self._info = self._client.system_info()
+        return self._info
 
     def _cap_reason(self, due: Due, limits: Limits, planned: int = 0) -> str:
         cap = due.automation.action.cap
@@ -191,7 +206,7 @@ class Executing:
             names=self._names,
             rows=rows,
             refreshed_at=refresh.started_at if refresh is not None else None,
-            now=self._run.clock.now(),
+            now=self._now(claimed),
             gone=frozenset(planned),
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -17,14 +18,15 @@ from addon.base import Space
 from addon.base.database import insert
 from addon.confluence import SiteClient
 from addon.confluence.content import Content
-from addon.confluence.cql import quote
+from addon.confluence.queries import base
 from addon.engine.job import Run, RunSpace
-from addon.jobs import scope
+from addon.jobs import scope, traits
 from addon.jobs.counting import Counting
 from addon.jobs.faults import SITE_FAULTS, Reason, reason_of
 from addon.jobs.models import NotificationMatch
 from addon.jobs.notifications.recipients import Recipients
 from addon.jobs.parts import JobParts
+from addon.jobs.plainly import plainly
 from addon.jobs.presence import Absent, presence
 from addon.jobs.statuses.ledger import slugs_of
 from addon.policies import PolicyDocument, Rule
@@ -67,6 +69,8 @@ class Collecting:
         self._client = client
         self._policy = parts.policy(run)
         self._recipients = Recipients(self._client)
+        with run.read() as session:
+            self._spelling = traits.load(session).spelling
         self._presence = presence(run, self._client, Counting(self._client))
 
     def work(self, spaces: Sequence[RunSpace]) -> None:
@@ -91,8 +95,15 @@ class Collecting:
         try:
             self._presence.require([member.run_space])
             for due in due_rules(self._run, self._policy, member.space):
-                cql = f"type in (page, blogpost) and space in ({quote(member.space.key)}) and ({due.rule.cql})"
-                for content in self._client.search(cql, expand=_EXPAND, statuses=due.rule.content_states):
+                for content in plainly(
+                    self._client,
+                    due.rule.cql,
+                    self._spelling,
+                    self._parts.settings.namespace,
+                    partial(base, [member.space]),
+                    expand=_EXPAND,
+                    statuses=due.rule.content_states,
+                ):
                     accounts = self._recipients.of(content, member.run_space.id, due.rule.recipients)
                     found.append(Match(due, content, frozenset(accounts)))
         except SITE_FAULTS as error:

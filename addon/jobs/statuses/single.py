@@ -22,10 +22,13 @@ from sqlalchemy.orm import Session
 from addon.base import Clock, Database, Space, TenantId
 from addon.confluence import Conflict, Confluence, Content, CqlRejected, CqlSyntaxError, Kind, SiteClient
 from addon.confluence.cql import Clause
+from addon.confluence.negation import Spelling
 from addon.confluence.queries import CONTENT, all_of
 from addon.engine.models import ExecutionSpace, JobExecution
-from addon.jobs.automations.confirming import judged, review_facts
+from addon.jobs import traits
+from addon.jobs.automations.confirming import judged, names_a_day, review_facts, site_time
 from addon.jobs.models import ContentStamp
+from addon.jobs.plainly import plainly
 from addon.jobs.standing import labelled
 from addon.jobs.statuses import ledger
 from addon.jobs.statuses.ledger import Row
@@ -77,6 +80,8 @@ class Look:
     began: datetime
     review: Review = field(default_factory=Review)
     tested: tuple[Tested, ...] = ()
+    spelling: Spelling = "pieces"
+    """How negations are put to the site."""
 
     @property
     def default(self) -> str:
@@ -146,10 +151,11 @@ class Single:
             _, policy = self._policies.current(session, tenant_id)
             row = ledger.load(session, [content.id]).get(content.id)
             refreshed_at = _refreshed_at(session, content.space_id or "")
+            spelling = traits.load(session).spelling
         if row is not None:
             refreshed_at = max(filter(None, (refreshed_at, row.written_at)))
         space = _space(client, content, policy)
-        look = Look(content, space, policy, policy.exclusion(space), row, refreshed_at, began)
+        look = Look(content, space, policy, policy.exclusion(space), row, refreshed_at, began, spelling=spelling)
         if look.excluded is not None:
             return look
         found = client.property(content.kind, content.id, review_key(self._namespace))
@@ -189,12 +195,14 @@ class Single:
 
     def _tested(self, client: SiteClient, look: Look, review: Review) -> tuple[Tested, ...]:
         known = review_facts(self._namespace, review.value())
+        day_named = any(text and names_a_day(text) for entry in _entries(look) for text in entry[1:])
+        now = site_time(look.began, client.system_info().time_zone) if day_named else look.began
 
         def judge(clause: Clause) -> bool | None:
             ours = clause.field.lower() in known and clause.operator in _COMPARED
-            return judged(clause, known, look.began) if ours else None
+            return judged(clause, known, now) if ours else None
 
-        asking = _Asking(client, look.content, judge)
+        asking = _Asking(client, look.content, judge, look.spelling, self._namespace)
         return tuple(asking.entry(*each) for each in _entries(look))
 
     def _stamped(self, client: SiteClient, look: Look, slug: str) -> Outcome:
@@ -235,6 +243,8 @@ class _Asking:
     client: SiteClient
     content: Content
     judge: Callable[[Clause], bool | None]
+    spelling: Spelling
+    namespace: str
     above: Sequence[str] | None = None
 
     def entry(self, status: str, cql: str | None, ancestor_cql: str | None) -> Tested:
@@ -252,7 +262,7 @@ class _Asking:
         left = settled(cql, self.judge)
         if isinstance(left, bool):
             return left
-        return self._any(all_of(CONTENT, f"id = {self.content.id}", left))
+        return self._any(left, CONTENT, f"id = {self.content.id}")
 
     def _above_holds(self, cql: str) -> bool:
         if self.above is None:
@@ -260,11 +270,12 @@ class _Asking:
             self.above = self.client.ancestors(self.content.id) if inherits else ()
         if not self.above:
             return False
-        return self._any(all_of("type in (page)", f"id in ({', '.join(self.above)})", cql))
+        return self._any(cql, "type in (page)", f"id in ({', '.join(self.above)})")
 
-    def _any(self, cql: str) -> bool:
+    def _any(self, cql: str, *within: str) -> bool:
         # Read, not counted: what decides must not hang on the other search (confluence-api.md 2.2).
-        return next(iter(self.client.search(cql, limit=1)), None) is not None
+        found = plainly(self.client, cql, self.spelling, self.namespace, lambda condition: all_of(*within, condition))
+        return next(found, None) is not None
 
 
 def _entries(look: Look) -> list[tuple[str, str | None, str | None]]:

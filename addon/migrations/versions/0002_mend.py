@@ -54,7 +54,6 @@ def upgrade() -> None:
     op.add_column("content_stamp", sa.Column("single", sa.Boolean(), nullable=False, server_default=sa.false()))
     with op.batch_alter_table("site_trait") as site_trait:
         site_trait.add_column(sa.Column("readings", sa.JSON(), nullable=True))
-        site_trait.add_column(sa.Column("time_zone", sa.String(length=64), nullable=True))
     op.create_index("ix_outbox_begun", "outbox", ["begun_at"])
     _bound_schedules()
 
@@ -65,7 +64,6 @@ def downgrade() -> None:
     with op.batch_alter_table("content_stamp") as content_stamp:
         content_stamp.drop_column("single")
     with op.batch_alter_table("site_trait") as site_trait:
-        site_trait.drop_column("time_zone")
         site_trait.drop_column("readings")
     op.drop_table("spent_token")
     op.drop_column("job_execution", "spaces_unseen")
