@@ -104,13 +104,13 @@ class Operator:
         """Start one web process and two workers, and wait until the document's look at them is content."""
         for name in ("web", "worker", "worker"):
             self.starts(name)
-        eventually(self._ready)
+        eventually(self._ready, seconds=300, every=1)
 
     def stops_everything(self) -> None:
         """End every process as one would, and have each leave in peace."""
         for process in self.running:
             process.send_signal(signal.SIGTERM)
-        left = [process.wait(60) for process in self.running]
+        left = [process.wait(120) for process in self.running]
         self.running.clear()
         assert set(left) == {0}, self.logs()
 
@@ -196,7 +196,7 @@ def test_from_nothing_to_a_finished_run_then_backup_restore_and_upgrade(
 
     operator.runs(OF_THE_FIRST_VERSION)
     operator.starts("web")
-    assert operator.running.pop().wait(60) == 1
+    assert operator.running.pop().wait(300) == 1
     assert "Run: steward migrate" in operator.logs()
     assert "(was 0001)" in operator.does("upgrade")
     operator.starts_everything()
