@@ -30,7 +30,7 @@ from rich.table import Table
 from waitress import wasyncore
 
 from addon.app import create_app, stop
-from addon.base import SystemClock
+from addon.base import SystemClock, seconds_since
 from addon.config import Settings
 from addon.sandbox.inbox import Inbox
 from addon.sandbox.seed import DOMAIN, seed_demo, seed_sized
@@ -314,7 +314,7 @@ def _summary(execution: Mapping[str, Any]) -> dict[str, Any]:
         "metrics": metrics,
         "calls": metrics.get("calls", execution["calls"]),
         "points": metrics.get("points", execution["points"]),
-        "seconds": round((ended - started).total_seconds(), 3),
+        "seconds": round(seconds_since(started, ended), 3),
     }
 
 

@@ -15,7 +15,7 @@ from itertools import groupby
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, Database, TenantGone, TenantId
+from addon.base import Clock, Database, TenantGone, TenantId, within
 from addon.base.database import insert
 from addon.base.secretbox import SecretUnreadable
 from addon.connect import Tenants
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 CYCLE_DAYS = 7
 """Until Atlassian says otherwise."""
 CLAIM = timedelta(minutes=15)
+LONGEST_CYCLE = timedelta(days=2)
+"""Longer than a report is ever put off: what is put off further was so by a clock that was wrong."""
 """For so long a process has the reporting to itself after each call."""
 AFTER_FAILURE = timedelta(hours=6)
 
@@ -68,7 +70,7 @@ class Reporting:
             session.execute(first.on_conflict_do_nothing())
             claimed = (
                 sa.update(ReportCycle)
-                .where(ReportCycle.not_before <= now)
+                .where(sa.or_(ReportCycle.not_before <= now, ReportCycle.not_before > now + LONGEST_CYCLE))
                 .values(not_before=now + CLAIM)
                 .returning(ReportCycle.id)
             )
@@ -82,8 +84,12 @@ class Reporting:
             for account_id in reported.keys() - held.keys():
                 session.delete(reported[account_id])
             days = session.scalars(sa.select(ReportCycle.days)).one()
-            before = self.clock.now() - timedelta(days=days)
-            due = {who: it for who, it in held.items() if who not in reported or reported[who].reported_at <= before}
+            now, cycle = self.clock.now(), timedelta(days=days)
+            due = {
+                who: it
+                for who, it in held.items()
+                if who not in reported or not within(cycle, reported[who].reported_at, now)
+            }
             refreshed = {who: row.refreshed_at for who, row in reported.items() if row.refreshed_at is not None}
         yield from _calls(due, refreshed)
 

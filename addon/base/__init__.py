@@ -4,7 +4,7 @@
 other need it.
 """
 
-from addon.base.clock import HEARS_WITHIN, Clock, SystemClock, sleep
+from addon.base.clock import HEARS_WITHIN, Clock, SystemClock, seconds_since, sleep, within
 from addon.base.database import Database, TenantScoped, UtcDateTime, metadata
 from addon.base.ids import REMOVED_PERSON, TenantId, new_id
 from addon.base.patience import is_away, is_blocked, is_temporary
@@ -38,6 +38,8 @@ __all__ = [
     "known_zone",
     "metadata",
     "new_id",
+    "seconds_since",
     "sleep",
+    "within",
     "zone_names",
 ]

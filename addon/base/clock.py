@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -23,6 +23,19 @@ class Clock(Protocol):
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """Wait until `event` is set, for at most `seconds`; return whether it was set."""
         ...
+
+
+def within(span: timedelta, at: datetime, now: datetime) -> bool:
+    """Return whether `at` is less than `span` from `now`.
+
+    What a clock that was years ahead has dated is near nothing: it counts as long ago, and not as fresh for years.
+    """
+    return abs(now - at) < span
+
+
+def seconds_since(at: datetime, now: datetime) -> float:
+    """Return the seconds from `at` to `now`, never negative: clocks are set back, and hosts differ."""
+    return max(0.0, (now - at).total_seconds())
 
 
 HEARS_WITHIN = 1.0

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -62,8 +62,8 @@ class InstallKeys:
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._places = threading.BoundedSemaphore(WAITING)
-        self._known: OrderedDict[str, tuple[datetime, RSAPublicKey]] = OrderedDict()
-        self._missed: OrderedDict[str, datetime] = OrderedDict()
+        self._known: OrderedDict[str, tuple[float, RSAPublicKey]] = OrderedDict()
+        self._missed: OrderedDict[str, float] = OrderedDict()
 
     def get(self, kid: object) -> RSAPublicKey:
         """Return the key with this id.
@@ -91,7 +91,7 @@ class InstallKeys:
 
     def _remembered(self, kid: str) -> RSAPublicKey | None:
         """Return a key that is known. Raises Problem 401 for one that no host knew a moment ago."""
-        now = self._clock.now()
+        now = self._clock.monotonic()
         with self._lock:
             until, key = self._known.get(kid, (now, None))
             missed = self._missed.get(kid, now) > now
@@ -111,11 +111,11 @@ class InstallKeys:
                 down = True
                 continue
             if key is not None:
-                self._remember(self._known, kid, (self._clock.now() + CACHE_FOR, key), CACHE_SIZE)
+                self._remember(self._known, kid, (self._clock.monotonic() + CACHE_FOR.total_seconds(), key), CACHE_SIZE)
                 return key
         if down or not self._hosts:
             raise _unreachable(60)
-        self._remember(self._missed, kid, self._clock.now() + MISS_FOR, MISSES)
+        self._remember(self._missed, kid, self._clock.monotonic() + MISS_FOR.total_seconds(), MISSES)
         raise _unknown()
 
     def _remember(self, memory: OrderedDict[str, T], kid: str, value: T, size: int) -> None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, Database, ScheduleSpec, Space, TenantId
+from addon.base import Clock, Database, ScheduleSpec, Space, TenantId, seconds_since
 from addon.engine import cancel as cancelling
 from addon.engine import failpoints, lane, reaper, schedules, tick
 from addon.engine import start as starting
@@ -307,4 +307,4 @@ class Engine:
     def heartbeat_age(self, session: Session) -> float | None:
         """Return the seconds since this process's last good heartbeat, or None when it has not booted."""
         beat = session.scalar(sa.select(Worker.heartbeat_at).where(Worker.id == self._core.worker_id))
-        return None if beat is None else (self._core.clock.now() - beat).total_seconds()
+        return None if beat is None else seconds_since(beat, self._core.clock.now())

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from addon.base import HEARS_WITHIN, UtcDateTime
+from addon.base import HEARS_WITHIN
 from addon.engine import failpoints
 from addon.engine.core import Core
 from addon.engine.errors import log_failure
@@ -101,7 +101,6 @@ class Heart:
                 run.cancelled.set()
 
     def _extend(self, runs: dict[str, ActiveRun]) -> dict[tuple[str, int], str]:
-        now = self._core.clock.now()
         worker = Worker.__table__
         connection = self._connect()
         alive: dict[tuple[str, int], str] = {}
@@ -109,7 +108,8 @@ class Heart:
             if runs:
                 for found in connection.execute(self._statement(runs)):
                     alive[(found.id, found.fence)] = found.status
-            connection.execute(sa.update(Worker).where(worker.c.id == self._core.worker_id).values(heartbeat_at=now))
+            beat = sa.update(Worker).where(worker.c.id == self._core.worker_id)
+            connection.execute(beat.values(heartbeat_at=self._core.time.now()))
             failpoints.hit("heartbeat:before")
         failpoints.hit("heartbeat:after")
         return alive
@@ -117,14 +117,13 @@ class Heart:
     def _statement(self, runs: dict[str, ActiveRun]) -> Any:
         row = JobExecution.__table__.c
         counters = {key: run.counters() for key, run in runs.items()}
-        columns: dict[str, Any] = {"points": sa.Integer(), "calls": sa.Integer(), "progress_at": UtcDateTime()}
         values: dict[str, Any] = {
             name: sa.case(
-                {key: sa.literal(counter[name], kind) for key, counter in counters.items()},
+                {key: counter[name] for key, counter in counters.items()},
                 value=row.id,
                 else_=row[name],
             )
-            for name, kind in columns.items()
+            for name in ("points", "calls", "progress_at")
         }
         values["lease_until"] = self._core.time.after(self._core.settings.ttl)
         return (

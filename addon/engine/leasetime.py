@@ -8,9 +8,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from addon.base import Clock, Database, SystemClock, UtcDateTime
+
+Column = InstrumentedAttribute[datetime | None]
 
 
 class LeaseTime:
@@ -33,6 +35,10 @@ class LeaseTime:
         if self.of_database:
             return sa.func.now(type_=UtcDateTime()) + sa.literal(span, sa.Interval())
         return sa.literal(self._clock.now() + span, UtcDateTime())
+
+    def over(self, until: Column, ttl: float) -> sa.ColumnElement[bool]:
+        """Say of a lease that it is over: it has ended, or ends later than any lease that was given can."""
+        return sa.or_(until < self.now(), until > self.after(2 * ttl))
 
     def read(self, session: Session) -> datetime:
         """Return the present as a value, for what every process has to see alike (due slots)."""

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from addon.engine.job import RunSpace
 from addon.engine.models import JobExecution
 
+LONGEST_ESTIMATE = 30 * 86400.0
+"""Seconds; nothing is said of what would take longer."""
 STALLED_AFTER = timedelta(minutes=10)
 _TAU = 30.0
 _FROM_PERCENT = 5
@@ -113,7 +115,8 @@ def live_progress(row: JobExecution, now: datetime) -> Progress:
     working = row.ended_at is None and row.owner is not None
     left = None
     if working and row.status == "running" and row.expected_end_at is not None and row.expected_end_at > now:
-        left = math.ceil((row.expected_end_at - now).total_seconds())
+        seconds = (row.expected_end_at - now).total_seconds()
+        left = math.ceil(seconds) if seconds <= LONGEST_ESTIMATE else None
     stalled = working and row.progress_at is not None and now - row.progress_at > STALLED_AFTER
     return Progress(
         spaces_done=row.spaces_done,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,7 +24,7 @@ STUCK = "stuck: no progress for {minutes} minutes"
 _MORE_LOSSES = 3
 """Leases that may be lost beyond MAX_LOSSES while an execution is only settled."""
 _BATCH = 200
-_WORKER_DAYS = 1
+_WORKER_SECONDS = 86400.0
 
 
 def reap(core: Core, *, everyone: bool = False) -> int:
@@ -33,9 +32,10 @@ def reap(core: Core, *, everyone: bool = False) -> int:
 
     `everyone`: every owner but this process is known to be dead (SQLite under its lock file).
     """
-    now = core.clock.now()
-    stuck = JobExecution.progress_at < now - timedelta(seconds=core.settings.stuck_seconds)
-    dead = JobExecution.owner != core.worker_id if everyone else JobExecution.lease_until < core.time.now()
+    settings, time = core.settings, core.time
+    stuck = JobExecution.progress_at < time.after(-settings.stuck_seconds)
+    expired = time.over(JobExecution.lease_until, settings.ttl)
+    dead = JobExecution.owner != core.worker_id if everyone else expired
     found = _find(core, dead)
     reaped = sum(_try(core, tenant_id, execution_id, dead, stuck=False) for tenant_id, execution_id in found)
     if everyone:
@@ -58,13 +58,15 @@ def wake_claimable(core: Core) -> int:
 
 
 def forget_old_workers(core: Core) -> None:
-    """Delete the registry rows of processes that stopped long ago."""
-    before = core.clock.now() - timedelta(days=_WORKER_DAYS)
+    """Delete the registry rows of processes that stopped long ago, or beat by a clock that was days ahead."""
+    beat, day = Worker.heartbeat_at, core.time.after(_WORKER_SECONDS)
+    old = sa.or_(beat < core.time.after(-_WORKER_SECONDS), beat > day)
+    gone = sa.and_(Worker.id != core.worker_id, old)
     with core.db.read_all() as session:
-        if session.scalar(sa.select(sa.func.count()).select_from(Worker).where(Worker.heartbeat_at < before)) == 0:
+        if session.scalar(sa.select(sa.func.count()).select_from(Worker).where(gone)) == 0:
             return
     with core.db.write_all() as session:
-        session.execute(sa.delete(Worker).where(Worker.heartbeat_at < before))
+        session.execute(sa.delete(Worker).where(gone))
 
 
 def _find(core: Core, condition: sa.ColumnElement[bool]) -> list[tuple[TenantId, str]]:

@@ -21,15 +21,13 @@ from addon.engine.errors import Fenced
 from addon.engine.job import CancelRequested, Interrupted, Item, Metrics, RunSpace
 from addon.engine.lease import fenced
 from addon.engine.models import ExecutionItem, ExecutionSpace, JobExecution
-from addon.engine.progress import Estimate, Tally
+from addon.engine.progress import LONGEST_ESTIMATE, Estimate, Tally
 from addon.engine.spaces import end_space
 from addon.engine.transitions import Lease
 
 A = TypeVar("A")
 B = TypeVar("B")
 
-LONGEST_ESTIMATE = 30 * 86400.0
-"""Seconds; what would take longer stands still."""
 _TX = "steward_run_transaction"
 
 
@@ -72,7 +70,7 @@ class ActiveRun:
         self._counting = threading.Lock()
         self._points, self._calls = row.points, row.calls
         self._waiting = 0
-        self._progress_at = core.clock.now()
+        self._progress = core.clock.monotonic()
         self._percent = row.percent
         self._tally = Tally()
         self._estimate = Estimate(core.clock.monotonic(), min(10.0, self._settings.reaper))
@@ -93,9 +91,14 @@ class ActiveRun:
         self.stop.set()
 
     def counters(self) -> dict[str, Any]:
-        """Return the counters as columns of the execution's row (any thread)."""
+        """Return the counters as columns of the execution's row (any thread).
+
+        Progress is kept as an age by the monotonic clock and written by the clock of leases, so that neither a wrong
+        clock of this host nor one that is set makes a run look stuck, or busy for years.
+        """
         with self._counting:
-            return {"points": self._points, "calls": self._calls, "progress_at": self._progress_at}
+            at = self._core.time.after(self._progress - self.clock.monotonic())
+            return {"points": self._points, "calls": self._calls, "progress_at": at}
 
     def seal(self) -> None:
         """Let no cancel stop the run from here on: it settles, or compiles its result."""
@@ -126,7 +129,7 @@ class ActiveRun:
     def safe_point(self) -> None:
         """Safe point. Raises CancelRequested or Interrupted; marks progress."""
         with self._counting:
-            self._progress_at = self.clock.now()
+            self._progress = self.clock.monotonic()
         if self._cancel_counts():
             raise CancelRequested
         self.check()
@@ -252,7 +255,7 @@ class ActiveRun:
         """Append to the item log."""
         gathered = self._transaction(session)
         with self._counting:
-            self._progress_at = self.clock.now()
+            self._progress = self.clock.monotonic()
         first = gathered.row.item_seq + gathered.items + 1
         rows = [
             {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -23,6 +23,10 @@ MAX_LOSSES = 5
 """Expired leases an execution survives without a space finished in between."""
 TO_SETTLE = "to-be-settled"
 """Owner of a cancelling execution that waits for a runner to read back what it has submitted: it must have an owner."""
+
+
+LONGEST_PAUSE = timedelta(days=1)
+"""How long an execution is put aside at most."""
 
 
 class Guard(Enum):
@@ -328,7 +332,7 @@ def _effects(transition: Transition, at: datetime) -> dict[str, Any]:
     if transition.target is not None:
         change["status"] = transition.target
     if transition.name == "claim":
-        change |= {"fence": JobExecution.fence + 1, "not_before": None, "pause_reason": None, "progress_at": at}
+        change |= {"fence": JobExecution.fence + 1, "not_before": None, "pause_reason": None}
     if transition.releases:
         change |= {"owner": None, "lease_until": None, "fence": JobExecution.fence + 1, "expected_end_at": None}
     if transition.to_settle:
@@ -347,10 +351,14 @@ def _effects(transition: Transition, at: datetime) -> dict[str, Any]:
 
 
 def claimable(at: datetime) -> sa.ColumnElement[bool]:
-    """Say of an active execution that a runner may take it at `at`."""
+    """Say of an active execution that a runner may take it at `at`.
+
+    One that is put aside for longer than anything is was so by a clock that was wrong: it is due.
+    """
     row = JobExecution
     free = sa.or_(row.owner.is_(None), row.owner == TO_SETTLE)
-    return sa.and_(free, sa.or_(row.not_before.is_(None), row.not_before <= at))
+    due = sa.or_(row.not_before.is_(None), row.not_before <= at, row.not_before > at + LONGEST_PAUSE)
+    return sa.and_(free, due)
 
 
 def _conditions(

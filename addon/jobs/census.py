@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Space, TenantId
+from addon.base import Space, TenantId, within
 from addon.base.database import insert
 from addon.confluence import HintKind, SiteClient, hints_since
 from addon.confluence.queries import all_of, encoded_length, group_spaces, values
@@ -63,7 +63,7 @@ def taking_part(run: Run, client: SiteClient, live: PolicyDocument) -> list[Spac
         before = _remembered(session, run.tenant_id)
     counting = Counting(client)
     types = _types_to_list(known, live)
-    by_type = types is not None and known.census_at is not None and now - known.census_at < WEEK
+    by_type = types is not None and known.census_at is not None and within(WEEK, known.census_at, now)
     wanted = types if by_type and types is not None else []
     if before is not None and _holds(before, wanted, known, live, now):
         counts = _counts(run, counting, before.spaces)

@@ -135,7 +135,7 @@ class Indicator:
 
 
 def _due(row: IndicatorSwitch | None, version: int, generation: int, now: datetime) -> bool:
-    if row is None or row.due_at <= now:
+    if row is None or row.due_at <= now or row.due_at > now + NEVER:
         return True
     failing = row.problem is not None and row.policy_version != version
     return not failing and (row.policy_version != version or row.generation != generation)

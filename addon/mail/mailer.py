@@ -183,7 +183,7 @@ class Mailer:
 
     def _tenants(self, execution_id: str | None, delivery: Delivery) -> list[TenantId]:
         """Return the tenants with due mails, those first whose last turn is longest ago."""
-        due = sa.and_(OutboxMail.state == "pending", OutboxMail.not_before <= delivery.due)
+        due = sa.and_(OutboxMail.state == "pending", outbox.is_due(delivery.due))
         with self._db.read_all() as session:
             found = session.scalars(
                 sa.select(OutboxMail.tenant_id).where(_scope(None, execution_id), due).distinct()

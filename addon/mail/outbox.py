@@ -34,6 +34,8 @@ LEASE = timedelta(seconds=120)
 WAITS_AT_MOST = timedelta(hours=72)
 """How long a mail waits for a server that takes no mail of ours."""
 HOURS = WAITS_AT_MOST // timedelta(hours=1)
+LONGEST_WAIT = timedelta(days=1)
+"""Longer than a mail is ever put off."""
 ENQUEUE_BATCH = 500
 NO_BODY = {"text": "", "html": ""}
 """A mail that ended keeps no names and titles."""
@@ -122,6 +124,16 @@ def void_leases(session: Session, clock: Clock) -> int:
     return lost
 
 
+def is_due(now: datetime) -> sa.ColumnElement[bool]:
+    """Say of a mail that it may be tried. What is put off for longer than any mail is was so by a wrong clock."""
+    return sa.or_(OutboxMail.not_before <= now, OutboxMail.not_before > now + LONGEST_WAIT)
+
+
+def lease_over(now: datetime) -> sa.ColumnElement[bool]:
+    """Say of a lease that it has ended, or ends later than any that was given can."""
+    return sa.or_(OutboxMail.lease_until <= now, OutboxMail.lease_until > now + 2 * LEASE)
+
+
 class Outbox:
     """The outbox in the hands of one sender. Every method is one short transaction's work; none talks to a server."""
 
@@ -137,12 +149,10 @@ class Outbox:
         `take`: also mails that another sender has leased and not handed over; it will notice before it does.
         """
         now = self._clock.now()
-        free = sa.or_(OutboxMail.lease_until.is_(None), OutboxMail.lease_until <= now)
+        free = sa.or_(OutboxMail.lease_until.is_(None), lease_over(now))
         if take:
             free = sa.or_(free, OutboxMail.lease_owner != self._owner)
-        open_ = sa.and_(
-            OutboxMail.state == "pending", OutboxMail.begun_at.is_(None), OutboxMail.not_before <= due, free
-        )
+        open_ = sa.and_(OutboxMail.state == "pending", OutboxMail.begun_at.is_(None), is_due(due), free)
         chosen = (
             sa.select(OutboxMail.id)
             .where(scope, open_)
@@ -245,7 +255,7 @@ class Outbox:
     def give_up(self, session: Session, scope: sa.ColumnElement[bool], reason: str) -> int:
         """End the mails of `scope` that no server took for WAITS_AT_MOST as `dead`; return how many there were."""
         now = self._clock.now()
-        free = sa.or_(OutboxMail.lease_until.is_(None), OutboxMail.lease_until <= now)
+        free = sa.or_(OutboxMail.lease_until.is_(None), lease_over(now))
         old = sa.and_(OutboxMail.state == "pending", OutboxMail.begun_at.is_(None), free)
         statement = sa.update(OutboxMail).where(scope, old, OutboxMail.created_at <= now - WAITS_AT_MOST)
         return _changed(
@@ -267,7 +277,7 @@ class Outbox:
         """
         statement = sa.update(OutboxMail).where(scope, OutboxMail.state == "pending", OutboxMail.begun_at.is_not(None))
         if expired_only:
-            statement = statement.where(OutboxMail.lease_until <= self._clock.now())
+            statement = statement.where(lease_over(self._clock.now()))
         return _changed(session, statement.values(state="dead", reason=UNKNOWN, ended_at=self._clock.now(), **NO_BODY))
 
     def _own(self, *, begun: bool | None = False) -> sa.Update:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,9 +13,10 @@ from flask import Blueprint, Response, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from sqlalchemy.orm import Session
 
 from addon import schema
-from addon.base import Problem
+from addon.base import Problem, seconds_since
 from addon.connect import rule
 from addon.connect.models import Tenant
 from addon.engine import no_worker, workers
@@ -85,16 +87,22 @@ def _schema(parts: Parts) -> str:
 def _scheduler(parts: Parts) -> str:
     """A process that ticks beats its row of `worker`; on SQLite that is this one, otherwise any will do."""
     with parts.db.read_all() as session:
-        last = session.scalar(sa.select(sa.func.max(Worker.heartbeat_at)))
+        last = _last_beat(session, parts)
     if last is None:
         return "no process runs schedules"
-    silent = (parts.clock.now() - last).total_seconds()
+    silent = seconds_since(last, parts.clock.now())
     return "ok" if silent <= 2 * parts.settings.lease_seconds else f"no heartbeat for {silent:.0f} seconds"
 
 
 def _worker(parts: Parts) -> str:
     with parts.db.read_all() as session:
         return no_worker(session, parts.clock.now(), parts.settings.lease_seconds) or "ok"
+
+
+def _last_beat(session: Session, parts: Parts) -> datetime | None:
+    """Return when a process last beat. What lies in the future was written by a clock that was wrong."""
+    latest = parts.clock.now() + timedelta(seconds=2 * parts.settings.lease_seconds)
+    return session.scalar(sa.select(sa.func.max(Worker.heartbeat_at)).where(Worker.heartbeat_at <= latest))
 
 
 class Numbers(Collector):
@@ -127,6 +135,9 @@ class Numbers(Collector):
             mails = session.execute(sa.select(OutboxMail.state, sa.func.count()).group_by(OutboxMail.state)).all()
             beat = session.scalar(sa.select(sa.func.max(Worker.heartbeat_at)))
             running = workers(session, now, self._parts.settings.lease_seconds)
+
+
+            beat = _last_beat(session, self._parts)
         runs = GaugeMetricFamily("steward_executions", "Executions kept, by job and status", labels=["job", "status"])
         for job, status, number in executions:
             runs.add_metric([job, status], number)
@@ -139,7 +150,7 @@ class Numbers(Collector):
             yield GaugeMetricFamily(name, text, value=value)
         yield GaugeMetricFamily("steward_workers", "Processes that run executions", value=running)
         if beat is not None:
-            age = (now - beat).total_seconds()
+            age = seconds_since(beat, now)
             yield GaugeMetricFamily("steward_heartbeat_age_seconds", "Since a worker last beat", value=age)
 
 

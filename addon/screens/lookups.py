@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Generic, TypeVar
 
 from addon.base import Clock, Space, TenantGone, TenantId, Unreachable
@@ -31,20 +31,20 @@ class Remembered(Generic[V]):
         self._clock = clock
         self._size = size
         self._lock = threading.Lock()
-        self._values: OrderedDict[tuple[str, str], tuple[datetime, V]] = OrderedDict()
+        self._values: OrderedDict[tuple[str, str], tuple[float, V]] = OrderedDict()
 
     def get(self, tenant_id: TenantId, key: str, max_age: timedelta) -> tuple[V] | None:
         """Return the value in a tuple of one, or None when there is none young enough."""
         with self._lock:
             found = self._values.get((tenant_id, key))
-        if found is None or self._clock.now() - found[0] > max_age:
+        if found is None or self._clock.monotonic() - found[0] > max_age.total_seconds():
             return None
         return (found[1],)
 
     def put(self, tenant_id: TenantId, key: str, value: V) -> None:
         """Remember `value` as of now; the oldest answers are forgotten first."""
         with self._lock:
-            self._values[tenant_id, key] = (self._clock.now(), value)
+            self._values[tenant_id, key] = (self._clock.monotonic(), value)
             self._values.move_to_end((tenant_id, key))
             while len(self._values) > self._size:
                 self._values.popitem(last=False)

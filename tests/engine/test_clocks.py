@@ -126,3 +126,10 @@ def test_such_a_host_starts_slots_when_they_are_due_and_not_by_its_own_clock(hos
 def test_one_process_and_tests_go_by_their_own_clock(database: Database) -> None:
     assert not LeaseTime(database, SystemClock()).of_database
     assert not LeaseTime(database, VirtualClock()).of_database
+
+
+@POSTGRESQL
+def test_a_host_whose_clock_is_years_ahead_takes_no_live_run_for_stuck(hosts: Hosts) -> None:
+    lease = hosts.claimed(hosts.engine())
+    assert hosts.engine(timedelta(days=3650)).reaper_tick() == 0
+    assert hosts.row(lease).owner == lease.owner

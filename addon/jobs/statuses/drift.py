@@ -16,6 +16,7 @@ from itertools import groupby
 
 import sqlalchemy as sa
 
+from addon.base import within
 from addon.confluence import SiteClient
 from addon.confluence.cql import quote
 from addon.confluence.queries import CONTENT, all_of, any_of, encoded_length
@@ -55,7 +56,7 @@ class Drift:
         now = self.run.clock.now()
         with self.run.read() as session:
             known = traits.load(session)
-            if known.swept_at is not None and now - known.swept_at < DAY:
+            if known.swept_at is not None and within(DAY, known.swept_at, now):
                 return
             spaces = self._spaces_done()
             sizes = {id: number for id, number in ledger.stamps_by_space(session).items() if id in spaces}

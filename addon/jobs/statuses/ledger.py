@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from addon.base import TenantId
+from addon.base import TenantId, within
 from addon.base.database import insert
 from addon.jobs.models import ContentStamp
 
@@ -48,11 +48,11 @@ class Row:
 
     def fresh(self, now: datetime) -> bool:
         """Return whether search may not know this entry yet."""
-        return now - self.written_at < LAG
+        return within(LAG, self.written_at, now)
 
     def resting(self, now: datetime) -> bool:
         """Return whether the content refused the stamp too recently to be asked again."""
-        return self.read_only_since is not None and now - self.read_only_since < READ_ONLY_REST
+        return self.read_only_since is not None and within(READ_ONLY_REST, self.read_only_since, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,14 @@ def load(session: Session, content_ids: Iterable[str]) -> dict[str, Row]:
     return found
 
 
+def _near(span: timedelta, column: InstrumentedAttribute[Any], now: datetime) -> sa.ColumnElement[bool]:
+    """Say of a column what `within` says of a time."""
+    return sa.and_(column > now - span, column < now + span)
+
+
 def resting(session: Session, now: datetime) -> dict[str, dict[str, str]]:
     """Return {space id: {content id: slug}} of the contents that refused the stamp too recently to be asked again."""
-    return _held(session, ContentStamp.read_only_since > now - READ_ONLY_REST)
+    return _held(session, _near(READ_ONLY_REST, ContentStamp.read_only_since, now))
 
 
 def answered_for(session: Session, now: datetime, space_ids: Sequence[str] | None = None) -> dict[str, dict[str, str]]:
@@ -92,7 +97,7 @@ def answered_for(session: Session, now: datetime, space_ids: Sequence[str] | Non
     """
     if space_ids is None:
         return _held(session, sa.true())
-    written = sa.or_(ContentStamp.property_id.is_not(None), ContentStamp.read_only_since > now - READ_ONLY_REST)
+    written = sa.or_(ContentStamp.property_id.is_not(None), _near(READ_ONLY_REST, ContentStamp.read_only_since, now))
     return _held(session, ContentStamp.space_id.in_(space_ids), written)
 
 
@@ -102,8 +107,9 @@ def bare(session: Session, space_ids: Sequence[str], now: datetime) -> list[str]
     They refused it long enough ago, or have their status from a time without stamps: a refresh finds them, or they are
     like all contents that never had one.
     """
-    rested = sa.or_(ContentStamp.read_only_since.is_(None), ContentStamp.read_only_since <= now - READ_ONLY_REST)
-    known = sa.or_(sa.not_(ContentStamp.single), ContentStamp.written_at <= now - LAG)
+    refused = ContentStamp.read_only_since
+    rested = sa.or_(refused.is_(None), sa.not_(_near(READ_ONLY_REST, refused, now)))
+    known = sa.or_(sa.not_(ContentStamp.single), sa.not_(_near(LAG, ContentStamp.written_at, now)))
     query = sa.select(ContentStamp.content_id).where(ContentStamp.property_id.is_(None), rested, known)
     return list(session.scalars(query.where(ContentStamp.space_id.in_(space_ids))))
 
@@ -119,7 +125,7 @@ def stamped_in(session: Session, space_ids: Sequence[str], now: datetime) -> lis
     query = sa.select(ContentStamp).where(
         ContentStamp.space_id.in_(space_ids),
         ContentStamp.property_id.is_not(None),
-        ContentStamp.written_at <= now - LAG,
+        sa.not_(_near(LAG, ContentStamp.written_at, now)),
     )
     ordered = query.order_by(ContentStamp.space_id, ContentStamp.slug, ContentStamp.content_id)
     return [_row(stamp) for stamp in session.scalars(ordered)]
@@ -145,7 +151,7 @@ def settled(session: Session, space_ids: Sequence[str], slug: str, now: datetime
         ContentStamp.space_id.in_(space_ids),
         ContentStamp.slug == slug,
         ContentStamp.property_id.is_not(None),
-        ContentStamp.written_at <= now - LAG,
+        sa.not_(_near(LAG, ContentStamp.written_at, now)),
     )
 
 
@@ -169,7 +175,7 @@ def expectations(
     session: Session, space_ids: Sequence[str], slugs: Sequence[str], now: datetime
 ) -> dict[str, Expected]:
     """Return what search should find for each slug in these spaces."""
-    young = ContentStamp.written_at > now - LAG
+    young = _near(LAG, ContentStamp.written_at, now)
     here = (ContentStamp.space_id.in_(space_ids), ContentStamp.property_id.is_not(None))
 
     def counts(column: sa.ColumnElement[Any], *conditions: sa.ColumnElement[bool]) -> dict[str, int]:

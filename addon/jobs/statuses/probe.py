@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from addon.base import within
 from addon.confluence.negation import FORMS, TYPES, spelling
 from addon.confluence.queries import CONTENT, all_of, any_of, values
 from addon.jobs.counting import Counting
@@ -26,7 +27,7 @@ NEVER = "1970-01-01"
 def due(traits: Traits, now: datetime) -> bool:
     """Return whether the site is to be asked."""
     unknown = traits.negation == "unknown" or not traits.readings
-    return unknown or traits.probed_at is None or now - traits.probed_at >= WEEK
+    return unknown or traits.probed_at is None or not within(WEEK, traits.probed_at, now)
 
 
 def probe(counting: Counting, status: str, expiration: str, slugs: Collection[str]) -> dict[str, str] | None:
