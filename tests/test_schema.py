@@ -1,6 +1,8 @@
 """The migrations and the models describe one schema."""
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -8,6 +10,8 @@ from alembic import command
 
 from addon import schema
 from addon.base import Database, metadata
+from addon.engine import ExecutionSpace, JobExecution
+from addon.jobs.models import ArchiveTask
 from tests.support.postgres import BOTH
 
 
@@ -81,3 +85,86 @@ def checks(db: Database) -> dict[str, dict[str, str]]:
         table: {str(each["name"]): "".join(each["sqltext"].split()) for each in look.get_check_constraints(table)}
         for table in metadata.tables
     }
+
+
+def at_first_light(db: Database) -> None:
+    """Bring a database to revision 0001, with an installation, a run in work and one that has ended."""
+    config = schema._config()
+    with db.engine.execution_options(steward_write=True).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    with db.engine.execution_options(steward_write=True).begin() as connection:
+        for table, rows in FIRST_LIGHT.items():
+            reflected = sa.Table(table, sa.MetaData(), autoload_with=connection)
+            for row in rows:
+                connection.execute(sa.insert(reflected), row)
+
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+_RUN: dict[str, Any] = {
+    "tenant_id": "t1", "job_type": "execute-automations", "scope": "site", "trigger": "manual", "params": {},
+    "policy_version": 1, "generation": 1, "dry_run": False, "started_at": NOW, "fence": 3, "losses": 2, "listed": True,
+    "spaces_total": 4, "spaces_done": 1, "spaces_failed": 0, "percent": 25, "points": 7, "calls": 5,
+    "extra_metrics": {}, "error_transient": False, "attempt": 1, "seq": 4, "item_seq": 0,
+}  # fmt: skip
+_SPACE: dict[str, Any] = {
+    "tenant_id": "t1", "execution_id": "running", "name": "S", "type": "global", "weight": 1, "metrics": {},
+    "transient": False,
+}  # fmt: skip
+FIRST_LIGHT: dict[str, list[dict[str, Any]]] = {
+    "tenant": [
+        {
+            "id": "t1", "client_key": "c1", "base_url": "https://one.atlassian.net/wiki", "state": "installed", "secret": b"sealed",
+            "enabled": True, "needs_reinstall": False, "generation": 1, "secret_version": 1, "lifecycle_iat": 1,
+            "installed_at": NOW, "updated_at": NOW,
+        },
+    ],
+    "lane": [{"tenant_id": "t1", "open": True, "first_run": False, "hold": False}],
+    "job_execution": [
+        {**_RUN, "id": "running", "status": "running"},
+        {**_RUN, "id": "ended", "status": "successful", "ended_at": NOW, "metrics": {"spacesTotal": 4}},
+    ],
+    "execution_space": [
+        {**_SPACE, "space_id": "1", "space_key": "A", "position": 0, "state": "done", "losses": 1},
+        {**_SPACE, "space_id": "2", "space_key": "B", "position": 1, "state": "pending", "losses": 1},
+        {**_SPACE, "space_id": "3", "space_key": "C", "position": 2, "state": "pending", "losses": 0},
+    ],
+    "archive_task": [
+        {
+            "id": "b1", "tenant_id": "t1", "execution_id": "running", "space_id": "2", "automation_id": "s/a",
+            "page_ids": ["9"], "titles": ["Nine"], "submitted_at": NOW,
+        },
+    ],
+}  # fmt: skip
+
+
+@BOTH
+def test_a_database_of_the_first_revision_keeps_its_rows_on_the_way_to_the_newest(
+    backend: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if backend == "postgresql":
+        server = request.getfixturevalue("postgres_server")
+        server.execute("CREATE DATABASE first_light")
+        db = Database(server.url("first_light"), patience=None)
+    else:
+        db = Database(f"sqlite:///{tmp_path / 'first_light.sqlite3'}", patience=None)
+    at_first_light(db)
+
+    assert schema.upgrade(db) == schema.head()
+
+    assert schema.differences(db) == []
+    with db.read_all() as session:
+        spaces = session.scalars(sa.select(ExecutionSpace).order_by(ExecutionSpace.position)).all()
+        assert [(space.space_key, space.state) for space in spaces] == [
+            ("A", "done"), ("B", "pending"), ("C", "pending"),
+        ]  # fmt: skip
+        assert [(space.suspect, space.losses) for space in spaces[1:]] == [(True, 0), (False, 0)]
+        rows = session.scalars(sa.select(JobExecution).order_by(JobExecution.id)).all()
+        assert [(row.id, row.status, row.points) for row in rows] == [
+            ("ended", "successful", 7), ("running", "running", 7),
+        ]  # fmt: skip
+        [batch] = session.scalars(sa.select(ArchiveTask)).all()
+        assert (batch.action, batch.page_ids) == (None, ["9"])
+    with pytest.raises(sa.exc.DBAPIError), db.write_all() as session:
+        session.execute(sa.update(JobExecution).where(JobExecution.id == "ended").values(points=8))
+    db.dispose()

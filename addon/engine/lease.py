@@ -14,7 +14,7 @@ from addon.engine.core import Core
 from addon.engine.errors import DATABASE_AWAY, Fenced
 from addon.engine.models import AuditEvent, ExecutionSpace, JobExecution, is_active
 from addon.engine.settling import DETAIL, Later
-from addon.engine.transitions import LONGEST_PAUSE, Actor, Lease, claimable, move
+from addon.engine.transitions import Actor, Lease, claimable, move
 
 OUTAGES_AT_ONCE = 5
 """How many outages of the database within OUTAGES_COUNT_FOR an execution may go on from without waiting."""
@@ -182,7 +182,6 @@ def _put_aside(
     detail: dict[str, Any],
 ) -> bool:
     _reopen_spaces(session, lease.execution_id)
-    until = min(until, core.clock.now() + LONGEST_PAUSE)
     values = {"not_before": until, "pause_reason": reason, **counters}
     return _left(core, session, "pause", lease, values, {"until": until.isoformat(), "reason": reason} | detail)
 

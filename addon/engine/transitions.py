@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
@@ -23,10 +23,6 @@ MAX_LOSSES = 5
 """Expired leases an execution survives without a space finished in between."""
 TO_SETTLE = "to-be-settled"
 """Owner of a cancelling execution that waits for a runner to read back what it has submitted: it must have an owner."""
-
-
-LONGEST_PAUSE = timedelta(days=1)
-"""How long an execution is put aside at most."""
 
 
 class Guard(Enum):
@@ -351,14 +347,10 @@ def _effects(transition: Transition, at: datetime) -> dict[str, Any]:
 
 
 def claimable(at: datetime) -> sa.ColumnElement[bool]:
-    """Say of an active execution that a runner may take it at `at`.
-
-    One that is put aside for longer than anything is was so by a clock that was wrong: it is due.
-    """
+    """Say of an active execution that a runner may take it at `at`."""
     row = JobExecution
     free = sa.or_(row.owner.is_(None), row.owner == TO_SETTLE)
-    due = sa.or_(row.not_before.is_(None), row.not_before <= at, row.not_before > at + LONGEST_PAUSE)
-    return sa.and_(free, due)
+    return sa.and_(free, sa.or_(row.not_before.is_(None), row.not_before <= at))
 
 
 def _conditions(

@@ -136,7 +136,6 @@ class Numbers(Collector):
             beat = session.scalar(sa.select(sa.func.max(Worker.heartbeat_at)))
             running = workers(session, now, self._parts.settings.lease_seconds)
 
-
             beat = _last_beat(session, self._parts)
         runs = GaugeMetricFamily("steward_executions", "Executions kept, by job and status", labels=["job", "status"])
         for job, status, number in executions:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from addon.engine import JobExecution, Pause, Run, RunSpace, live_progress
+from addon.engine import JobExecution, Run, RunSpace, live_progress
 from addon.engine.models import Worker
 from tests.engine.conftest import BOTH, EVERYWHERE, Killed, Rig
 
@@ -60,42 +60,6 @@ def test_a_live_lease_is_set_right_by_the_next_beat(rig: Rig) -> None:
     started = rig.start(engine)
     rig.drive(engine)
     assert (rig.row(started.id).status, rig.row(started.id).losses) == ("successful", 0)
-
-
-@EVERYWHERE
-def test_a_run_paused_by_it_goes_on(rig: Rig) -> None:
-    def call(run: Run, space: RunSpace) -> dict[str, Any]:
-        if run.clock.now() > rig.clock.now() - TEN_YEARS and not paused:
-            paused.append(space.key)
-            raise Pause(run.clock.now() + timedelta(minutes=40), "quota")
-        return {}
-
-    paused: list[str] = []
-    rig.job.call = call
-    started = rig.start(rig.engine())
-    for_one_tick(rig, rig.engine().run_due)
-    assert rig.row(started.id).not_before > rig.clock.now() + TEN_YEARS  # type: ignore[operator]
-    rig.engine().run_due()
-    assert rig.row(started.id).status == "successful"
-
-
-@BOTH
-def test_a_pause_is_never_longer_than_a_day(rig: Rig) -> None:
-    paused = iter([True])
-
-    def call(run: Run, space: RunSpace) -> dict[str, Any]:
-        if next(paused, False):
-            raise Pause(rig.clock.now() + timedelta(days=400), "quota")
-        return {}
-
-    rig.job.call = call
-    started = rig.start(rig.engine())
-    rig.engine().run_due()
-    assert rig.row(started.id).not_before == rig.clock.now() + timedelta(days=1)
-    assert rig.engine().run_due() == 0
-    rig.clock.advance(timedelta(days=1))
-    rig.engine().run_due()
-    assert rig.row(started.id).status == "successful"
 
 
 @EVERYWHERE
