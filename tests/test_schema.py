@@ -114,9 +114,9 @@ _SPACE: dict[str, Any] = {
 FIRST_LIGHT: dict[str, list[dict[str, Any]]] = {
     "tenant": [
         {
-            "id": "t1", "client_key": "c1", "base_url": "https://one.atlassian.net/wiki", "state": "installed", "secret": b"sealed",
-            "enabled": True, "needs_reinstall": False, "generation": 1, "secret_version": 1, "lifecycle_iat": 1,
-            "installed_at": NOW, "updated_at": NOW,
+            "id": "t1", "client_key": "c1", "base_url": "https://one.atlassian.net/wiki", "state": "installed",
+            "secret": b"sealed", "enabled": True, "needs_reinstall": False, "generation": 1, "secret_version": 1,
+            "lifecycle_iat": 1, "installed_at": NOW, "updated_at": NOW,
         },
     ],
     "lane": [{"tenant_id": "t1", "open": True, "first_run": False, "hold": False}],
