@@ -7,9 +7,11 @@ the answer all the same (connect.md 4.1).
 from __future__ import annotations
 
 import json
+import re
 from http import HTTPStatus
 from typing import Any
 
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import BaseWSGIServer
 from waitress.server import create_server as create_waitress
 from waitress.task import ErrorTask
@@ -29,6 +31,25 @@ DETAILS = {
 OTHER = "The request is not one that this server answers."
 
 
+TRANSFER_ENCODING = re.compile(rb"\ntransfer-encoding[ \t]*:", re.IGNORECASE)
+
+
+class _Parser(HTTPRequestParser):  # type: ignore[misc]
+    """A request's end that two readers may see at two places is no request (RFC 9112, 6.1 and 11.2).
+
+    waitress prefers Transfer-Encoding and drops Content-Length; a proxy in front that reads it the other way round
+    would take the rest of one person's request for the beginning of another's.
+    """
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the head of a request. Raises ParsingError, upon which the connection is closed."""
+        super().parse_header(header_plus)
+        if TRANSFER_ENCODING.search(header_plus) is None:
+            return
+        if self.version != "1.1" or not self.chunked or "CONTENT_LENGTH" in self.headers:
+            raise ParsingError("Transfer-Encoding leaves in doubt where the request ends")
+
+
 class _Refusal(ErrorTask):  # type: ignore[misc]
     """A problem document instead of plain text."""
 
@@ -46,6 +67,7 @@ class _Refusal(ErrorTask):  # type: ignore[misc]
 
 class _Channel(Channel):
     error_task_class = _Refusal
+    parser_class = _Parser
 
 
 def create_server(app: Any, *, limits: Limits | None = None, **options: Any) -> Any:

@@ -138,10 +138,11 @@ def test_an_error_nobody_expected(tmp_path: Path, accept: str) -> None:
         (b"GET / HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked, gzip\r\n\r\n", 501),
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (MAX_BODY_BYTES + 1), 413),
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 300_000 + b"\r\n\r\n", 431),
     ],
-    ids=["method", "target", "tls", "length", "lengths", "header", "chunk", "encoding", "body", "headers"],
+    ids=["method", "target", "tls", "length", "lengths", "header", "chunk", "encoding", "encodings", "body", "headers"],
 )
 def test_what_the_server_refuses_before_the_application_sees_it(house: House, sent: bytes, expected: int) -> None:
     parts = urlsplit(house.url)
@@ -153,3 +154,32 @@ def test_what_the_server_refuses_before_the_application_sees_it(house: House, se
     assert answer.status == expected, body
     assert_secure(answer.status, answer.headers)
     assert_problem(answer.status, answer.headers, body)
+
+
+SMUGGLED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+        b"1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5",
+        b"1.1\r\ntransfer-encoding:chunked\r\ncontent-length:0",
+        b"1.1\r\nTransfer-Encoding: \r\nContent-Length: 5",
+        b"1.0\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive",
+    ],
+    ids=["length first", "encoding first", "small letters", "an empty encoding", "HTTP/1.0"],
+)
+def test_a_request_whose_end_is_in_doubt_is_refused_and_nothing_after_it_is_read(house: House, head: bytes) -> None:
+    parts = urlsplit(house.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        connection.sendall(b"POST /healthz HTTP/" + head + b"\r\nHost: x\r\n\r\n0\r\n\r\n" + SMUGGLED)
+        answered = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answered.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400")), answered
+    assert answered.count(b"HTTP/1.") == 1, "one answer, then the connection is closed"
+    assert b"Connection: close" in answered
+
+
+def test_a_body_in_chunks_alone_is_read(house: House) -> None:
+    answer = requests.post(f"{house.url}/healthz", data=iter([b"a", b"b"]), timeout=10)
+    assert answer.status_code == 405

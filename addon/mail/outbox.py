@@ -37,7 +37,7 @@ HOURS = WAITS_AT_MOST // timedelta(hours=1)
 LONGEST_WAIT = timedelta(days=1)
 """Longer than a mail is ever put off."""
 ENQUEUE_BATCH = 500
-NO_BODY = {"text": "", "html": ""}
+EMPTIED = {"subject": "", "text": "", "html": ""}
 """A mail that ended keeps no names and titles."""
 
 METRICS = {"sent": "emailsSent", "dead": "emailsFailed", "suppressed": "emailsSuppressed", "pending": "emailsPending"}
@@ -112,7 +112,7 @@ def drop_unsent(session: Session, tenant_id: TenantId, *, reason: str, clock: Cl
         session,
         sa.update(OutboxMail)
         .where(OutboxMail.tenant_id == tenant_id, OutboxMail.state == "pending", OutboxMail.begun_at.is_(None))
-        .values(state="dead", reason=reason, ended_at=clock.now(), lease_owner=None, lease_until=None, **NO_BODY),
+        .values(state="dead", reason=reason, ended_at=clock.now(), lease_owner=None, lease_until=None, **EMPTIED),
     )
 
 
@@ -198,7 +198,7 @@ class Outbox:
                 OutboxMail.state.in_(("pending", "dead")),
             )
             .values(
-                state="sent", reason=None, ended_at=self._clock.now(), lease_owner=None, lease_until=None, **NO_BODY
+                state="sent", reason=None, ended_at=self._clock.now(), lease_owner=None, lease_until=None, **EMPTIED
             )
             .execution_options(synchronize_session=False)
         )
@@ -209,7 +209,7 @@ class Outbox:
             self._own(begun=None)
             .where(OutboxMail.id == mail.id)
             .values(
-                state=state, reason=reason, ended_at=self._clock.now(), lease_owner=None, lease_until=None, **NO_BODY
+                state=state, reason=reason, ended_at=self._clock.now(), lease_owner=None, lease_until=None, **EMPTIED
             )
         )
 
@@ -266,7 +266,7 @@ class Outbox:
                 ended_at=now,
                 lease_owner=None,
                 lease_until=None,
-                **NO_BODY,
+                **EMPTIED,
             ),
         )
 
@@ -278,7 +278,7 @@ class Outbox:
         statement = sa.update(OutboxMail).where(scope, OutboxMail.state == "pending", OutboxMail.begun_at.is_not(None))
         if expired_only:
             statement = statement.where(lease_over(self._clock.now()))
-        return _changed(session, statement.values(state="dead", reason=UNKNOWN, ended_at=self._clock.now(), **NO_BODY))
+        return _changed(session, statement.values(state="dead", reason=UNKNOWN, ended_at=self._clock.now(), **EMPTIED))
 
     def _own(self, *, begun: bool | None = False) -> sa.Update:
         """Return an UPDATE of this sender's open mails; `begun` None: whether their content went out or not."""

@@ -27,6 +27,7 @@ def create_sandbox(site: Site) -> Flask:
     app = Flask("addon.sandbox")
     app.config["MAX_CONTENT_LENGTH"] = 5 * 1024 * 1024
     app.extensions["site"] = site
+    app.before_request(control.only_loopback)
     rest = Rest(site)
     rest_v2.register(rest)
     rest_v1.register(rest)

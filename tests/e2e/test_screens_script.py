@@ -117,6 +117,42 @@ def test_spans_and_counts_read_like_sentences(modules: Page) -> None:
     ]  # fmt: skip
 
 
+def test_a_screen_that_asks_much_at_once_asks_again_quietly_where_the_site_was_busy_for_a_moment(
+    modules: Page,
+) -> None:
+    said = modules.evaluate(
+        """async () => {
+          window.AP = {context: {getToken: (take) => take('token')}};
+          const {call} = await import('/api.js');
+          const tried = async (method, kind, after, later = 200) => {
+            const waits = [];
+            let asked = 0;
+            window.setTimeout = (then, ms) => { if (ms < 10000) waits.push(ms); queueMicrotask(then); };
+            window.fetch = async () => {
+              asked += 1;
+              if (asked > 1 && later === 200) return Response.json({fine: true});
+              const type = `urn:content-steward:problem:${kind}`;
+              const headers = {'Content-Type': 'application/problem+json'};
+              if (after !== null) headers['Retry-After'] = after;
+              return new Response(JSON.stringify({type, status: 503, title: kind}), {status: 503, headers});
+            };
+            const end = await call(method, '/jobs').then(({data}) => data.fine, (problem) => problem.title);
+            return [asked, waits.join(), end];
+          };
+          return [
+            await tried('GET', 'site-busy', '1'), await tried('GET', 'site-busy', '2'),
+            await tried('GET', 'site-busy', '1', 503), await tried('GET', 'site-busy', '10'),
+            await tried('GET', 'site-busy', null), await tried('GET', 'quota', '1'),
+            await tried('POST', 'site-busy', '1'),
+          ];
+        }"""
+    )
+    assert said == [
+        [2, "1000", True], [2, "2000", True], [2, "1000", "site-busy"], [1, "", "site-busy"], [1, "", "site-busy"],
+        [1, "", "quota"], [1, "", "site-busy"],
+    ]  # fmt: skip
+
+
 def test_data_is_text_and_never_markup(modules: Page) -> None:
     made = modules.evaluate(
         """async () => {

@@ -48,10 +48,8 @@ def test_the_mail_carries_what_a_machine_should(post: Post, server: MailServer) 
 def test_a_mail_that_ended_keeps_no_names_and_titles(post: Post) -> None:
     post.enqueue("p1", "hidden")
     post.mailer().send_due(addresses=lambda _tenant, people: {"p1": "p1@example.org"})
-    kept = {
-        person: (post.row(person).state, post.row(person).text, post.row(person).html) for person in ("p1", "hidden")
-    }
-    assert kept == {"p1": ("sent", "", ""), "hidden": ("suppressed", "", "")}
+    kept = {row.account_id: (row.state, row.subject, row.text, row.html) for row in map(post.row, ("p1", "hidden"))}
+    assert kept == {"p1": ("sent", "", "", ""), "hidden": ("suppressed", "", "", "")}
 
 
 def test_who_has_no_usable_address_is_suppressed_with_the_reason(post: Post, server: MailServer) -> None:

@@ -176,7 +176,16 @@ def test_the_control_api_turns_the_sites_knobs(sandbox_server: SandboxServer, si
         assert requests.patch(settings, json=wrong, timeout=10).status_code == 422
 
 
-def test_the_control_api_answers_this_machine_only(sandbox_server: SandboxServer) -> None:
-    usage = f"{sandbox_server.url}/sandbox/usage"
-    assert requests.get(usage, headers={"Host": "evil.example"}, timeout=10).status_code == 403
-    assert requests.get(usage, timeout=10).status_code == 200
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "[::1", "10.0.0.1"])
+def test_a_name_that_was_bound_to_this_machine_opens_none_of_the_sites_doors(
+    sandbox_server: SandboxServer, host: str
+) -> None:
+    site = f"{sandbox_server.url}/wiki"
+    doors = [
+        f"{sandbox_server.url}/sandbox/usage", f"{sandbox_server.url}/install-keys/any", f"{site}/home",
+        f"{site}/rest/api/search", f"{site}/api/v2/spaces", f"{sandbox_server.url}/nothing",
+    ]  # fmt: skip
+    for door in doors:
+        assert requests.get(door, headers={"Host": host}, timeout=10).status_code == 403, door
+        port = sandbox_server.url.rpartition(":")[2]
+        assert requests.get(door, headers={"Host": f"localhost:{port}"}, timeout=10).status_code != 403, door

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from addon.sandbox.control import only_loopback
 from addon.sandbox.site import Site
 from addon.sandbox.ui.desk import Desk
 from addon.sandbox.ui.wiki import Wiki
@@ -15,7 +14,6 @@ __all__ = ["blueprint"]
 def blueprint(site: Site) -> Blueprint:
     """Return the routes of the site's pages. Mail is shown when the site has an inbox (`site.inbox`)."""
     routes = Blueprint("ui", __name__)
-    routes.before_request(only_loopback)
     Wiki(site).register(routes)
     Desk(site).register(routes)
     return routes

@@ -16,6 +16,8 @@ export class Problem extends Error {
   }
 }
 
+const PATIENCE_SECONDS = 2;
+
 const UNREACHABLE = {
   status: 0,
   title: "No connection",
@@ -41,11 +43,25 @@ export async function call(method, path, { query = {}, body, text, headers = {},
   const payload = body !== undefined ? JSON.stringify(body) : text;
   let answer = await request(method, target, sent, payload);
   if (answer.status === 401) answer = await request(method, target, sent, payload);
+  const wait = method === "GET" ? await secondsOfACrowd(answer) : null;
+  if (wait !== null) {
+    await new Promise((resolve) => setTimeout(resolve, wait * 1000));
+    answer = await request(method, target, sent, payload);
+  }
   return { data: await read(answer, accept), headers: answer.headers };
 }
 
 export const get = async (path, query) => (await call("GET", path, { query })).data;
 export const post = async (path, body, query) => (await call("POST", path, { body, query })).data;
+
+/* Return for how long to wait before asking once more where the site was busy with the other calls of a screen that
+ * asks several things at once; null where the answer is to be taken as it is. */
+async function secondsOfACrowd(answer) {
+  const seconds = Number(answer.headers.get("Retry-After") || NaN);
+  if (answer.status !== 503 || !(seconds <= PATIENCE_SECONDS)) return null;
+  const said = await answer.clone().json().catch(() => ({}));
+  return said.type === "urn:content-steward:problem:site-busy" ? seconds : null;
+}
 
 async function request(method, target, headers, body) {
   const token = await contextToken();
