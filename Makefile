@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup demo test fuzz soak-model soak bench lint types screenshots clean
+.PHONY: help setup demo test fuzz soak-model soak bench lint types screenshots release audit clean
 
 help: ## Show what there is to do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -13,7 +13,7 @@ setup: $(VENV)/.installed ## Make .venv and install the pinned dependencies
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --upgrade 'pip>=25.1'
-	$(PIP) install --constraint constraints.txt --editable . --group dev
+	$(PIP) install --constraint constraints.txt --editable '.[demo]' --group dev
 	touch $@
 
 demo: setup ## Run the pretend site and the add-on, and print the URL to open
@@ -46,6 +46,19 @@ bench: setup ## Print the cost table and write bench.json
 
 screenshots: setup ## Take the README's screenshots again, in a real browser
 	STEWARD_SCREENSHOTS=1 $(BIN)/pytest -m e2e tests/e2e
+
+release: $(VENV)/.release ## Build the wheel, the source archive, and the requirements with their hashes, into dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra scale --constraint constraints.txt --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url --output-file dist/requirements.txt pyproject.toml
+
+audit: $(VENV)/.release ## Ask for known weaknesses of the pinned dependencies
+	$(BIN)/pip-audit --disable-pip --no-deps --requirement constraints.txt
+
+$(VENV)/.release: $(VENV)/.installed
+	$(PIP) install --constraint constraints.txt --group release
+	touch $@
 
 clean: ## Remove what the build made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

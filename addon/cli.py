@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -222,7 +223,9 @@ def demo(
     port: int,
     data: Path | None,
 ) -> None:
-    """Run a pretend Confluence site with the add-on installed, on loopback."""
+    """Run a pretend Confluence site with the add-on installed, on loopback; needs the extra `demo`."""
+    if not (find_spec("aiosmtpd") and find_spec("rich")):
+        raise click.ClickException("The demo needs more than a server does: install the extra, '.[demo]'.")
     from addon.demo import run_demo, run_once
 
     # Tell what is wrong with the environment's settings before anything starts: the demo takes those it does not set.

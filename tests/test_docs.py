@@ -1,7 +1,10 @@
 """The documents speak of what is there: every setting, every test that the threat model leans on."""
 
 import re
+from importlib.metadata import distributions
 from pathlib import Path
+
+from packaging.specifiers import SpecifierSet
 
 from addon.config import Settings
 
@@ -29,3 +32,13 @@ def test_every_picture_in_the_readme_is_there() -> None:
     pictures = re.findall(r"\]\((docs/screenshots/[^)]+)\)", (ROOT / "README.md").read_text())
     assert pictures
     assert [picture for picture in pictures if not (ROOT / picture).is_file()] == []
+
+
+def test_every_pinned_package_runs_on_the_oldest_python_that_is_promised() -> None:
+    oldest = "3.11.0"
+    too_new = {
+        f"{found.metadata['Name']} {found.version}": wanted
+        for found in distributions()
+        if (wanted := found.metadata["Requires-Python"]) and oldest not in SpecifierSet(wanted)
+    }
+    assert too_new == {}

@@ -38,6 +38,9 @@ def installed(tmp_path: Path) -> Path:
 def test_the_wheel_in_an_empty_environment_serves_the_descriptor_and_the_jobs_screen(
     installed: Path, tmp_path: Path
 ) -> None:
+    demo = subprocess.run([installed, "demo"], capture_output=True, text=True, check=False, timeout=60)
+    assert demo.returncode == 1
+    assert "[demo]" in demo.stderr, "a server needs nothing of the demo, and says what the demo needs"
     site = Site(SystemClock())
     seed_sized(site, spaces=2, pages=10)
     with stack_over(site, tmp_path, command=[str(installed)]) as stack:
