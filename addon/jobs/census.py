@@ -77,10 +77,11 @@ def taking_part(run: Run, client: SiteClient, live: PolicyDocument) -> list[Spac
             _remember(run, _Remembered(now, wanted, _counts(run, counting, shown), shown, heard=False))
             return shown
     shown = client.spaces()
-    found = {"census": dict(Counter(space.type for space in shown)), "unfound": _unfound(live, shown)}
+    census = dict(Counter(space.type for space in shown))
     with run.write() as session:
-        traits.save(session, run.tenant_id, **found, census_at=now)
-    _remember(run, _Remembered(now, [], _counts(run, counting, shown), shown, heard=False))
+        traits.save(session, run.tenant_id, census=census, unfound=_unfound(live, shown), census_at=now)
+    kept, types = _worth_keeping(shown, census, live)
+    _remember(run, _Remembered(now, types, _counts(run, counting, kept), kept, heard=False))
     return shown
 
 
@@ -145,6 +146,17 @@ def _remember(run: Run, listing: _Remembered) -> None:
             session.execute(sa.insert(SiteSpace), rows[start : start + _BATCH])
         statement = insert(session, SpaceListing).values(tenant_id=run.tenant_id, **fields)
         session.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=fields))
+
+
+def _worth_keeping(
+    shown: list[Space], census: dict[str, int], document: PolicyDocument
+) -> tuple[list[Space], list[str]]:
+    """Return what the next run would list, and which types these are: all of them where that is as cheap."""
+    types = _types_to_list(Traits(census=census), document)
+    if types is None:
+        return shown, []
+    named = document.named_keys
+    return [space for space in shown if space.type in types or space.key.casefold() in named], types
 
 
 def _types_to_list(known: Traits, document: PolicyDocument) -> list[str] | None:

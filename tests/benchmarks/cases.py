@@ -163,7 +163,7 @@ class Cases:
         world.refresh(f"{case}: the run before")
         ran = world.refresh(case)
         _unchanged(case, ran)
-        return self._above_idle(case, ran, 1.2)
+        return self._row(case, ran, ran.points, "points", 40)
 
     def _exclusive(self) -> Iterator[Row]:
         """Turn the site into one where `!=` finds only what has the property; the add-on probes once a week."""

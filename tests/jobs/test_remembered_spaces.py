@@ -126,6 +126,19 @@ def test_another_tenants_list_is_not_touched(wide: Bench, new_tenant: Any) -> No
     assert keys(other) == {"ONLY"}
 
 
+def test_of_a_site_full_of_personal_spaces_only_the_others_are_remembered(bench: Bench) -> None:
+    bench.site.add_space("DOCS")
+    for number in range(400):
+        bench.site.add_space(f"~u{number}", type="personal", homepage=False)
+    bench.put(lambda data: data.update(assignments=[{"space": {"key": "~u7"}, "statusScheme": "freshness"}]))
+    assert keys(bench) == {"DOCS", "~u7"}
+    assert keys(bench) == {"DOCS", "~u7"}
+    assert (bench.client.points, bench.client.calls["spaces"]) == (2, 0)
+    bench.clock.advance(timedelta(days=1))
+    assert keys(bench) == {"DOCS", "~u7"}
+    assert bench.client.points < 20
+
+
 # Spaces that went
 
 
