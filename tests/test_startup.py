@@ -24,7 +24,7 @@ BAD = [
     ("DATABASE_URL", "sqlite:///:memory:", "must name a file"),
     ("DATABASE_URL", "steward.sqlite3", "sqlite:///steward.sqlite3"),
     ("ENCRYPTION_KEYS", "swordfish", "`steward new-key` makes one"),
-    ("ENCRYPTION_KEYS", f"{Fernet.generate_key().decode()},swordfish", "number 2 of 2"),
+    ("ENCRYPTION_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=,swordfish", "number 2 of 2"),
     ("INSTALL_KEY_HOSTS", "keys.example.com", "must be an absolute http(s) URL"),
     ("INSTALL_KEY_HOSTS", ",", "must name at least one host"),
     ("ALLOWED_HOSTS", "*", "not a host pattern"),
