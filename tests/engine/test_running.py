@@ -30,6 +30,7 @@ def test_a_run_over_all_spaces_ends_successful_with_its_sums(rig: Rig) -> None:
         "spacesProcessed": 3,
         "spacesFailed": 0,
         "spacesSkipped": 0,
+        "spacesCancelled": 0,
         "spacesTotal": 3,
         "points": 9,
         "calls": 3,
