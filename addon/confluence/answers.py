@@ -106,8 +106,16 @@ def content(kind: Kind) -> Callable[[Json], Content]:
 
 def content_property(row: Json) -> Property:
     """Read a content property, v1 or v2."""
-    version = number(row["version"]["number"])
-    return Property(identifier(row["id"]), str(row["key"]), row.get("value"), version)
+    version = row["version"]
+    author = version.get("authorId") or (version.get("by") or {}).get("accountId")
+    return Property(
+        id=identifier(row["id"]),
+        key=str(row["key"]),
+        value=row.get("value"),
+        version=number(version["number"]),
+        written_at=_perhaps(version.get("createdAt") or version.get("when")),
+        author_id=_account(author),
+    )
 
 
 def user(row: Json) -> User:
@@ -118,6 +126,7 @@ def user(row: Json) -> User:
         email=_text(row.get("email")),
         time_zone=_text(row.get("timeZone")),
         active=row.get("accountStatus", "active") == "active",
+        account_type=str(row.get("accountType") or ""),
     )
 
 
@@ -145,16 +154,28 @@ def system_info(row: Json) -> SystemInfo:
 def restrictions(answer: Json) -> dict[Operation, Restriction | None]:
     """Read a content's own restrictions, None where an operation is open to everybody.
 
-    A list that is not complete here still says who it names; whoever is on the rest of it counts as not admitted.
+    Open is only what says so in full: both lists there, empty and as long as they say. A list that is not complete
+    still says who it names; what cannot be read admits nobody.
     """
-    return {"read": _restriction(answer["read"]), "update": _restriction(answer["update"])}
+    return {"read": _restriction(answer, "read"), "update": _restriction(answer, "update")}
 
 
-def _restriction(entry: Json) -> Restriction | None:
-    named = entry["restrictions"]
-    users = frozenset(str(row["accountId"]) for row in named["user"]["results"])
-    groups = frozenset(str(row["id"]) for row in (named.get("group") or {}).get("results") or ())
-    return Restriction(users, groups) if users or groups else None
+def _restriction(answer: Any, operation: Operation) -> Restriction | None:
+    try:
+        named = answer[operation]["restrictions"]
+        users, groups = named["user"], named["group"]
+        # The specs promise the size of a list of groups, and of people where it is there (confluence-api.md 2.5).
+        complete = users.get("size", len(users["results"])) == len(users["results"])
+        complete = complete and groups["size"] == len(groups["results"])
+        admitted = Restriction(_named(users["results"], "accountId"), _named(groups["results"], "id"))
+        return None if complete and not users["results"] and not groups["results"] else admitted
+    except (KeyError, TypeError, AttributeError):
+        return Restriction(frozenset(), frozenset())
+
+
+def _named(rows: list[Any], field: str) -> frozenset[str]:
+    ids = (row.get(field) for row in rows if isinstance(row, dict))
+    return frozenset(each for each in ids if isinstance(each, str) and each)
 
 
 def total_size(answer: Json) -> int:

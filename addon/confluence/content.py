@@ -25,12 +25,17 @@ class Restriction:
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """A content property (v2). `version` is its current version number; an update sends version + 1."""
+    """A content property (v2). `version` is its current version number; an update sends version + 1.
+
+    `written_at` and `author_id` are of that version; None where the site does not say.
+    """
 
     id: str
     key: str
     value: Any
     version: int
+    written_at: datetime | None = None
+    author_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +66,22 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person. `email` is None where the profile hides it (or no e-mail API is approved)."""
+    """An account. `email` is None where the profile hides it (or no e-mail API is approved).
+
+    `account_type`: atlassian (a person), app, customer; empty where the site does not say.
+    """
 
     account_id: str
     display_name: str
     email: str | None = None
     time_zone: str | None = None
     active: bool = True
+    account_type: str = ""
+
+    @property
+    def active_person(self) -> bool:
+        """Whether somebody works with the account: no app, no customer of a help desk, nobody who left."""
+        return self.active and self.account_type == "atlassian"
 
 
 @dataclass(frozen=True, slots=True)

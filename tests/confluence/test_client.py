@@ -226,16 +226,66 @@ def test_ancestors_come_topmost_first_however_deep(client: SiteClient, web: resp
     assert client.ancestors("999") == ["7", *(str(number) for number in range(100, 350))]
 
 
-def test_a_view_restriction_is_seen_on_users_or_groups(client: SiteClient, web: responses.RequestsMock) -> None:
-    def answer(users: list[Any], groups: list[Any]) -> dict[str, Any]:
-        return {
-            "read": {"operation": "read", "restrictions": {"user": {"results": users}, "group": {"results": groups}}}
-        }
+def restricted(users: Any, groups: Any) -> dict[str, Any]:
+    return {"restrictions": {"user": users, "group": groups}}
 
-    web.get(f"{V1}/content/1/restriction/byOperation", json=answer([], []))
-    web.get(f"{V1}/content/2/restriction/byOperation", json=answer([{"accountId": "u"}], []))
-    web.get(f"{V1}/content/3/restriction/byOperation", json=answer([], [{"id": "g"}]))
+
+def listed(*rows: dict[str, str], size: int | None = None) -> dict[str, Any]:
+    return {"results": list(rows), "start": 0, "limit": 100, "size": len(rows) if size is None else size}
+
+
+OPEN = restricted(listed(), listed())
+
+
+def test_a_view_restriction_is_seen_on_users_or_groups(client: SiteClient, web: responses.RequestsMock) -> None:
+    by_user, by_group = restricted(listed({"accountId": "u"}), listed()), restricted(listed(), listed({"id": "g"}))
+    for number, read in enumerate((OPEN, by_user, by_group), 1):
+        web.get(f"{V1}/content/{number}/restriction/byOperation", json={"read": read, "update": OPEN})
     assert [client.read_restricted(number) for number in ("1", "2", "3")] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        None,
+        {},
+        [],
+        "open",
+        {"restrictions": None},
+        {"restrictions": {"user": listed()}},
+        restricted(listed(), None),
+        restricted(listed(), {"results": []}),
+        restricted(listed(), {"results": None, "size": 0}),
+        restricted(listed(), {"size": 0}),
+        restricted(listed(), listed(size=3)),
+        restricted(listed(size=1), listed()),
+        restricted({"results": 0}, listed()),
+        restricted(listed(), {"results": [], "size": "0"}),
+    ],
+    ids=lambda read: str(read)[:60],
+)
+def test_a_restriction_that_is_not_understood_admits_nobody(
+    client: SiteClient, web: responses.RequestsMock, read: Any
+) -> None:
+    web.get(f"{V1}/content/1/restriction/byOperation", json={"read": read, "update": read})
+    web.get(f"{V1}/content/1/restriction/byOperation", json={})
+    for _ in range(2):
+        assert client.read_restricted("1")
+        for restriction in client.restrictions("1").values():
+            assert restriction is not None
+            assert not restriction.admits("u", {"g"})
+
+
+def test_a_restriction_that_is_not_complete_admits_those_it_names(
+    client: SiteClient, web: responses.RequestsMock
+) -> None:
+    rows = ({"accountId": "u"}, {"accountId": ["x"]}, {}, None)
+    read = restricted({"results": rows, "size": 900}, listed({"id": "g"}, size=2))
+    web.get(f"{V1}/content/1/restriction/byOperation", json={"read": read})
+    restriction = client.restrictions("1")["read"]
+    assert restriction is not None
+    assert [restriction.admits(person, ()) for person in ("u", "x", "")] == [True, False, False]
+    assert restriction.admits("v", {"g"})
 
 
 def test_archiving_is_a_task_that_can_be_followed(client: SiteClient, web: responses.RequestsMock) -> None:

@@ -117,3 +117,25 @@ def test_an_ancestor_that_cannot_be_read_keeps_nobody_from_what_is_below_it(
     assert permissions.may(Caller(TENANT, EVE), content, "update")
     site.access.restrict(part.id, "update", [SAM], [])
     assert not permissions.may(Caller(TENANT, HIDA), content, "update")
+
+
+@pytest.mark.parametrize("mode", ["PRE_ROLES", "ROLES"])
+def test_who_may_delete_in_a_space_is_a_person_with_the_right_to(
+    site: Site, client: SiteClient, mode: Literal["PRE_ROLES", "ROLES"]
+) -> None:
+    site.access.role_mode = mode
+    site.access.revoke(site.space("HR").id, EVERYONE)
+    site.access.admit(site.space("ENG").id, "user", BOT, admin=True)
+    site.people[HIDA].active = False
+    allowed = set()
+    for space in site.spaces():
+        for account in (EVE, SAM, "u-admin"):
+            for kind in ("page", "blogpost"):
+                expected = all(
+                    site.access.permits(account, space.id, operation, target)
+                    for operation, target in (("read", "space"), ("delete", kind))
+                )
+                assert client.may_delete(account, kind, space.id) == expected, (account, space.key, kind)
+                allowed.add(expected)
+        assert not any(client.may_delete(account, "page", space.id) for account in (HIDA, BOT, "u-nobody"))
+    assert allowed == {True, False}

@@ -63,7 +63,7 @@ GROUP = {"type": "group", "name": "staff", "id": "g-1"}
 RESTRICTIONS = {
     "read": {
         "operation": "read",
-        "restrictions": {"user": {"results": [], "start": 0, "limit": 100, "size": 0}},
+        "restrictions": {name: {"results": [], "start": 0, "limit": 100, "size": 0} for name in ("user", "group")},
         "_expandable": {},
         "_links": {},
     }

@@ -123,6 +123,13 @@ class DirectClient:
         self._call("read_restricted", content_id)
         return self.site.access.restriction(content_id, "read") is not None
 
+    def may_delete(self, account_id: str, kind: Kind, space_id: str) -> bool:
+        self._call("may_delete", account_id, kind, space_id)
+        user = self.site.people.get(account_id)
+        if user is None or not user.active or user.account_type != "atlassian":
+            return False
+        return self.site.access.permits(account_id, space_id, "delete", kind)
+
     def archive(self, page_ids: Sequence[str]) -> str:
         self._call("archive", tuple(page_ids))
         try:
@@ -227,7 +234,7 @@ def _property(found: records.Property | None) -> Property | None:
 
 
 def _known(found: records.Property) -> Property:
-    return Property(found.id, found.key, found.value, found.version)
+    return Property(found.id, found.key, found.value, found.version, found.created_at, found.author_id)
 
 
 class DirectConfluence:

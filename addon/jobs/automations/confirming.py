@@ -47,10 +47,19 @@ def status_fields(namespace: str) -> dict[str, str]:
     return _fields(namespace, "status", _STATUS)
 
 
+def review_fields(namespace: str) -> dict[str, str]:
+    """Return {CQL field in lower case: its short name} for the dates in the review property."""
+    return _fields(namespace, "review", _REVIEW)
+
+
 def uses_statuses(cql: str, namespace: str) -> bool:
     """Return whether a query reads our statuses, so that only the ledger can confirm it."""
-    known = status_fields(namespace)
-    return any(clause.field.lower() in known for clause in clauses(_parsed(cql).where))
+    return bool(read_by(cql, status_fields(namespace)))
+
+
+def read_by(cql: str, fields: Mapping[str, str]) -> set[str]:
+    """Return the short names of those of `fields` that a query reads."""
+    return {fields[name] for clause in clauses(_parsed(cql).where) if (name := clause.field.lower()) in fields}
 
 
 def facts(
@@ -70,8 +79,7 @@ def facts(
     known: dict[str, Fact] = {"type": content.kind}
     known |= {field: status[short] for field, short in status_fields(namespace).items()}
     known |= review_facts(namespace, review)
-    dates = {"lastmodified": content.updated_at, "created": content.created_at}
-    return known | {field: at for field, at in dates.items() if at is not None}
+    return known | {"lastmodified": content.updated_at, "created": content.created_at}
 
 
 def review_facts(namespace: str, review: Mapping[str, Any]) -> dict[str, Fact]:
@@ -80,7 +88,7 @@ def review_facts(namespace: str, review: Mapping[str, Any]) -> dict[str, Fact]:
         "expirationdate": stored_date(review.get("expirationDate")),
         "reviewedon": stored_date(review.get("reviewedOn")),
     }
-    return {field: reviewed[short] for field, short in _fields(namespace, "review", _REVIEW).items()}
+    return {field: reviewed[short] for field, short in review_fields(namespace).items()}
 
 
 def judged(clause: Clause, known: Mapping[str, Fact], now: datetime) -> bool | None:
@@ -119,6 +127,12 @@ def site_time(now: datetime, time_zone: str) -> datetime:
         return now.astimezone(known_zone(time_zone))
     except ValueError:
         return now
+
+
+def certain(cql: str, known: Mapping[str, Fact], now: datetime) -> bool:
+    """Return whether a query holds by what is known alone, whatever search says and whatever else may be."""
+    where = _parsed(cql).where
+    return where is None or _holds(where, known, now) is True
 
 
 @lru_cache(maxsize=256)

@@ -19,6 +19,7 @@ from addon.jobs.automations.acting import Actor
 from addon.jobs.automations.claims import Claim, Due, claims, due_automations
 from addon.jobs.automations.confirming import names_a_day, site_time
 from addon.jobs.automations.guards import Judge
+from addon.jobs.automations.newdates import NewDates
 from addon.jobs.automations.recording import Limits, Recorder
 from addon.jobs.counting import Counting
 from addon.jobs.faults import SITE_FAULTS, Reason, reason_of
@@ -199,14 +200,17 @@ class Executing:
         with self._run.read() as session:
             rows = ledger.load(session, [claim.content.id for claim in claimed])
             refresh = submitted.last_refresh(session, space.id)
+        now, namespace = self._now(claimed), self._parts.settings.namespace
+        entries = self._policy.status_scheme(space).entries
         return Judge(
             client=self._client,
-            namespace=self._parts.settings.namespace,
+            namespace=namespace,
             space=space,
             names=self._names,
             rows=rows,
             refreshed_at=refresh.started_at if refresh is not None else None,
-            now=self._now(claimed),
+            now=now,
+            dates=NewDates(self._client, namespace, space.id, entries, now),
             gone=frozenset(planned),
         )
 

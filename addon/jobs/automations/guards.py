@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from addon.base import Space
 from addon.confluence import NotFound, SiteClient
 from addon.confluence.content import Content
 from addon.jobs.automations.claims import Claim
 from addon.jobs.automations.confirming import confirmed, facts, uses_statuses
+from addon.jobs.automations.newdates import NewDates
 from addon.jobs.statuses.ledger import LAG, Row
+from addon.jobs.statuses.review import review_key
 
 BLOG_POST = "blog posts cannot be archived"
 FREE_EDITION = "archiving is not available in the Free edition"
@@ -38,7 +39,7 @@ class Judge:
     """What all contents of one space are judged with.
 
     `refreshed_at`: start of the last refresh that ended well for this space, None without any. `gone`: what a dry run
-    takes for archived or trashed already.
+    takes for archived or trashed already. `dates`: what is to be said of dates set just now.
     """
 
     client: SiteClient
@@ -48,6 +49,7 @@ class Judge:
     rows: Mapping[str, Row]
     refreshed_at: datetime | None
     now: datetime
+    dates: NewDates
     gone: frozenset[str] = frozenset()
 
     def first_look(self, claim: Claim, content: Content | None) -> str | None:
@@ -77,12 +79,17 @@ class Judge:
         Raises SiteError as the calls do.
         """
         try:
-            review = self._review(content)
+            found = self.client.property(content.kind, content.id, review_key(self.namespace))
+            review = found.value if found is not None and isinstance(found.value, Mapping) else {}
             if review.get("keep") is True:
                 return KEPT
+            cql = claim.due.automation.cql
             known = facts(self.namespace, content, self.rows.get(content.id), self.names, review)
-            if not confirmed(claim.due.automation.cql, known, self.now, namespace=self.namespace):
+            if not confirmed(cql, known, self.now, namespace=self.namespace):
                 return NOT_CONFIRMED
+            new = self.dates.reason(cql, content, claim.content.ancestors, found, known)
+            if new is not None:
+                return new
             return self._children(content.id) if content.kind == "page" else None
         except NotFound:
             return GONE
@@ -108,7 +115,3 @@ class Judge:
             return self.client.read_restricted(page_id)
         except NotFound:
             return False
-
-    def _review(self, content: Content) -> Mapping[str, Any]:
-        found = self.client.property(content.kind, content.id, f"{self.namespace}-review")
-        return found.value if found is not None and isinstance(found.value, Mapping) else {}
