@@ -228,7 +228,8 @@ def _said(look: Look) -> schemas.ContentStatus:
     default = Tested(scheme.default_status, None, None)
     said.scheme = schemas.SchemeOf(id=scheme.id, name=scheme.name)
     said.status = _status(policy, look.current)
-    said.changed_on = row.changed_on if row is not None else None
+    had_another = row is not None and (row.previous is not None or row.slug != look.default)
+    said.changed_on = row.changed_on if row is not None and had_another else None
     said.previous = _status(policy, row.previous) if row is not None and row.previous is not None else None
     said.refreshed_at = look.refreshed_at
     said.outdated = decided is not None and decided != look.current
