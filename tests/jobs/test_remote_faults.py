@@ -168,7 +168,8 @@ def test_a_refresh_meets(house: House, case: Case) -> None:
     assert found.keys() == case.failed.keys()
     assert all(re.search(pattern, found[space]) for space, pattern in case.failed.items()), found
     assert execution["metrics"]["spacesFailed"] == len(case.failed)
-    assert execution["metrics"]["points"] >= execution["metrics"]["calls"] >= fault.hits
+    # What is turned away with 429 is a call and costs no point.
+    assert execution["metrics"]["points"] >= execution["metrics"]["calls"] - fault.hits >= 0
     house.site.faults.clear()
     if case.retry:
         house.clock.advance(301)
