@@ -250,24 +250,25 @@ class FakeRun:
         self.extra = add(self.extra, metrics)
 
     def items(self, session: Session, items: Sequence[Item]) -> None:
-        first = len(self.logged) + 1
+        rows = [
+            {
+                "tenant_id": self.tenant_id,
+                "execution_id": self.execution_id,
+                "seq": seq,
+                "space_id": item.space.id,
+                "space_key": item.space.key,
+                "content_id": item.content_id,
+                "title": item.title,
+                "action": item.action,
+                "outcome": item.outcome,
+                "reason": item.reason,
+                "at": self.clock.now(),
+            }
+            for seq, item in enumerate(items, len(self.logged) + 1)
+        ]
+        if rows:
+            session.execute(sa.insert(ExecutionItem), rows)
         self.logged = [*self.logged, *items]
-        for seq, item in enumerate(items, first):
-            session.add(
-                ExecutionItem(
-                    tenant_id=self.tenant_id,
-                    execution_id=self.execution_id,
-                    seq=seq,
-                    space_id=item.space.id,
-                    space_key=item.space.key,
-                    content_id=item.content_id,
-                    title=item.title,
-                    action=item.action,
-                    outcome=item.outcome,
-                    reason=item.reason,
-                    at=self.clock.now(),
-                )
-            )
 
     def _update(self, session: Session, space: RunSpace, **values: Any) -> None:
         session.execute(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from addon.base.piecemeal import write_piecemeal
 from addon.engine.job import Item, Run, RunSpace
 from addon.jobs.automations import submitted
 from addon.jobs.faults import Reason
@@ -20,6 +21,7 @@ from addon.jobs.statuses import ledger
 from addon.policies import PolicyDocument
 
 CHUNK = 500
+UNREADABLE = "the reason could not be kept; the add-on's log says more"
 UNKNOWN = "it was submitted to the site, and nobody could read back whether it was done: {}"
 _METRIC = {"done:archive": "contentsArchived", "done:delete": "contentsDeleted"}
 
@@ -82,13 +84,22 @@ class Recorder:
         with self._run.write() as session:
             self._tally(items, automation_id)
             for start in range(0, len(items), CHUNK):
-                self._run.items(session, items[start : start + CHUNK])
+                self._log(session, items[start : start + CHUNK])
             self._run.save(session, self.space, self._checkpoint(), self.metrics())
             if self._total is not None:
                 self._run.progress(session, self.space, self._metrics["contentsMatched"], self._total)
             ledger.drop(session, [item.content_id for item in items if item.outcome == "done"])
             if batch_id is not None:
                 submitted.close(session, self._run, batch_id)
+
+    def _log(self, session: Session, items: Sequence[Item]) -> None:
+        """Append items to the log; what the database does not take of one is left out, its outcome never is."""
+
+        def append(some: Sequence[Item]) -> None:
+            self._run.items(session, some)
+
+        refused = write_piecemeal(session, items, append)
+        append([replace(item, title=None, reason=UNREADABLE if item.reason else None) for item in refused])
 
     def end(self, session: Session) -> None:
         """End the space: done, or failed when a content could not be acted on."""

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import Space
 from addon.base.database import insert
+from addon.base.piecemeal import write_piecemeal
 from addon.confluence import SiteClient
 from addon.confluence.content import Content
 from addon.confluence.queries import base
@@ -133,12 +134,16 @@ class Collecting:
             self._run.begin(session, [space])
             self._forget(session, space)
         last = max(0, len(rows) - 1) // _CHUNK * _CHUNK
+        refused: list[dict[str, object]] = []
         for start in range(0, last, _CHUNK):
             with self._run.write() as session:
-                self._insert(session, rows[start : start + _CHUNK])
+                refused += self._insert(session, rows[start : start + _CHUNK])
         with self._run.write() as session:
-            self._insert(session, rows[last:])
-            self._run.done(session, space, {"contentsMatched": len({match.content.id for match in matches})})
+            refused += self._insert(session, rows[last:])
+            metrics = {"contentsMatched": len({match.content.id for match in matches})}
+            if refused:
+                metrics["contentsUntold"] = len({row["content_id"] for row in refused})
+            self._run.done(session, space, metrics)
 
     def _rows(self, space: RunSpace, match: Match, slugs: Mapping[str, str]) -> list[dict[str, object]]:
         content = match.content
@@ -167,9 +172,10 @@ class Collecting:
             )
         )
 
-    def _insert(self, session: Session, rows: Sequence[dict[str, object]]) -> None:
-        if rows:
-            session.execute(insert(session, NotificationMatch).on_conflict_do_nothing(), list(rows))
+    def _insert(self, session: Session, rows: Sequence[dict[str, object]]) -> list[dict[str, object]]:
+        """Insert rows; return those that the database refuses, each content of which costs no other its mention."""
+        statement = insert(session, NotificationMatch).on_conflict_do_nothing()
+        return write_piecemeal(session, rows, lambda some: session.execute(statement, list(some)))
 
 
 def _updated(content: Content, now: datetime) -> datetime:

@@ -21,6 +21,7 @@ from addon.jobs.statuses.stamping import Change, Outcome
 
 BATCH = 100
 BATCH_SECONDS = 2.0
+UNRECORDED = Reason("the database refuses to keep its status; the add-on's log says more", transient=False)
 UNCOUNTED = "uncounted"
 """Metric of a run in the making: default status -> groups whose contents the site did not count."""
 
@@ -120,8 +121,15 @@ class Board:
         self._since = self._run.clock.monotonic()
 
     def _write_ledger(self, session: Session) -> None:
+        refused: list[Row] = []
         for start in range(0, len(self._rows), BATCH):
-            ledger.save(session, self._run.tenant_id, self._rows[start : start + BATCH], since=self._since_read)
+            rows = self._rows[start : start + BATCH]
+            refused += ledger.save(session, self._run.tenant_id, rows, since=self._since_read)
+        for row in refused:
+            self._rows.remove(row)
+            # What moved on to a space of another group is that group's to say.
+            if row.space_id in self._open:
+                self._open[row.space_id].failures.append(UNRECORDED)
         if self._dropped:
             ledger.drop(session, self._dropped, since=self._since_read)
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from addon.base import TenantId, within
 from addon.base.database import insert
+from addon.base.piecemeal import write_piecemeal
 from addon.jobs.models import ContentStamp
 
 LAG = timedelta(minutes=15)
@@ -222,13 +223,12 @@ def slugs_of(session: Session, content_ids: Iterable[str]) -> Mapping[str, str]:
     return {id: row.slug for id, row in load(session, content_ids).items()}
 
 
-def save(session: Session, tenant_id: TenantId, rows: Sequence[Row], *, since: datetime | None = None) -> None:
+def save(session: Session, tenant_id: TenantId, rows: Sequence[Row], *, since: datetime | None = None) -> list[Row]:
     """Insert or replace rows, but not those that people's own refreshes wrote after `since`.
 
-    Of two entries for the same property the later version wins, whoever wrote it.
+    Of two entries for the same property the later version wins, whoever wrote it. Returns the rows that the database
+    refuses, which cost no other row its place.
     """
-    if not rows:
-        return
     statement = insert(session, ContentStamp)
     columns = [column.name for column in ContentStamp.__table__.columns if not column.primary_key]
     later = sa.and_(
@@ -240,7 +240,11 @@ def save(session: Session, tenant_id: TenantId, rows: Sequence[Row], *, since: d
         set_={name: statement.excluded[name] for name in columns},
         where=None if since is None else sa.or_(sa.not_(_single_after(since)), later),
     )
-    session.execute(statement, [asdict(row) | {"tenant_id": tenant_id} for row in rows])
+
+    def write(some: Sequence[Row]) -> None:
+        session.execute(statement, [asdict(row) | {"tenant_id": tenant_id} for row in some])
+
+    return write_piecemeal(session, rows, write)
 
 
 def drop(session: Session, content_ids: Sequence[str], *, since: datetime | None = None) -> None:

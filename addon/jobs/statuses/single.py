@@ -230,7 +230,8 @@ class Single:
             if stored is not None and outcome.row is not None and _later(stored, outcome.row):
                 return stored
             if outcome.row is not None:
-                ledger.save(session, tenant_id, [replace(outcome.row, single=True)])
+                if ledger.save(session, tenant_id, [replace(outcome.row, single=True)]):
+                    raise Undecided("The status was written to Confluence, but it cannot be kept here.")
             elif stored is not None:
                 ledger.drop(session, [content_id])
         return outcome.row

@@ -28,6 +28,7 @@ const METRICS = {
   contentsReadOnly: "Items that are read-only",
   contentsMatched: "Items matched",
   contentsPlanned: "Items planned",
+  contentsUntold: "Items nobody was told of",
   emailsSent: "E-mails sent",
   emailsFailed: "E-mails failed",
   emailsSuppressed: "E-mails suppressed",
@@ -47,7 +48,7 @@ const METRICS = {
 const MINOR = new Set(["points", "calls"]);
 /* Left out at zero: without them the others add up to the total. */
 const RARE = new Set(["spacesSkipped", "spacesCancelled"]);
-const TROUBLE = new Set(["spacesFailed", "contentsFailed", "emailsFailed"]);
+const TROUBLE = new Set(["spacesFailed", "contentsFailed", "contentsUntold", "emailsFailed"]);
 
 /* [{name, label, value, bad, minor}] in the order in which they matter; statusCounts is left to its own bar. */
 export function metricList(metrics) {

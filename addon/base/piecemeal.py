@@ -1,0 +1,46 @@
+"""Rows that are written together, and one by one where the database refuses some of them.
+
+A row that cannot be stored costs no other row its place. A database that is away refuses nothing: that is raised.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from sqlalchemy import exc, orm
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+def write_piecemeal(session: orm.Session, rows: Sequence[T], write: Callable[[Sequence[T]], object]) -> list[T]:
+    """Write rows in savepoints of the caller's transaction, halved down to single rows where the data is refused.
+
+    Parameters: `write` writes some rows in `session` at once. Returns the rows that could not be written. Raises what
+    is no refusal of the data: a connection that is lost, a lock, a statement that is wrong for all rows.
+    """
+    if not rows:
+        return []
+    try:
+        with session.begin_nested():
+            write(rows)
+    except Exception as error:
+        if not _refuses_data(error):
+            raise
+        if len(rows) == 1:
+            log.error("the database refuses a row: %s", str(getattr(error, "orig", error)).partition("\n")[0])
+            return [rows[0]]
+    else:
+        return []
+    half = len(rows) // 2
+    return write_piecemeal(session, rows[:half], write) + write_piecemeal(session, rows[half:], write)
+
+
+def _refuses_data(error: Exception) -> bool:
+    if isinstance(error, exc.DBAPIError):
+        return isinstance(error, exc.DataError | exc.IntegrityError)
+    # What a driver cannot even send (half a surrogate pair, a number beyond 64 bits) it says in Python's own errors.
+    return isinstance(error, exc.StatementError | ValueError | OverflowError)
