@@ -216,6 +216,8 @@ def test_a_site_that_asks_for_fewer_requests_for_long_pauses_the_run_and_no_spac
     house: House, fault: dict[str, Any]
 ) -> None:
     pages = old_pages(house)
+    # A space that came since has the spaces listed.
+    house.site.add_space("NEW", homepage=False)
     house.site.faults.add(**fault)
     tick_for(house, REFRESH)
     paused = newest(house)
