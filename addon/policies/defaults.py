@@ -178,7 +178,7 @@ def shipped(
 
 
 def in_zone(document: PolicyDocument, factory: PolicyDocument, zone: str) -> PolicyDocument:
-    """Return `document` with those rules and automations planned in `zone` that have their time from `factory`."""
+    """Return `document` with all schedules planned in `zone` that have their time from `factory`."""
     times: dict[str, Cron] = {
         f"rule {scheme.id}/{rule.id}": rule.schedule for scheme in factory.notification_schemes for rule in scheme.rules
     }
@@ -200,7 +200,12 @@ def in_zone(document: PolicyDocument, factory: PolicyDocument, zone: str) -> Pol
         )
         for each in document.automation_schemes
     )
-    return document.model_copy(update={"notification_schemes": notifications, "automation_schemes": automations})
+    schedules = document.schedules
+    if schedules.refresh_statuses == factory.schedules.refresh_statuses:
+        refresh = schedules.refresh_statuses.model_copy(update={"time_zone": zone})
+        schedules = schedules.model_copy(update={"refresh_statuses": refresh})
+    changed = {"schedules": schedules, "notification_schemes": notifications, "automation_schemes": automations}
+    return document.model_copy(update=changed)
 
 
 def _reminders(namespace: str, time_zone: str, enabled: bool, expired: str) -> NotificationScheme:

@@ -139,10 +139,10 @@ class Policies:
         return self._shipped(tenant_id, hold=False, switched_on=False, slug=slug)
 
     def in_zone(self, tenant_id: TenantId, document: PolicyDocument, zone: str | None) -> PolicyDocument:
-        """Return `document` with the times of shipped rules and automations in the IANA zone `zone`, if one is known.
+        """Return `document` with the times of shipped schedules in the IANA zone `zone`, if one is known.
 
-        What an administrator has given another time stays as it is. The refresh keeps to UTC: its hours are spread
-        over all tenants.
+        What an administrator has given another time stays as it is. The refresh moves too: its hour and minute, which
+        spread the tenants, are of its cron and stay (PROTOCOLS.md 2).
         """
         return document if zone is None else defaults.in_zone(document, self._shipped(tenant_id), zone)
 

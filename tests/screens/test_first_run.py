@@ -109,7 +109,7 @@ def test_shipped_times_are_the_sites_own_from_the_first_run_on_and_changed_ones_
     )
     assert rule["schedule"] == {"cron": "0 8 * * 1", "timeZone": "America/New_York"}
     assert automation["schedule"] == {"cron": "5 5 * * 1", "timeZone": "Asia/Tokyo"}
-    assert policies["schedules"]["refreshStatuses"]["timeZone"] == "UTC"
+    assert policies["schedules"]["refreshStatuses"]["timeZone"] == "America/New_York"
 
 
 def test_a_site_whose_zone_is_not_known_keeps_the_shipped_one(new_house: House) -> None:
