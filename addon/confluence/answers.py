@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 from addon.base import Space
 from addon.base.bounds import ACCOUNT_LENGTH, identifier, number, utc
 from addon.confluence.content import Content, Kind, LongTask, Operation, Property, Restriction, SystemInfo, User
+from addon.confluence.decoding import kept
 from addon.confluence.errors import Malformed
 
 T = TypeVar("T")
@@ -21,6 +22,8 @@ _WORDS_LIMIT = 500
 TASK_LENGTH = 64
 KEY_LENGTH = 255
 _TYPE_LENGTH = 32
+_NAME_LENGTH = 1000
+"""Of titles and names, which Confluence keeps far shorter."""
 MOST_RESULTS = 10**12
 """More than any site holds, and a number that every database takes."""
 
@@ -37,7 +40,7 @@ def reading(read: Callable[[Json], T], answer: Any) -> T:
     """Return `read(answer)`; whatever is missing in it becomes Malformed."""
     try:
         return read(answer)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise Malformed(f"an answer that lacks what it should have ({error!r:.200})") from error
 
 
@@ -47,11 +50,11 @@ def space(row: Json) -> Space:
     return Space(
         id=identifier(row["id"]),
         key=key,
-        name=str(row.get("name") or key),
+        name=str(row.get("name") or key)[:_NAME_LENGTH],
         type=str(row.get("type") or "global")[:_TYPE_LENGTH],
         status=str(row.get("status") or "current"),
         homepage_id=_id(row.get("homepageId")),
-        created_at=_perhaps(row.get("createdAt")),
+        created_at=_moment(row.get("createdAt")),
     )
 
 
@@ -64,14 +67,14 @@ def found(row: Json) -> Content:
     return Content(
         id=identifier(row["id"]),
         kind=cast(Kind, row["type"]),
-        title=str(row.get("title") or ""),
+        title=str(row.get("title") or "")[:_NAME_LENGTH],
         space_id=_id(place.get("id")),
         space_key=None if place.get("key") is None else _key(place["key"]),
         status=str(row.get("status") or "current"),
         author_id=_account((history.get("createdBy") or {}).get("accountId")),
         updater_id=_account((updated.get("by") or {}).get("accountId")),
-        created_at=moment(history.get("createdDate")),
-        updated_at=moment(updated.get("when")),
+        created_at=_moment(history.get("createdDate")),
+        updated_at=_moment(updated.get("when")),
         version=_number(version.get("number", updated.get("number"))),
         parent_id=ancestors[-1] if ancestors else None,
         path=str((row.get("_links") or {}).get("webui") or ""),
@@ -89,13 +92,13 @@ def content(kind: Kind) -> Callable[[Json], Content]:
         return Content(
             id=identifier(row["id"]),
             kind=kind,
-            title=str(row.get("title") or ""),
+            title=str(row.get("title") or "")[:_NAME_LENGTH],
             space_id=_id(row.get("spaceId")),
             status=str(row.get("status") or "current"),
             author_id=_account(row.get("authorId")),
             updater_id=_account(version.get("authorId")),
-            created_at=moment(row.get("createdAt")),
-            updated_at=moment(version.get("createdAt")),
+            created_at=_moment(row.get("createdAt")),
+            updated_at=_moment(version.get("createdAt")),
             version=_number(version.get("number")),
             parent_id=_id(row.get("parentId")),
             path=str((row.get("_links") or {}).get("webui") or ""),
@@ -111,9 +114,9 @@ def content_property(row: Json) -> Property:
     return Property(
         id=identifier(row["id"]),
         key=str(row["key"]),
-        value=row.get("value"),
+        value=kept(row.get("value")),
         version=number(version["number"]),
-        written_at=_perhaps(version.get("createdAt") or version.get("when")),
+        written_at=_moment(version.get("createdAt") or version.get("when")),
         author_id=_account(author),
     )
 
@@ -122,7 +125,7 @@ def user(row: Json) -> User:
     """Read a v2 user."""
     return User(
         account_id=identifier(row["accountId"], ACCOUNT_LENGTH),
-        display_name=str(row.get("displayName") or row.get("publicName") or ""),
+        display_name=str(row.get("displayName") or row.get("publicName") or "")[:_NAME_LENGTH],
         email=_text(row.get("email")),
         time_zone=_text(row.get("timeZone")),
         active=row.get("accountStatus", "active") == "active",
@@ -183,17 +186,12 @@ def total_size(answer: Json) -> int:
     return number(answer["totalSize"], MOST_RESULTS)
 
 
-def _perhaps(value: Any) -> datetime | None:
-    """Read a time that nothing depends on: one that cannot be read is none."""
+def _moment(value: Any) -> datetime | None:
+    """Read a time as bounds.utc does; one that cannot be read is none, which speaks against what depends on it."""
     try:
-        return moment(value)
+        return utc(datetime.fromisoformat(str(value))) if value else None
     except ValueError:
         return None
-
-
-def moment(value: Any) -> datetime | None:
-    """Read a time as bounds.utc does. Raises ValueError on text that is no time."""
-    return utc(datetime.fromisoformat(str(value))) if value else None
 
 
 def words(answer: Any) -> str:

@@ -6,9 +6,7 @@ calls.py and read answers with answers.py.
 
 from __future__ import annotations
 
-import json
 import random
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -22,9 +20,9 @@ import requests
 from addon.base import Clock, Site, SiteSource, TenantId, Unreachable
 from addon.confluence import answers, calls, errors, meter, ratelimits
 from addon.confluence.calls import Endpoint, Params
+from addon.confluence.decoding import decoded
 from addon.confluence.quota import Quota, Share
 from addon.confluence.resting import Rests
-from addon.confluence.text import mended
 from addon.confluence.transport import Transport
 from addon.confluence.turnstile import Turnstile
 
@@ -34,7 +32,6 @@ RETRY_WAITS = (0.25, 1.0)
 """Seconds before the quick second and third attempt of a repeatable call."""
 JOB_PATIENCE, INTERACTIVE_PATIENCE = 600.0, 2.0
 """Seconds in all that a run, and a person, wait for a site that asks for fewer requests (PROTOCOLS.md 4)."""
-_UNFIT_ESCAPE = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 MOST_PAGES = 10_000
 """Pages of one listing, against one that never ends."""
 
@@ -298,11 +295,8 @@ def _decoded(answer: requests.Response) -> Any:
     if not answer.content:
         return None
     try:
-        text = answer.content.decode("utf-8-sig", "replace")
-        data = json.loads(text)
-        # Only an escape can spell what cannot be encoded, so few answers have to be walked through.
-        return mended(data) if _UNFIT_ESCAPE.search(text) else data
-    except (ValueError, RecursionError) as error:
+        return decoded(answer.content)
+    except ValueError as error:
         if not answer.ok:
             return None  # an error page of a gateway: its status says enough
         raise errors.Malformed("an answer that is not JSON", status=answer.status_code) from error

@@ -157,7 +157,7 @@ def test_an_answer_that_is_not_what_was_promised_is_malformed(
 
 
 def test_wrong_types_inside_an_answer_are_malformed_too(client: SiteClient, web: responses.RequestsMock) -> None:
-    web.get(f"{V1}/content/search", json={"results": [{"id": "1", "type": "page", "history": {"createdDate": "soon"}}]})
+    web.get(f"{V1}/content/search", json={"results": [{"id": "1", "type": "page", "version": {"number": "soon"}}]})
     with pytest.raises(errors.Malformed):
         list(client.search("type = page"))
     web.get(f"{V1}/search", json={"totalSize": "many"})
@@ -235,7 +235,7 @@ def test_times_at_the_ends_of_the_calendar_leave_room_for_sums(
 def test_an_answer_that_lacks_something_is_not_quoted_at_length(
     client: SiteClient, web: responses.RequestsMock
 ) -> None:
-    web.get(f"{V2}/pages", json={"results": [{"id": "1", "createdAt": "x" * 1_000_000}]})
+    web.get(f"{V2}/pages", json={"results": [{"id": "1", "version": {"number": "x" * 1_000_000}}]})
     with pytest.raises(errors.Malformed) as caught:
         client.contents("page", ["1"])
     assert len(str(caught.value)) < 400

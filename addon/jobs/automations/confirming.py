@@ -229,7 +229,7 @@ def stored_date(value: Any) -> datetime | None:
     try:
         if len(value) <= len("2026-11-22"):
             day = date.fromisoformat(value)
-            return datetime(day.year, day.month, day.day, tzinfo=UTC)
+            return utc(datetime(day.year, day.month, day.day, tzinfo=UTC))
         at = datetime.fromisoformat(value)
     except ValueError:
         return None

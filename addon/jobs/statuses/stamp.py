@@ -71,7 +71,7 @@ def shown(policy: PolicyDocument, base_url: str) -> dict[str, Status]:
 def own_stamp(found: Property | None, content_id: str) -> Stamp | None:
     """Return the stamp if it is the content's own; None for none, a copy's, or something malformed."""
     value = found.value if found is not None else None
-    if found is None or not isinstance(value, Mapping) or str(value.get("content")) != content_id:
+    if found is None or not isinstance(value, Mapping) or value.get("content") != content_id:
         return None
     slug, previous = value.get("id"), value.get("previous")
     if not _slug(slug):
