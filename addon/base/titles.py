@@ -40,6 +40,7 @@ BY_KIND = {
     "not-installed": _GONE,
     "not-json": _BODY,
     "not-retryable": "This cannot be retried",
+    "notified-lately": "People were notified within the last day",
     "not-site-administrator": "For Confluence administrators only",
     "not-space-administrator": "For administrators of this space only",
     "not-startable": "This cannot start now",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from addon.base import Clock, Database, SiteSource, TenantId
+from addon.base import Caller, Clock, Database, SiteSource, TenantId
+from addon.confluence import budgets
 from addon.confluence.channel import RETRY_WAITS, CallGuard, Parts
 from addon.confluence.client import SiteClient
 from addon.confluence.quota import Quota, Share
@@ -42,9 +43,13 @@ class Confluence:
         self._turnstile = Turnstile(clock, threads=web_threads)
         self._parts = Parts(sites, clock, self.quota, self._transport, self._turnstile, tuple(retry_waits))
 
-    def begin_request(self) -> None:
-        """Give the web request that this thread serves from here on one total time for all of its calls."""
+    def begin_request(self, caller: Caller | None) -> None:
+        """Give the web request that this thread serves from here on one total time for all of its calls.
+
+        `caller` is the person it is for, whose part of the hour's points they spend; None when no person waits.
+        """
         self._turnstile.begin_request()
+        budgets.serve(caller)
 
     @contextmanager
     def client(

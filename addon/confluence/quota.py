@@ -2,7 +2,7 @@
 
 A process reserves blocks of points, on the pool's row and the tenant's in one transaction, and spends them locally
 (PROTOCOLS.md 4). How much one tenant may take beside the others: shares.py. People at the screens have a share of
-their own, so that a long job never locks them out.
+their own, so that a long job never locks them out; how much of it one of them may take: budgets.py.
 
 Points are reserved inside `Quota.drawing` only, and what was not spent goes back with the last who draws on the same
 pot: with the client of a run that ends, pauses or loses its lease. What a process that dies had reserved is lost until
@@ -23,8 +23,9 @@ from typing import Literal
 from sqlalchemy.exc import SQLAlchemyError
 
 from addon.base import Clock, Database, TenantId
+from addon.confluence import budgets, shares
 from addon.confluence import quotarows as rows
-from addon.confluence import shares
+from addon.confluence.budgets import Budgets, Person
 from addon.confluence.errors import QuotaExhausted
 from addon.confluence.quotarows import POOL, Share
 from addon.confluence.ratelimits import Verdict
@@ -45,6 +46,7 @@ TURN_SECONDS = 600
 _CLOSED_FRESH_SECONDS = 5.0
 
 _USED_UP = "this hour's API points {whose} {share} are used up"
+_PERSONS_PART = "your own part of this hour's API points for people's requests is used up"
 _HAD_ITS_SHARE = "this site has had its share of this hour's API points; what is left is kept for other sites"
 _OTHERS_FIRST = "other sites are getting their share of this hour's API points first"
 
@@ -72,6 +74,7 @@ class Hold:
     pot: _Pot
     hour: datetime
     points: int
+    person: Person | None = None
 
     def settle(self, spent: int) -> None:
         """Give back what the call did not cost, or take what it cost beyond; in the hour in which it began."""
@@ -109,6 +112,7 @@ class Quota:
         self._tenant_points = min(tenant_points or points, points)
         self._pots: dict[tuple[TenantId, Share], _Pot] = {}
         self._closed: dict[TenantId, _Closed] = {}
+        self._budgets = Budgets()
         self._lock = threading.Lock()
 
     @contextmanager
@@ -130,8 +134,9 @@ class Quota:
     def reserve(self, tenant_id: TenantId, share: Share, points: int) -> Hold:
         """Set `points` aside for one call, inside `drawing`. Never call it in a write transaction of the same database.
 
-        Raises QuotaExhausted when the hour's points are spent, other tenants have a claim to what is left, or
-        Atlassian closed the hour; RuntimeError outside `drawing`, where nobody would give the rest back.
+        Raises QuotaExhausted when the hour's points are spent, or those of the person whose request is served; when
+        other tenants have a claim to what is left, or Atlassian closed the hour. Raises RuntimeError outside `drawing`,
+        where nobody would give the rest back.
         """
         now = self._clock.now()
         pot = self._pot(tenant_id, share)
@@ -139,15 +144,26 @@ class Quota:
             raise RuntimeError("points are reserved by an open client only")
         self._refuse_closed(pot, now)
         hour = hour_of(now)
-        with pot.lock:
-            self._turn(pot, hour, now)
-            # A quota that is small against one page must still let single pages through; settling corrects.
-            wanted = min(points, max(1, _part(share, self._tenant_points) // 4))
-            if pot.left < wanted:
-                self._draw(pot, hour, now, wanted - pot.left)
-            pot.left -= wanted
-            pot.users += 1
-        return Hold(self, pot, hour, wanted)
+        whole = _part(share, self._tenant_points)
+        # A quota that is small against one page must still let single pages through; settling corrects.
+        wanted = min(points, max(1, whole // 4))
+        person = budgets.served() if share == "interactive" else None
+        budget = max(1, whole * budgets.PERSON_PERCENT // 100)
+        if person is not None and not self._budgets.take(person, hour, wanted, budget):
+            raise QuotaExhausted(hour + timedelta(hours=1), _PERSONS_PART)
+        reserve = 0 if person is None or person.privileged else _kept(share, whole)
+        try:
+            with pot.lock:
+                self._turn(pot, hour, now)
+                if pot.left < wanted:
+                    self._draw(pot, hour, now, wanted - pot.left, reserve)
+                pot.left -= wanted
+                pot.users += 1
+        except BaseException:
+            if person is not None:
+                self._budgets.correct(person, hour, -wanted)
+            raise
+        return Hold(self, pot, hour, wanted, person)
 
     def release_all(self) -> None:
         """Give back everything this process holds, at its end; what still draws gives its own rest back."""
@@ -206,16 +222,21 @@ class Quota:
                 rows.forget_old(session, now)
             pot.hour, pot.left = hour, 0
 
-    def _draw(self, pot: _Pot, hour: datetime, now: datetime, need: int) -> None:
-        """Add at least `need` points to the pot, more where there is plenty. Raises QuotaExhausted."""
+    def _draw(self, pot: _Pot, hour: datetime, now: datetime, need: int, reserve: int) -> None:
+        """Add at least `need` points to the pot, more where there is plenty. Raises QuotaExhausted.
+
+        Of the tenant's own points the last `reserve` stay. What comes out of the reserve is no more than is needed, as
+        what is left in the pot is for everybody.
+        """
         block = BLOCK if pot.share == "job" else PEOPLES_BLOCK
         own_limit = _part(pot.share, self._tenant_points)
         with self._db.write_all() as session:
             hall = rows.enter(session, hour, pot.share, pot.tenant_id, _part(pot.share, self._pool_points))
             others = hall.others(block, expecting=now < hour + EXPECTED)
             verdict = shares.Verdict.USED_UP
+            kept = _kept(pot.share, own_limit)
             for points in dict.fromkeys((max(block, need), max(block // 8, need), need)):
-                if hall.had + points > own_limit:
+                if hall.had + points > own_limit - (reserve if points == need else max(reserve, kept)):
                     continue
                 verdict = shares.ask(points, had=hall.had, taken=hall.taken, limit=hall.limit, others=others)
                 if verdict is shares.Verdict.GRANTED:
@@ -230,12 +251,14 @@ class Quota:
         pot.refused = hour
         if turn is not None:
             raise QuotaExhausted(turn, _OTHERS_FIRST)
-        whole = hall.had + need <= own_limit
+        whole = hall.had + need <= own_limit - reserve
         reason = _HAD_ITS_SHARE if whole and hall.taken + need <= hall.limit else _used_up(pot.share, whole)
         raise QuotaExhausted(self._resume(pot.tenant_id, pot.share, hour + timedelta(hours=1)), reason)
 
     def _settle(self, hold: Hold, spent: int) -> None:
         pot, rest = hold.pot, hold.points - spent
+        if hold.person is not None:
+            self._budgets.correct(hold.person, hold.hour, -rest)
         with pot.lock:
             if pot.hour == hold.hour:
                 pot.left += rest
@@ -313,6 +336,10 @@ def hour_of(moment: datetime) -> datetime:
 def _part(share: Literal["job", "interactive"], points: int) -> int:
     interactive = points * INTERACTIVE_PERCENT // 100
     return interactive if share == "interactive" else points - interactive
+
+
+def _kept(share: Share, limit: int) -> int:
+    return limit * budgets.RESERVE_PERCENT // 100 if share == "interactive" else 0
 
 
 def _used_up(share: Share, whole: bool) -> str:

@@ -15,6 +15,7 @@ from addon.connect.rules import (
     current_caller,
     current_installation,
     install_boundary,
+    known_caller,
     rule,
 )
 from addon.connect.siteauth import ForeignUrl, SiteAuth
@@ -41,6 +42,7 @@ __all__ = [
     "current_caller",
     "current_installation",
     "install_boundary",
+    "known_caller",
     "lifecycle_blueprint",
     "rule",
     "webhook_blueprint",

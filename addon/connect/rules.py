@@ -100,10 +100,16 @@ def install_boundary(app: Flask, tenants: Tenants, settings: Settings, clock: Cl
 
 def current_caller() -> Caller:
     """Return the verified person behind the request. Raises LookupError in a view whose rule lets in nobody known."""
-    caller = g.get("steward_caller")
-    if not isinstance(caller, Caller):
+    caller = known_caller()
+    if caller is None:
         raise LookupError("this view's rule admits no person")
     return caller
+
+
+def known_caller() -> Caller | None:
+    """Return the verified person behind the request, None in a view whose rule lets in nobody known."""
+    caller = g.get("steward_caller")
+    return caller if isinstance(caller, Caller) else None
 
 
 def current_installation() -> Installation:

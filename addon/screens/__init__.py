@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
+from addon.connect import known_caller
 from addon.screens import api, health, pages, problems
 from addon.screens.access import Access
 from addon.screens.lookups import Lookups
@@ -20,7 +21,7 @@ def register(app: Flask, parts: Parts) -> None:
     lookups = Lookups(parts.confluence, parts.clock)
     access = Access(parts.permissions, lookups, parts.db)
     problems.register(app, parts.settings, parts.clock)
-    app.before_request(parts.confluence.begin_request)
+    app.before_request(lambda: parts.confluence.begin_request(known_caller()))
     app.register_blueprint(api.blueprint(parts, access, lookups))
     app.register_blueprint(pages.blueprint(parts, access))
     app.register_blueprint(pages.pictures())

@@ -57,42 +57,49 @@ class Access:
         self._lookups = lookups
         self._db = db
 
-    def site(self, caller: Caller, *, write: bool = False) -> Viewer:
-        """Let a Confluence administrator into the site scope. Raises Problem 403, or 503 when the site cannot say."""
-        self._permissions.require_site_admin(caller, max_age=_age(write))
+    def site(self, caller: Caller, *, write: bool = False, stop: bool = False) -> Viewer:
+        """Let a Confluence administrator into the site scope.
+
+        `stop`: a write that only ends or holds work, for which an older decision will do while there are no points to
+        ask Confluence with. Raises Problem 403, or 503 when the site cannot say.
+        """
+        self._permissions.require_site_admin(caller, max_age=_age(write), in_need=_age(write and not stop))
         return Viewer(caller, None)
 
-    def space(self, caller: Caller, key: str, *, write: bool = False) -> Viewer:
-        """Let an administrator of the space into its scope.
+    def space(self, caller: Caller, key: str, *, write: bool = False, stop: bool = False) -> Viewer:
+        """Let an administrator of the space into its scope. `stop` as in `site`.
 
         Raises Problem 403. A space that is archived, deleted or hidden from the app is 422 for Confluence
-        administrators, and 403 for everybody else: nobody learns here which spaces exist.
+        administrators, and for everybody else the same 403 as one that they do not administer.
         """
-        space = self._lookups.space(caller.tenant_id, key, _age(write))
-        if space is None:
-            try:
-                self.site(caller, write=write)
-            except Problem as problem:
-                if problem.status != 403:
-                    raise
-                raise Problem(403, "forbidden", _HIDDEN.format(key=key)) from problem
-            raise Problem(422, "space-not-visible", _INVISIBLE.format(key=key))
-        self._permissions.require_space_admin(caller, space, max_age=_age(write))
+        age, in_need = _age(write), _age(write and not stop)
+
+        def find() -> Space | None:
+            return self._lookups.space(caller.tenant_id, key, age, in_need)
+
+        if self._permissions.is_site_admin(caller, max_age=age, in_need=in_need):
+            space = find()
+            if space is None:
+                raise Problem(422, "space-not-visible", _INVISIBLE.format(key=key))
+        else:
+            space = self._permissions.require_space_admin(caller, key, find, max_age=age, in_need=in_need)
         return Viewer(caller, space)
 
-    def scope(self, caller: Caller, space_key: str | None, *, write: bool = False) -> Viewer:
-        """Let the caller into the space's scope when a key is given, else into the site's."""
-        return self.site(caller, write=write) if space_key is None else self.space(caller, space_key, write=write)
+    def scope(self, caller: Caller, space_key: str | None, *, write: bool = False, stop: bool = False) -> Viewer:
+        """Let the caller into the space's scope when a key is given, else into the site's. `stop` as in `site`."""
+        if space_key is None:
+            return self.site(caller, write=write, stop=stop)
+        return self.space(caller, space_key, write=write, stop=stop)
 
     def execution(
-        self, caller: Caller, execution_id: str, space_key: str | None, *, write: bool = False
+        self, caller: Caller, execution_id: str, space_key: str | None, *, stop: bool = False
     ) -> tuple[Viewer, JobExecution, Sight]:
-        """Return the execution with the scope in which the caller may read it, and how much of it.
+        """Return the execution with the scope in which the caller may read it, or `stop` it, and how much of it.
 
         Raises Problem 403 or 404.
         """
         row = self._row(caller, execution_id)
-        viewer = self._scope_of(caller, row, space_key, write=write)
+        viewer = self._scope_of(caller, row, space_key, stop=stop)
         sight = viewer.sight(row)
         if sight != "full" and viewer.space is not None:
             with self._db.read(caller.tenant_id) as session:
@@ -108,8 +115,8 @@ class Access:
         A space's administrator cancels runs of that space; a run over all spaces needs a Confluence administrator.
         Raises Problem 403 or 404.
         """
-        viewer, _, sight = self.execution(caller, execution_id, space_key, write=True)
-        return viewer if sight == "full" else self.site(caller, write=True)
+        viewer, _, sight = self.execution(caller, execution_id, space_key, stop=True)
+        return viewer if sight == "full" else self.site(caller, write=True, stop=True)
 
     def retry(self, caller: Caller, execution_id: str, space_key: str | None) -> Viewer:
         """Return the execution's own scope, in which the caller may start jobs. Raises Problem 403, 404 or 422."""
@@ -125,16 +132,22 @@ class Access:
         with self._db.read(caller.tenant_id) as session:
             return find(session, caller, execution_id)
 
-    def _scope_of(self, caller: Caller, row: JobExecution, space_key: str | None, *, write: bool) -> Viewer:
+    def _scope_of(self, caller: Caller, row: JobExecution, space_key: str | None, *, stop: bool) -> Viewer:
         """Without a key the execution's own scope counts; a Confluence administrator may always be asked for."""
         if space_key is not None or row.scope == "site" or row.space_key is None:
-            return self.scope(caller, space_key, write=write)
+            return self.scope(caller, space_key, write=stop, stop=stop)
         try:
-            return self.site(caller, write=write)
+            return self.site(caller, write=stop, stop=stop)
         except Problem as problem:
             if problem.status != 403:
                 raise
-        return self.space(caller, row.space_key, write=write)
+        try:
+            return self.space(caller, row.space_key, write=stop, stop=stop)
+        except Problem as problem:
+            if problem.status != 403:
+                raise
+            # The key is known here by the execution alone: it is not told.
+            raise Problem(403, problem.kind, _NOT_YOURS) from problem
 
 
 def find(session: Session, caller: Caller, execution_id: str) -> JobExecution:
@@ -158,7 +171,6 @@ _INVISIBLE = (
     "Content Steward cannot see the space {key}: it is archived, was deleted, or the app has no access to it. "
     "Restore the space or give the app access in the space's permissions."
 )
-_HIDDEN = (
-    "You are not an administrator of the space {key}, or Content Steward cannot see it. Ask an administrator of the "
-    "space, or a Confluence administrator."
+_NOT_YOURS = (
+    "Only administrators of the space over which this execution runs, and Confluence administrators, may do this."
 )

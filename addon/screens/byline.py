@@ -15,7 +15,7 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from addon.base import Caller, Problem
-from addon.confluence import READ_AGE, WRITE_AGE, Conflict, Content, Forbidden, NotFound
+from addon.confluence import READ_AGE, WRITE_AGE, Conflict, Content, Forbidden, NotFound, SiteBusy
 from addon.jobs.models import IndicatorSwitch
 from addon.jobs.statuses import icons
 from addon.jobs.statuses.review import Review
@@ -35,6 +35,7 @@ UNREADABLE = (
     "Content Steward out. Ask somebody who may change them to let Content Steward for Confluence view it. Until then "
     "it has no status here, and no job touches it."
 )
+TELL = "Tell a Confluence administrator, who can see what Confluence says."
 LOOK_LASTS = timedelta(seconds=10)
 """Within this time of a look or a refresh nothing is asked again, so that a held-down key spends no quota."""
 
@@ -84,7 +85,7 @@ class BylineApi:
             try:
                 look = self._refreshed(caller, content)
             except Undecided as error:
-                raise Problem(422, "undecided", str(error)) from error
+                raise Problem(422, "undecided", self._undecided(caller, error)) from error
         return self._shown(caller, look)
 
     @operation(
@@ -126,7 +127,7 @@ class BylineApi:
         except Undecided as error:
             self._looks.forget(caller.tenant_id, content.id)
             shown = self._shown(caller, self._look(caller, content))
-            shown.problem = str(error)
+            shown.problem = self._undecided(caller, error)
             return shown
 
     @operation(
@@ -186,7 +187,20 @@ class BylineApi:
         said = _said(look)
         if look.excluded is None:
             said.may_edit = self._parts.permissions.may(caller, look.content, "update", max_age=READ_AGE)
+            if not self._reads_policies(caller):
+                said.tests = [_without_cql(test) for test in said.tests]
         return said
+
+    def _undecided(self, caller: Caller, error: Undecided) -> str:
+        shown = error.words is not None and self._reads_policies(caller)
+        return f"{error} {error.words}" if shown else f"{error} {TELL}" if error.words else str(error)
+
+    def _reads_policies(self, caller: Caller) -> bool:
+        """Return whether the caller may read the CQL of policies; no, while Confluence cannot say."""
+        try:
+            return self._parts.permissions.is_site_admin(caller, max_age=READ_AGE)
+        except (Problem, SiteBusy):
+            return False
 
 
 def changed(before: Review, wanted: schemas.ChangeReview, today: date) -> Review:
@@ -246,12 +260,19 @@ def _test(policy: PolicyDocument, tested: Tested, decided: str | None, *, last: 
         status=_status(policy, tested.status),
         cql=tested.cql,
         ancestor_cql=tested.ancestor_cql,
+        has_ancestor_cql=tested.ancestor_cql is not None,
         direct=tested.direct,
         above=tested.above,
         problem=tested.problem,
         is_default=last,
         applies=decided == tested.status and (last or tested.matched is True),
     )
+
+
+def _without_cql(test: schemas.StatusTest) -> schemas.StatusTest:
+    """Return a test as everybody may see it: which condition matches, and not how it is written."""
+    problem = None if test.problem is None else TELL
+    return test.model_copy(update={"cql": None, "ancestor_cql": None, "problem": problem})
 
 
 def _status(policy: PolicyDocument, slug: str) -> schemas.ShownStatus:

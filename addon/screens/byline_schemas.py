@@ -62,11 +62,14 @@ class StatusTest(Model):
     """One status of the space's scheme, in order, and whether the content matches it now."""
 
     status: ShownStatus
-    cql: str | None = None
-    ancestor_cql: str | None = None
+    cql: str | None = Field(None, description="For Confluence administrators")
+    ancestor_cql: str | None = Field(None, description="For Confluence administrators")
+    has_ancestor_cql: bool = Field(False, description="Whether a page above can bring this status")
     direct: bool | None = Field(None, description="Whether the CQL matches; null: not asked, or not answered")
     above: bool | None = Field(None, description="Whether the ancestor CQL matches a page above; null as for direct")
-    problem: str | None = Field(None, description="Why Confluence did not answer the queries")
+    problem: str | None = Field(
+        None, description="Why Confluence did not answer the queries; its own words for Confluence administrators"
+    )
     is_default: bool = False
     applies: bool = Field(False, description="Whether this is the status that the content has by its scheme now")
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 
+from sqlalchemy.orm import Session
+
 from addon.base import Caller, FieldError, Problem, Space
 from addon.confluence import WRITE_AGE
 from addon.engine import (
@@ -23,6 +25,7 @@ from addon.policies import NOT_INCLUDED
 from addon.screens import schemas
 from addon.screens.access import Access, Viewer, find, unknown_execution
 from addon.screens.lookups import Lookups
+from addon.screens.notified import NOTIFICATIONS, QUIET, notified_lately
 from addon.screens.operations import Answer, operation
 from addon.screens.parts import Parts
 from addon.screens.present import PREVIEWABLE, Presenter, item_result, space_result, statuses
@@ -58,6 +61,8 @@ class ExecutionsApi:
         """
         self._check(body)
         viewer = self._access.scope(caller, body.space_key, write=True)
+        if body.again:
+            self._access.site(caller, write=True)
         try:
             row = self._start(caller, body, viewer.space)
         except (Held, Refused) as error:
@@ -131,7 +136,7 @@ class ExecutionsApi:
         with self._parts.db.read(caller.tenant_id) as session:
             row = find(session, caller, execution_id)
             seen = self._presenter.detail(session, row, viewer)
-            if not seen.restricted and row.job_type == "send-notifications":
+            if not seen.restricted and row.job_type == NOTIFICATIONS:
                 counts = self._parts.mailer.counts(session, row.id)
                 # Old mails are deleted; the frozen metrics go on counting them.
                 seen.mails = schemas.Mails(**counts) if row.ended_at is None or any(counts.values()) else None
@@ -251,6 +256,8 @@ class ExecutionsApi:
             errors.append(FieldError("/job", f"There is no job of this name. Jobs: {known}."))
         elif body.dry_run and body.job not in PREVIEWABLE:
             errors.append(FieldError("/dryRun", "This job has no dry run."))
+        if body.again and (body.job != NOTIFICATIONS or body.scope != "space"):
+            errors.append(FieldError("/again", "Only notifications about one space are held back and sent again."))
         if body.scope == "space" and body.space_key is None:
             errors.append(FieldError("/spaceKey", "A space-scope start names its space."))
         if body.scope == "site" and body.space_key is not None:
@@ -262,7 +269,7 @@ class ExecutionsApi:
         self._not_excluded(caller, space)
         with self._parts.db.write(caller.tenant_id) as session:
             try:
-                return self._parts.engine.start(
+                row = self._parts.engine.start(
                     session,
                     tenant_id=caller.tenant_id,
                     job_type=body.job,
@@ -273,6 +280,10 @@ class ExecutionsApi:
                 )
             except UnknownJob as error:
                 raise Problem(422, "unknown-job", f"There is no job called {body.job}.") from error
+            if body.job == NOTIFICATIONS and space is not None and not body.again:
+                # Asked after the start, which lets no other run end in between, and takes the start back.
+                self._not_notified_lately(session, caller, space)
+            return row
 
     def _not_excluded(self, caller: Caller, space: Space | None) -> None:
         if space is None:
@@ -284,6 +295,22 @@ class ExecutionsApi:
         if rule is not None:
             kind = "space-not-included" if rule == NOT_INCLUDED else "space-excluded"
             raise Problem(422, kind, f"The space {space.key} is {rule}.")
+
+    def _not_notified_lately(self, session: Session, caller: Caller, space: Space) -> None:
+        now = self._parts.clock.now()
+        row = notified_lately(session, self._parts.mailer, caller.tenant_id, space, now)
+        if row is None or row.ended_at is None:
+            return
+        _, policies = self._parts.policies.current(session, caller.tenant_id)
+        zone = reader_zone(policies)
+        over = "all spaces" if row.scope == "site" else f"the space {space.key}"
+        raise Problem(
+            422,
+            "notified-lately",
+            f"Send notifications ran over {over} and ended at {said(row.ended_at, now, zone)}: people have their mails "
+            f"about {space.key}. It can be started here again from {said(row.ended_at + QUIET, now, zone)}; a "
+            "Confluence administrator can send the same again before that.",
+        )
 
     def _own_part(self, caller: Caller, execution_id: str, space_key: str | None) -> str | None:
         """Return the id of the only space whose details the caller may see, None for those of all."""

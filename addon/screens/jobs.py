@@ -147,7 +147,7 @@ class JobsApi:
     )
     def hold(self, caller: Caller, *, body: schemas.SetHold) -> schemas.Hold:
         """Hold all schedules, or release them; scheduled starts stop, manual ones work."""
-        self._access.site(caller, write=True)
+        self._access.site(caller, write=True, stop=body.on)
         if body.until is not None and body.until <= self._parts.clock.now():
             errors = [FieldError("/until", "This time has passed.")]
             raise Problem(422, "invalid", "The hold would end before it begins.", errors=errors)

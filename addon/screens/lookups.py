@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Generic, TypeVar
 
 from addon.base import Clock, Space, TenantGone, TenantId, Unreachable
-from addon.confluence import Confluence, SiteError
+from addon.confluence import Confluence, Postponed, SiteError
 from addon.jobs.standing import labelled
 from addon.policies import PolicyDocument
 
@@ -65,13 +65,24 @@ class Lookups:
         self._names: Remembered[str] = Remembered(clock)
         self._unanswered: Remembered[bool] = Remembered(clock, 500)
 
-    def space(self, tenant_id: TenantId, key: str, max_age: timedelta) -> Space | None:
-        """Return the current space of this key as the app sees it, None when it is archived, hidden or unknown."""
+    def space(
+        self, tenant_id: TenantId, key: str, max_age: timedelta, in_need: timedelta | None = None
+    ) -> Space | None:
+        """Return the current space of this key as the app sees it, None when it is archived, hidden or unknown.
+
+        `in_need` is the age of an answer that will do while there are no points to ask with; by default `max_age`.
+        """
         known = self._spaces.get(tenant_id, key, max_age)
         if known is not None:
             return known[0]
-        with self._confluence.client(tenant_id) as client:
-            found = client.spaces(keys=[key])
+        try:
+            with self._confluence.client(tenant_id) as client:
+                found = client.spaces(keys=[key])
+        except Postponed:
+            known = self._spaces.get(tenant_id, key, in_need or max_age)
+            if known is None:
+                raise
+            return known[0]
         for space in found:
             if space.key == key and space.status == "current":
                 self._spaces.put(tenant_id, key, space)

@@ -104,6 +104,9 @@ class StartExecution(Body):
     scope: Scope
     space_key: SpaceKey | None = None
     dry_run: bool = False
+    again: bool = Field(
+        False, description="Notify about a space although that was done within a day; for Confluence administrators"
+    )
 
 
 class SetHold(Body):

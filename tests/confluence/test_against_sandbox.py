@@ -150,15 +150,15 @@ def test_who_administers_is_told_apart_in_every_mode(asking: SiteClient, site: S
 def test_permissions_follow_the_site_once_a_decision_is_too_old(live: Confluence, site: Site, clock: Any) -> None:
     permissions = Permissions(live, clock, changes=lambda _tenant: 0)
     caller, docs = Caller(TENANT, "u-writer"), space_of(site, "DOCS")
-    permissions.require_space_admin(caller, docs)
+    permissions.require_space_admin(caller, "DOCS", lambda: docs)
     with pytest.raises(Problem) as caught:
         permissions.require_site_admin(caller)
     assert caught.value.status == 403
     site.people["u-writer"].groups.discard("g-docs")
-    permissions.require_space_admin(caller, docs)
+    permissions.require_space_admin(caller, "DOCS", lambda: docs)
     clock.advance(timedelta(seconds=61))
     with pytest.raises(Problem):
-        permissions.require_space_admin(caller, docs)
+        permissions.require_space_admin(caller, "DOCS", lambda: docs)
 
 
 def test_cql_the_site_refuses_is_rejected_with_its_words(asking: SiteClient) -> None:

@@ -64,6 +64,12 @@ def refused(call: Any, *args: Any, **options: Any) -> Problem:
     return caught.value
 
 
+def of_space(permissions: Permissions, caller: Caller, space: Space | None, key: str = "") -> None:
+    """Let in as the screens do: Confluence administrators everywhere, and a space's own."""
+    if not permissions.is_site_admin(caller, max_age=WRITE_AGE):
+        permissions.require_space_admin(caller, space.key if space else key, lambda: space)
+
+
 def test_only_confluence_administrators_pass_site_checks(permissions: Permissions) -> None:
     permissions.require_site_admin(Caller(ONE, "ada"))
     problem = refused(permissions.require_site_admin, Caller(ONE, "sam"))
@@ -74,9 +80,9 @@ def test_only_confluence_administrators_pass_site_checks(permissions: Permission
 def test_space_administrators_pass_in_their_space_only_and_site_administrators_everywhere(
     permissions: Permissions,
 ) -> None:
-    permissions.require_space_admin(Caller(ONE, "sam"), DOCS)
-    permissions.require_space_admin(Caller(ONE, "ada"), HR)
-    problem = refused(permissions.require_space_admin, Caller(ONE, "sam"), HR)
+    of_space(permissions, Caller(ONE, "sam"), DOCS)
+    of_space(permissions, Caller(ONE, "ada"), HR)
+    problem = refused(of_space, permissions, Caller(ONE, "sam"), HR)
     assert problem.status == 403
     assert "HR" in problem.detail
 
@@ -114,7 +120,7 @@ def test_a_right_just_granted_works_within_a_minute(permissions: Permissions, si
 def test_a_webhook_about_permissions_makes_the_next_question_real(permissions: Permissions, site: Site) -> None:
     ada, sam = Caller(ONE, "ada"), Caller(ONE, "sam")
     permissions.require_site_admin(ada)
-    permissions.require_space_admin(sam, DOCS)
+    of_space(permissions, sam, DOCS)
     site.site_admins.clear()
     site.changes[TWO] += 1
     permissions.require_site_admin(ada)
@@ -149,7 +155,7 @@ def test_when_the_site_cannot_be_asked_nobody_passes(
     site.failure = failure
     problem = refused(permissions.require_site_admin, Caller(ONE, "ada"))
     assert (problem.status, problem.kind) == (status, kind)
-    assert refused(permissions.require_space_admin, Caller(ONE, "ada"), DOCS).status == status
+    assert refused(of_space, permissions, Caller(ONE, "ada"), DOCS).status == status
     site.failure = None
     permissions.require_site_admin(Caller(ONE, "ada"))
 
@@ -186,3 +192,52 @@ def test_an_answer_from_before_a_change_is_not_remembered_after_it(
     assert permissions.is_site_admin(ada)
     monkeypatch.setattr(Client, "is_site_admin", answer)
     assert not permissions.is_site_admin(ada)
+
+
+def test_a_space_that_is_not_there_is_refused_as_one_that_is_not_yours_and_asked_about_once_a_minute(
+    permissions: Permissions, site: Site, clock: VirtualClock
+) -> None:
+    sam = Caller(ONE, "sam")
+    other, missing = refused(of_space, permissions, sam, HR), refused(of_space, permissions, sam, None, "HR")
+    assert other.document() == missing.document()
+    assert site.asked == {"site": 1, "space": 1}, "the second was answered from memory"
+    nowhere = refused(of_space, permissions, sam, None, "NOPE")
+    assert nowhere.document() == other.document() | {"detail": other.detail.replace("HR", "NOPE")}
+    assert site.asked["space"] == 2, "it takes as many calls"
+    for _again in range(100):
+        refused(of_space, permissions, sam, None, "NOPE")
+    assert site.asked == {"site": 1, "space": 2}
+    site.changes[ONE] += 1
+    refused(of_space, permissions, sam, None, "NOPE")
+    assert site.asked["space"] == 3, "a webhook about rights ends it"
+    clock.advance(timedelta(seconds=61))
+    refused(of_space, permissions, sam, None, "NOPE")
+    assert site.asked["space"] == 4
+
+
+def test_while_there_are_no_points_an_older_decision_stops_work_but_starts_none(
+    permissions: Permissions, site: Site, clock: VirtualClock
+) -> None:
+    ada, sam = Caller(ONE, "ada"), Caller(ONE, "sam")
+    permissions.require_site_admin(ada)
+    refused(permissions.require_site_admin, sam)
+    clock.advance(timedelta(minutes=14))
+    site.failure = errors.QuotaExhausted(clock.now() + timedelta(minutes=40), "used up")
+    permissions.require_site_admin(ada, max_age=WRITE_AGE, in_need=READ_AGE)
+    assert refused(permissions.require_site_admin, ada, max_age=WRITE_AGE).status == 503
+    assert refused(permissions.require_site_admin, sam, max_age=WRITE_AGE, in_need=READ_AGE).status == 403
+    clock.advance(timedelta(minutes=2))
+    assert refused(permissions.require_site_admin, ada, max_age=WRITE_AGE, in_need=READ_AGE).status == 503
+
+
+def test_an_older_decision_stops_nothing_once_rights_changed_or_while_the_site_is_only_down(
+    permissions: Permissions, site: Site, clock: VirtualClock
+) -> None:
+    ada = Caller(ONE, "ada")
+    permissions.require_site_admin(ada)
+    clock.advance(timedelta(minutes=2))
+    site.failure = errors.ServerError("down", status=500)
+    assert refused(permissions.require_site_admin, ada, max_age=WRITE_AGE, in_need=READ_AGE).status == 503
+    site.failure = errors.QuotaExhausted(clock.now() + timedelta(minutes=40), "used up")
+    site.changes[ONE] += 1
+    assert refused(permissions.require_site_admin, ada, max_age=WRITE_AGE, in_need=READ_AGE).status == 503

@@ -65,9 +65,28 @@ def test_the_dialog_explains_every_status_in_order(house: House) -> None:
         ("not-updated", True, False, False),
         ("up-to-date", None, False, True),
     ]
-    assert body["tests"][0]["cql"].startswith("stewardExpirationDate <= now()")
+    cql = look(house, "Guide", ADMIN).json["tests"][0]["cql"]
+    assert cql.startswith("stewardExpirationDate <= now()")
     assert (body["status"]["id"], body["outdated"], body["changedOn"]) == ("up-to-date", True, None)
     assert body["mayEdit"] is True
+
+
+@pytest.mark.parametrize(("account", "reads"), [(ADMIN, True), (SAM, False), (EVE, False)])
+def test_how_conditions_are_written_is_for_confluence_administrators_and_what_matched_for_everybody(
+    house: House, account: str, reads: bool
+) -> None:
+    schemes = house.get("/policies").json["statusSchemes"]
+    schemes[0]["entries"][0] |= {"cql": 'label = "secret-word"', "ancestorCql": 'title = "Guide"'}
+    change_policies(house, statusSchemes=schemes)
+    house.site.faults.add(path="/rest/api/content/search", status=400, cql="secret-word")
+    answers = [look(house, "Guide: old part", account), refresh(house, "Guide: old part", account)]
+    assert [answer.status_code for answer in answers] == [200, 422]
+    first, second = answers[0].json["tests"][:2]
+    assert (first["problem"] is not None, second["direct"], second["above"]) == (True, True, None)
+    assert (first["hasAncestorCql"], second["hasAncestorCql"]) == (True, False)
+    for answer in answers:
+        assert ("secret-word" in answer.text or "Injected" in answer.text) is reads, answer.text
+    assert ("lastmodified" in answers[0].text) is reads
 
 
 def test_a_refresh_stamps_this_content_alone_and_at_once(house: House) -> None:

@@ -105,7 +105,14 @@ class Look:
 
 
 class Undecided(Exception):
-    """The content's status cannot be told now; the message says which query fails, and how."""
+    """The content's status cannot be told now; the message says why, `words` how Confluence puts it.
+
+    Such words may quote the query, which is for administrators.
+    """
+
+    def __init__(self, said: str, words: str | None = None) -> None:
+        super().__init__(said)
+        self.words = words
 
 
 class Gone(Exception):
@@ -173,7 +180,7 @@ class Single:
                 raise Undecided(f"The space {look.space.key} is {look.excluded}.")
             if look.decided is None:
                 failed = next(entry for entry in look.tested if entry.matched is None)
-                raise Undecided(f"Confluence refuses a query of the status {failed.status}: {failed.problem}")
+                raise Undecided(f"Confluence refuses a query of the status {failed.status}.", failed.problem)
             outcome = self._stamped(client, look, look.decided)
         if outcome.verdict == "gone":
             raise Gone

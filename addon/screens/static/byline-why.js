@@ -16,7 +16,7 @@ function query(label, cql, holds) {
     "div",
     { class: "query" },
     h("p", { class: "subtle" }, label, ": ", h("span", { class: holds ? "holds" : "" }, words)),
-    h("pre", { tabindex: "0", "aria-label": `${label}, CQL` }, h("code", {}, cql)),
+    cql && h("pre", { tabindex: "0", "aria-label": `${label}, CQL` }, h("code", {}, cql)),
   );
 }
 
@@ -32,9 +32,9 @@ function step(test, root, decided) {
       h("strong", {}, test.status.name),
       h("span", { class: `lozenge lozenge-${look}` }, words),
     ),
-    test.problem && h("p", { class: "step-problem" }, "Confluence refuses the query: ", test.problem),
-    test.cql && query("Condition", test.cql, test.direct),
-    test.ancestorCql && query("Inherited from a page above", test.ancestorCql, test.above),
+    test.problem && h("p", { class: "step-problem" }, "Confluence refuses the query. ", test.problem),
+    !test.isDefault && query("Condition", test.cql, test.direct),
+    test.hasAncestorCql && query("Inherited from a page above", test.ancestorCql, test.above),
     test.isDefault && h("p", { class: "subtle" }, "The default: whatever matches none of the others."),
   );
 }
