@@ -51,6 +51,11 @@ class Confluence:
         self._turnstile.begin_request()
         budgets.serve(caller)
 
+    def end_request(self) -> None:
+        """Let what this thread does next be nobody's, with its own time."""
+        self._turnstile.end_request()
+        budgets.serve(None)
+
     @contextmanager
     def client(
         self, tenant_id: TenantId, *, run: CallGuard | None = None, share: Share = "interactive"

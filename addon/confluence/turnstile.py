@@ -47,6 +47,10 @@ class Turnstile:
         """Give the web request that this thread serves now its time for all of its calls."""
         _until.set(self._clock.monotonic() + REQUEST_SECONDS)
 
+    def end_request(self) -> None:
+        """Let what this thread does next have its own time."""
+        _until.set(None)
+
     @contextmanager
     def turn(self, tenant_id: TenantId) -> Iterator[float]:
         """Hold a place for one call; yield the seconds it may take.

@@ -22,6 +22,7 @@ def register(app: Flask, parts: Parts) -> None:
     access = Access(parts.permissions, lookups, parts.db)
     problems.register(app, parts.settings, parts.clock)
     app.before_request(lambda: parts.confluence.begin_request(known_caller()))
+    app.teardown_request(lambda _error: parts.confluence.end_request())
     app.register_blueprint(api.blueprint(parts, access, lookups))
     app.register_blueprint(pages.blueprint(parts, access))
     app.register_blueprint(pages.pictures())
