@@ -12,6 +12,7 @@ from addon import schema
 from addon.base import Database, metadata
 from addon.engine import ExecutionSpace, JobExecution
 from addon.jobs.models import ArchiveTask
+from addon.mail.models import OutboxMail
 from tests.support.postgres import BOTH
 
 
@@ -111,6 +112,10 @@ _SPACE: dict[str, Any] = {
     "tenant_id": "t1", "execution_id": "running", "name": "S", "type": "global", "weight": 1, "metrics": {},
     "transient": False,
 }  # fmt: skip
+_MAIL: dict[str, Any] = {
+    "tenant_id": "t1", "account_id": "p1", "message_id": "<m@example.com>", "subject": "Nine", "attempts": 0,
+    "not_before": NOW, "created_at": NOW,
+}  # fmt: skip
 FIRST_LIGHT: dict[str, list[dict[str, Any]]] = {
     "tenant": [
         {
@@ -134,6 +139,10 @@ FIRST_LIGHT: dict[str, list[dict[str, Any]]] = {
             "id": "b1", "tenant_id": "t1", "execution_id": "running", "space_id": "2", "automation_id": "s/a",
             "page_ids": ["9"], "titles": ["Nine"], "submitted_at": NOW,
         },
+    ],
+    "outbox": [
+        {**_MAIL, "id": "m1", "dedupe_key": "m1", "state": "sent", "text": "", "html": "", "ended_at": NOW},
+        {**_MAIL, "id": "m2", "dedupe_key": "m2", "state": "pending", "text": "Nine", "html": "Nine"},
     ],
 }  # fmt: skip
 
@@ -163,6 +172,8 @@ def test_a_database_of_the_first_revision_keeps_its_rows_on_the_way_to_the_newes
         assert [(row.id, row.status, row.points) for row in rows] == [
             ("ended", "successful", 7), ("running", "running", 7),
         ]  # fmt: skip
+        mails = session.execute(sa.select(OutboxMail.state, OutboxMail.subject).order_by(OutboxMail.id)).all()
+        assert [tuple(mail) for mail in mails] == [("sent", ""), ("pending", "Nine")]
         [batch] = session.scalars(sa.select(ArchiveTask)).all()
         assert (batch.action, batch.page_ids) == (None, ["9"])
     with pytest.raises(sa.exc.DBAPIError), db.write_all() as session:

@@ -55,6 +55,7 @@ def upgrade() -> None:
     with op.batch_alter_table("site_trait") as site_trait:
         site_trait.add_column(sa.Column("readings", sa.JSON(), nullable=True))
     op.create_index("ix_outbox_begun", "outbox", ["begun_at"])
+    op.execute("UPDATE outbox SET subject = '' WHERE state <> 'pending'")
     _bound_schedules()
 
 
