@@ -24,12 +24,19 @@ def write_piecemeal(session: orm.Session, rows: Sequence[T], write: Callable[[Se
     """
     if not rows:
         return []
+    first: Exception | None = None
     try:
         with session.begin_nested():
-            write(rows)
+            try:
+                write(rows)
+            except Exception as error:
+                first = error
+                raise
     except Exception as error:
+        # A full disk ends SQLite's whole transaction, and no savepoint is left to go back to: the first error says why.
+        error = first or error
         if not _refuses_data(error):
-            raise
+            raise error from None
         if len(rows) == 1:
             log.error("the database refuses a row: %s", str(getattr(error, "orig", error)).partition("\n")[0])
             return [rows[0]]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import exc
+from sqlalchemy import event, exc
 
-from addon.base import Database
+from addon.base import Database, is_away
 from addon.base.piecemeal import write_piecemeal
 from tests.support.postgres import BOTH
 
@@ -47,3 +48,18 @@ def test_what_is_wrong_for_all_rows_is_no_rows_fault(database: Database) -> None
 
     with database.write_all() as session, pytest.raises((exc.OperationalError, exc.ProgrammingError)):
         write_piecemeal(session, [1, 2], write)
+
+
+def test_a_disk_that_is_full_is_raised_as_that(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'full.db'}")
+    table = sa.Table("long", sa.MetaData(), sa.Column("text", sa.Text))
+    table.create(database.engine)
+    event.listen(database.engine, "checkout", lambda connection, *_: connection.execute("PRAGMA max_page_count=20"))
+    with pytest.raises(exc.OperationalError) as raised, database.write_all() as session:
+        write_piecemeal(
+            session, ["x" * 4000] * 100, lambda some: session.execute(table.insert(), [{"text": text} for text in some])
+        )
+    assert is_away(raised.value), raised.value
+    with database.write_all() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(table)) == 0
+    database.dispose()
