@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from addon.base.bounds import utc
+
 _FORMATS = (
     ("%Y/%m/%d %H:%M", timedelta(minutes=1)),
     ("%Y-%m-%d %H:%M", timedelta(minutes=1)),
@@ -75,7 +77,7 @@ def stored(value: object) -> datetime | None:
         parsed = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    return utc(parsed)
 
 
 def _start(local: datetime, unit: str) -> datetime:
