@@ -127,7 +127,10 @@ KNOWN: list[dict[str, Any]] = [
     {"stamp": OWN | {"id": "x" * 65}, "review": {"expirationDate": "2020-01-01"}},
     {"stamp": OWN | {"previous": "\0"}, "review": {"reviewedOn": "1999-01-01", "expirationDate": "0001-01-01"}},
     {"stamp": OWN | {"previous": "x" * 65, "changedOn": "0001-01-01T00:00:00+14:00"}, "review": None},
-    {"stamp": OWN | {"changedOn": "2001-01-01T00:00:00Z", "name": _nested(900)}, "review": _nested(900)},
+    {
+        "stamp": OWN | {"changedOn": "2001-01-01T00:00:00Z", "name": _nested(900), "icon": "\ud800"},
+        "review": _nested(900),
+    },
     {"stamp": OWN | {"id": "\ud800", "icon": 10**4200}, "review": {"expirationDate": "9999-12-31T23:59:59-12:00"}},
 ]
 """Done before against the running product."""
