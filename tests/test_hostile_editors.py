@@ -77,7 +77,7 @@ scalars = (
     | st.integers().map(lambda n: 10 ** (abs(n) % 4000))
     | st.floats(allow_nan=False, allow_infinity=False)
 )
-deep = st.integers(1, 900).map(lambda levels: _nested(levels))
+deep = st.integers(1, 400).map(lambda levels: _nested(levels))
 junk = st.one_of(
     scalars,
     texts,
@@ -128,8 +128,8 @@ KNOWN: list[dict[str, Any]] = [
     {"stamp": OWN | {"previous": "\0"}, "review": {"reviewedOn": "1999-01-01", "expirationDate": "0001-01-01"}},
     {"stamp": OWN | {"previous": "x" * 65, "changedOn": "0001-01-01T00:00:00+14:00"}, "review": None},
     {
-        "stamp": OWN | {"changedOn": "2001-01-01T00:00:00Z", "name": _nested(900), "icon": "\ud800"},
-        "review": _nested(900),
+        "stamp": OWN | {"changedOn": "2001-01-01T00:00:00Z", "name": _nested(400), "icon": "\ud800"},
+        "review": _nested(400),
     },
     {"stamp": OWN | {"id": "\ud800", "icon": 10**4200}, "review": {"expirationDate": "9999-12-31T23:59:59-12:00"}},
 ]
