@@ -75,6 +75,8 @@ class Hold:
     hour: datetime
     points: int
     person: Person | None = None
+    reserved: bool = False
+    """Whether it was drawn from what is kept for administrators: then the rest is not for the next who comes."""
 
     def settle(self, spent: int) -> None:
         """Give back what the call did not cost, or take what it cost beyond; in the hour in which it began."""
@@ -155,15 +157,14 @@ class Quota:
         try:
             with pot.lock:
                 self._turn(pot, hour, now)
-                if pot.left < wanted:
-                    self._draw(pot, hour, now, wanted - pot.left, reserve)
+                reserved = pot.left < wanted and self._draw(pot, hour, now, wanted - pot.left, reserve)
                 pot.left -= wanted
                 pot.users += 1
         except BaseException:
             if person is not None:
                 self._budgets.correct(person, hour, -wanted)
             raise
-        return Hold(self, pot, hour, wanted, person)
+        return Hold(self, pot, hour, wanted, person, reserved)
 
     def release_all(self) -> None:
         """Give back everything this process holds, at its end; what still draws gives its own rest back."""
@@ -222,11 +223,11 @@ class Quota:
                 rows.forget_old(session, now)
             pot.hour, pot.left = hour, 0
 
-    def _draw(self, pot: _Pot, hour: datetime, now: datetime, need: int, reserve: int) -> None:
+    def _draw(self, pot: _Pot, hour: datetime, now: datetime, need: int, reserve: int) -> bool:
         """Add at least `need` points to the pot, more where there is plenty. Raises QuotaExhausted.
 
-        Of the tenant's own points the last `reserve` stay. What comes out of the reserve is no more than is needed, as
-        what is left in the pot is for everybody.
+        Of the tenant's own points the last `reserve` stay. Return whether any came out of what is kept for
+        administrators: those are no more than is needed.
         """
         block = BLOCK if pot.share == "job" else PEOPLES_BLOCK
         own_limit = _part(pot.share, self._tenant_points)
@@ -244,7 +245,7 @@ class Quota:
                     pot.left += points
                     pot.drawing = True
                     pot.refused = None
-                    return
+                    return hall.had + points > own_limit - kept
             turn = self._later(pot, now) if verdict is shares.Verdict.OTHERS_FIRST else None
             waits = turn is not None and hour_of(turn) == hour
             rows.refuse(session, hour, pot.share, pot.tenant_id, own_limit, waits=waits)
@@ -260,7 +261,7 @@ class Quota:
         if hold.person is not None:
             self._budgets.correct(hold.person, hold.hour, -rest)
         with pot.lock:
-            if pot.hour == hold.hour:
+            if pot.hour == hold.hour and not hold.reserved:
                 pot.left += rest
             elif rest:
                 try:
@@ -268,7 +269,7 @@ class Quota:
                         rows.give_back(session, hold.hour, pot.share, pot.tenant_id, rest)
                 except SQLAlchemyError as error:
                     log.warning(
-                        "tenant %s: %s points of an hour that is over stay reserved: %s", pot.tenant_id, rest, error
+                        "tenant %s: %s points that a call did not cost stay reserved: %s", pot.tenant_id, rest, error
                     )
             self._leave(pot)
 

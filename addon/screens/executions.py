@@ -256,8 +256,8 @@ class ExecutionsApi:
             errors.append(FieldError("/job", f"There is no job of this name. Jobs: {known}."))
         elif body.dry_run and body.job not in PREVIEWABLE:
             errors.append(FieldError("/dryRun", "This job has no dry run."))
-        if body.again and (body.job != NOTIFICATIONS or body.scope != "space"):
-            errors.append(FieldError("/again", "Only notifications about one space are held back and sent again."))
+        if body.again and body.job != NOTIFICATIONS:
+            errors.append(FieldError("/again", "Only notifications are held back and sent again."))
         if body.scope == "space" and body.space_key is None:
             errors.append(FieldError("/spaceKey", "A space-scope start names its space."))
         if body.scope == "site" and body.space_key is not None:
@@ -308,8 +308,8 @@ class ExecutionsApi:
             422,
             "notified-lately",
             f"Send notifications ran over {over} and ended at {said(row.ended_at, now, zone)}: people have their mails "
-            f"about {space.key}. It can be started here again from {said(row.ended_at + QUIET, now, zone)}; a "
-            "Confluence administrator can send the same again before that.",
+            f"about {space.key}. It can be started here again from {said(row.ended_at + QUIET, now, zone)}. "
+            "Before that a Confluence administrator can have the same sent again, through the API.",
         )
 
     def _own_part(self, caller: Caller, execution_id: str, space_key: str | None) -> str | None:

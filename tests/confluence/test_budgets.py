@@ -62,7 +62,7 @@ def test_what_an_administrator_sets_aside_and_does_not_need_is_not_for_others_to
     budgets.serve(ADA)
     budgets.note_administrator(ADA, administers=True)
     with quota.drawing(ONE, "interactive"):
-        quota.reserve(ONE, "interactive", 1).settle(1)
+        quota.reserve(ONE, "interactive", 50).settle(1)
         assert spend(quota, Caller(ONE, "new")) == 0
 
 
