@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
@@ -10,8 +11,11 @@ from addon.engine.models import ExecutionItem
 from tests.jobs.automating import archive, automations, delete, log, status
 from tests.jobs.conftest import Bench
 from tests.jobs.stamped import rows
+from tests.support.clock import VirtualClock
+from tests.support.house import house_over
 from tests.support.postgres import BOTH
 from tests.support.refusals import refuse
+from tests.support.site import small_site
 
 
 @BOTH
@@ -79,3 +83,15 @@ def test_a_content_that_cannot_be_mailed_about_costs_no_other_its_mention(docs: 
     assert (metrics["contentsMatched"], metrics["contentsUntold"], metrics["emailsSent"]) == (5, 1, 1)
     text = docs.post.text("eve@example.com")
     assert [f"Old {number}" in text for number in range(5)] == [True, True, True, False, True]
+
+
+def test_a_person_hears_that_a_status_cannot_be_kept(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    with house_over(small_site(clock), clock, tmp_path) as house:
+        page = next(content.id for content in house.site.contents() if content.title == "Guide")
+        refuse(house.parts.db, "content_stamp", "content_id", page)
+        answer = house.api("POST", f"/api/content/{page}/refresh")
+        assert (answer.status_code, answer.json()["detail"]) == (
+            422,
+            "The status was written to Confluence, but it cannot be kept here.",
+        )

@@ -4,8 +4,12 @@ from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from addon.base.bounds import EARLIEST, LATEST
 from addon.confluence.content import Property
+from addon.jobs.statuses.review import Review
 from addon.jobs.statuses.stamp import own_stamp
 
 
@@ -27,3 +31,30 @@ def test_a_date_at_the_end_of_the_calendar_can_be_stored(text: str) -> None:
     assert stamp is not None
     assert stamp.changed_on is not None
     assert (stamp.changed_on + timedelta(days=1)).astimezone(UTC) > stamp.changed_on
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.datetimes().map(str) | st.dates().map(str),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["id", "previous", "changedOn", "content", "name"]), anything) | anything)
+def test_whatever_stands_in_a_property_is_a_stamp_that_can_be_stored_or_none(value: Any) -> None:
+    own = value | {"content": "1"} if isinstance(value, dict) else value
+    stamp = own_stamp(Property("5", "steward-status", own, 1), "1")
+    if stamp is None:
+        return
+    assert 0 < len(stamp.slug) <= 64
+    assert stamp.previous is None or 0 < len(stamp.previous) <= 64
+    assert stamp.changed_on is None or EARLIEST <= stamp.changed_on <= LATEST
+
+
+@given(st.dictionaries(st.sampled_from(["expirationDate", "reviewedOn", "keep"]), anything) | anything)
+def test_whatever_stands_in_a_review_is_read_as_days_or_not_at_all(value: Any) -> None:
+    review = Review.read(value)
+    assert isinstance(review.keep, bool)
+    for day in (review.expiration_date, review.reviewed_on):
+        assert day is None or EARLIEST.date() <= day <= LATEST.date()
+    assert Review.read(review.value()) == review
