@@ -179,8 +179,13 @@ class TestInterruptions:
         assert metrics["statusesChanged"] == 60
         assert metrics["statusCounts"] == {"expired": 60, "up-to-date": 2}
 
-    def test_a_killed_process_that_wrote_no_outcomes_leaves_no_double_stamps(self, bench: Bench) -> None:
+    @pytest.mark.parametrize("negation", ["inclusive", "exclusive"])
+    @pytest.mark.parametrize("lag", [0, 600], ids=["search knows the stamps", "search does not know them yet"])
+    def test_a_killed_process_that_wrote_no_outcomes_leaves_no_double_stamps_and_counts_each_once(
+        self, bench: Bench, lag: int, negation: Any
+    ) -> None:
         pages = self.many(bench)
+        bench.site.index_lag, bench.site.negation = lag, negation
         run = bench.run()
         job = bench.refresh_job
         run.fix(job.list_spaces(run))
@@ -196,6 +201,7 @@ class TestInterruptions:
         job.work(run, run.left())
         metrics = run.end(job)
         assert {bench.site.get(page).properties["steward-status"].version for page in pages} == {1}
+        assert metrics["statusesChanged"] == 60
         assert metrics["statusCounts"] == {"expired": 60, "up-to-date": 2}
         assert metrics["contentsChecked"] == 62
 

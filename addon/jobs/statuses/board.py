@@ -6,7 +6,7 @@ transaction that writes its last outcome, so after a crash nothing is counted tw
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -76,10 +76,15 @@ class Board:
             self._open[change.space_id].left += 1
             self._open[change.space_id].total += 1
 
-    def begin(self, rows: Sequence[Row], dropped: Sequence[str]) -> None:
-        """Write the group's count and the corrections that need no call, and end the spaces with nothing to stamp."""
+    def begin(self, rows: Sequence[Row], dropped: Sequence[str], changed: Mapping[str, int]) -> None:
+        """Write the group's count and the corrections that need no call, and end the spaces with nothing to stamp.
+
+        Parameters: `changed` says by space how many of the corrections are changes that are not counted yet.
+        """
         self._rows += rows
         self._dropped += dropped
+        for space_id, number in changed.items():
+            self._open[space_id].changed += number
         with self._run.write() as session:
             self._run.begin(session, self._plan.spaces)
         self.flush()

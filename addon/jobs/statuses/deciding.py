@@ -7,6 +7,7 @@ refresh found is ahead of search: it was decided by what the review says, not by
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,7 +16,7 @@ from addon.confluence.content import Content, Kind
 from addon.jobs.statuses.ledger import Row
 from addon.jobs.statuses.reading import Candidate, Plan, Reading
 from addon.jobs.statuses.stamp import own_stamp
-from addon.jobs.statuses.stamping import Change, adopt
+from addon.jobs.statuses.stamping import Change, adopt, unrecorded
 
 
 @dataclass(slots=True)
@@ -24,7 +25,8 @@ class Decided:
 
     `changes` need calls. `rows` correct the ledger only. `missing` are entries whose stamp search no longer shows:
     trashed, archived, moved or hidden contents, to be looked up by id; so are the `absent`, which no entry matches.
-    `forgotten` are ids of entries without a stamp that are right no more: they match nothing.
+    `forgotten` are ids of entries without a stamp that are right no more: they match nothing. `unrecorded` says by
+    space how many statuses an earlier attempt of the run changed without recording it.
     """
 
     changes: list[Change] = field(default_factory=list)
@@ -32,6 +34,7 @@ class Decided:
     missing: list[Row] = field(default_factory=list)
     absent: list[Row] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
+    unrecorded: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +42,13 @@ class Known:
     """What the ledger holds about a reading.
 
     `rows`: of all contents the reading names; `settled`: slug -> entries that search must show, for the slugs that
-    were listed; `bare`: ids of entries without a stamp that the queries would have found; `trusting`: see Stamper.
+    were listed; `bare`: ids of entries without a stamp that the queries would have found; `trusting`, `began`: see
+    Stamper.
     """
 
     rows: Mapping[str, Row]
     settled: Mapping[str, Mapping[str, Row]]
+    began: datetime
     trusting: bool = False
     bare: Sequence[str] = ()
 
@@ -56,7 +61,7 @@ def decide(plan: Plan, reading: Reading, known: Known, now: datetime) -> Decided
     for slug, contents in reading.listed.items():
         for content in contents.values():
             if content.id not in reading.candidates:
-                _stamped(plan, slug, content, known, now, decided)
+                _stamped(plan, slug, content, known, now, decided, reading.started)
     for slug, rows in known.settled.items():
         shown = reading.listed[slug]
         decided.missing += [row for id, row in rows.items() if id not in shown and id not in reading.candidates]
@@ -100,7 +105,9 @@ def _candidate(plan: Plan, candidate: Candidate, row: Row | None, now: datetime,
         decided.changes.append(change)
 
 
-def _stamped(plan: Plan, slug: str, content: Content, known: Known, now: datetime, decided: Decided) -> None:
+def _stamped(
+    plan: Plan, slug: str, content: Content, known: Known, now: datetime, decided: Decided, since: datetime
+) -> None:
     """Compare a content that is stamped and should be with its ledger entry."""
     space_id = plan.place(content)
     row = known.rows.get(content.id)
@@ -115,6 +122,7 @@ def _stamped(plan: Plan, slug: str, content: Content, known: Known, now: datetim
     elif row is None or row.slug != stamp.slug or row.property_id is None:
         place = (content.id, content.kind, space_id)
         decided.rows.append(adopt(stamp, place, row, now, trusting=known.trusting))
+        decided.unrecorded[space_id] += unrecorded(stamp, row, plan.terms.default, known.began, since)
     elif row.space_id != space_id:
         decided.rows.append(replace(row, space_id=space_id))
 

@@ -63,6 +63,7 @@ class Refresh:
         with run.read() as session:
             self._slugs = frozenset(parts.policies.slugs(session, run.tenant_id))
             began = session.scalars(sa.select(JobExecution.started_at).where(JobExecution.id == run.execution_id)).one()
+            self._began = began
             self._trusting = ledger.untouched(session, began)
             self._presence = Presence(self._client, self._counting, run.clock, began)
             self._traits = traits.load(session)
@@ -172,7 +173,8 @@ class Refresh:
         # What refuses the stamp and matches nothing is like all contents that never had one, also in another space.
         bare = [row for row in (*left.here, *left.moved) if row.property_id is None and self._policy.status_stamps]
         dropped += [row.content_id for row in bare]
-        board.begin([*decided.rows, *found.moved, *(row for row in left.moved if row not in bare)], dropped)
+        corrected = [*decided.rows, *found.moved, *(row for row in left.moved if row not in bare)]
+        board.begin(corrected, dropped, decided.unrecorded)
         stamper = Stamper(
             self._client,
             self._run.clock,
@@ -182,6 +184,7 @@ class Refresh:
             reading.started,
             self._trusting,
             stamps=self._policy.status_stamps,
+            began=self._began,
         )
         self._stamp(board, stamper, changes)
         return []
@@ -227,6 +230,7 @@ class Refresh:
         with self._run.read() as session:
             known = Known(
                 rows=ledger.load(session, {*reading.candidates, *listed, *reading.absent}),
+                began=self._began,
                 trusting=self._trusting,
                 settled={slug: ledger.settled(session, plan.space_ids, slug, now) for slug in reading.listed},
                 bare=ledger.bare(session, plan.space_ids, now) if self._policy.status_stamps else (),

@@ -2,7 +2,7 @@
 
 Usually it is one write. When the site answers that it knows another version (or none, or a hidden page), the property
 is read by its key once, and written once more at most. A stamp that a person's own refresh wrote after this run began
-to read is never overwritten.
+to read is never overwritten. One that an earlier attempt of the same run wrote and could not record counts as changed.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ class Stamper:
     """Dates in stamps the ledger does not know are believed: only while it knows nothing at all yet."""
     stamps: bool = True
     """False: statuses are kept in the ledger only and no call is made."""
+    began: datetime | None = None
+    """When the execution began, if one writes."""
 
     def apply(self, change: Change) -> Outcome:
         """Bring one content's stamp to `change.slug`.
@@ -105,7 +107,8 @@ class Stamper:
             return Outcome("gone", None)
         stamp = own_stamp(found, change.content_id)
         if stamp is not None and (stamp.slug == change.slug or (raced and self._newer(stamp))):
-            return Outcome("kept", self._adopted(change, stamp))
+            changed = self.began is not None and unrecorded(stamp, change.row, self.default, self.began, self.since)
+            return Outcome("kept", self._adopted(change, stamp), changed)
         if found is None and change.slug == self.default and change.row is None:
             return Outcome("kept", None)
         if found is None and isinstance(refused, NotFound) and _remembered(change.row, self.key) is None:
@@ -185,6 +188,15 @@ def adopt(stamp: Stamp, place: tuple[str, str, str], row: Row | None, now: datet
         property_version=stamp.property.version,
         written_at=now,
     )
+
+
+def unrecorded(stamp: Stamp, row: Row | None, default: str, began: datetime, since: datetime) -> bool:
+    """Return whether an earlier attempt of the run changed the status, and stopped before it could record that.
+
+    Parameters: `began` is when the execution began, `since` when this attempt began to read. What people refresh by
+    themselves is recorded at once; what they did since then is theirs.
+    """
+    return stamp.slug != _slug(row, default) and stamp.changed_on is not None and began <= stamp.changed_on <= since
 
 
 def _believed(stamp: Stamp, row: Row | None, now: datetime, *, trusting: bool) -> datetime:
