@@ -15,6 +15,7 @@ CHECKED: dict[str, Any] = {
     "job_execution.scope": "site",
     "job_execution.trigger": "manual",
     "schedule_fire.outcome": "started",
+    "schedule_fire.earlier": 0,
     "execution_space.state": "done",
     "content_stamp.kind": "page",
     "site_trait.negation": "unknown",
