@@ -170,22 +170,8 @@ def _parts(settings: Settings, clock: Clock, web_threads: int) -> Parts:
         with db.read(tenant_id) as session:
             return rights_changes(session, tenant_id)
 
-    def check_cql(text: str, allow_aliases: bool) -> tuple[str, Sequence[str]]:
-        try:
-            checked = check_administrators_cql(text, namespace=settings.namespace, allow_aliases=allow_aliases)
-        except CqlRefused as error:
-            raise ValueError(error.reason) from error
-        return checked.cql, checked.notices
-
     renderer = Renderer()
-    policies = Policies(
-        clock,
-        settings.namespace,
-        time_zone=settings.default_time_zone,
-        first_run=settings.first_run,
-        check_cql=check_cql,
-        check_templates=renderer.check,
-    )
+    policies = _policies(settings, clock, renderer)
     transport = None
     if settings.smtp_url:
         transport = SmtpTransport.from_url(settings.smtp_url.get_secret_value(), hello=settings.ehlo)
@@ -226,6 +212,24 @@ def _parts(settings: Settings, clock: Clock, web_threads: int) -> Parts:
         policies=policies,
         engine=engine,
         mailer=mailer,
+    )
+
+
+def _policies(settings: Settings, clock: Clock, renderer: Renderer) -> Policies:
+    def check_cql(text: str, allow_aliases: bool) -> tuple[str, Sequence[str]]:
+        try:
+            checked = check_administrators_cql(text, namespace=settings.namespace, allow_aliases=allow_aliases)
+        except CqlRefused as error:
+            raise ValueError(error.reason) from error
+        return checked.cql, checked.notices
+
+    return Policies(
+        clock,
+        settings.namespace,
+        time_zone=settings.default_time_zone,
+        first_run=settings.first_run,
+        check_cql=check_cql,
+        check_templates=renderer.check,
     )
 
 
