@@ -70,10 +70,9 @@ class Executing:
 
     def finish_submitted(self) -> None:
         """Close what an earlier owner submitted, before anything else is done."""
-        spaces = submitted.run_spaces(self._run)
         limits = Limits.resumed(self._run, self._parts.settings.execution_cap)
         for batch in submitted.still_open(self._run):
-            space = submitted.run_spaces(self._run).get(batch.space_id) or spaces[batch.space_id]
+            space = submitted.run_spaces(self._run)[batch.space_id]
             self._actor.take_over(Recorder(self._run, space, limits), batch, submitted.action_of(self._policy, batch))
 
     def _claims(self, member: scope.Member) -> tuple[Space, list[Claim]]:

@@ -16,6 +16,7 @@ from addon.base import new_id
 from addon.confluence.content import Content
 from addon.engine.job import Run, RunSpace
 from addon.engine.models import ExecutionItem, ExecutionSpace, JobExecution
+from addon.engine.spaces import as_run_space
 from addon.jobs.models import ArchiveTask
 from addon.policies import PolicyDocument
 
@@ -122,12 +123,7 @@ def run_spaces(run: Run) -> dict[str, RunSpace]:
     """Return all spaces of the execution as they stand now, by id."""
     query = sa.select(ExecutionSpace).where(ExecutionSpace.execution_id == run.execution_id)
     with run.read() as session:
-        return {
-            row.space_id: RunSpace(
-                row.space_id, row.space_key, row.name, row.type, row.weight, row.state, row.checkpoint, row.reason
-            )
-            for row in session.scalars(query)
-        }
+        return {row.space_id: as_run_space(row) for row in session.scalars(query)}
 
 
 def last_refresh(session: Session, space_id: str) -> JobExecution | None:
