@@ -1,4 +1,4 @@
-"""Titles of problems: plain words for whoever reads the answer, one per kind and never the name of an HTTP status.
+"""Titles of problems: plain words for people who read the answer, one per kind and never the name of an HTTP status.
 
 A kind's title stays the same from occurrence to occurrence (RFC 9457, 3.1.4); what is special about one is its detail.
 A kind without a title of its own has that of its status (docs/adr/0034).

@@ -1,8 +1,9 @@
 """Dates that people have only just set: for a removal they do not count yet.
 
-Whoever may edit a page can write its review property, by any program. So a date in it counts once it has stood for a
-day, or at once when somebody set it who may delete there anyway; before that a content goes only if the query holds
-whatever the date is. The same goes for a status that dates lead to, also those of the pages above (docs/adr/0035).
+Everybody who may edit a page can write its review property, by any program. So a date in it counts once it has stood
+for a day, or at once when somebody set it who may delete there anyway; before that a content goes only if the query
+holds whatever the date is. The same goes for a status that dates lead to, also those of the pages above
+(docs/adr/0035).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ WITHDRAWN = "(outcome = 'withdrawn') = (reason IN ('changed', 'switched_off', 'r
 
 def upgrade() -> None:
     op.add_column("execution_space", sa.Column("suspect", sa.Boolean(), nullable=False, server_default=sa.false()))
-    # Losses were counted against every space of a group: whoever has some is suspected now, and nothing more.
+    # Losses were counted against every space of a group: one that has some is suspected now, and nothing more.
     op.execute("UPDATE execution_space SET suspect = (losses > 0), losses = 0 WHERE state IN ('pending', 'running')")
     op.add_column("archive_task", sa.Column("action", sa.String(length=16), nullable=True))
     op.create_table(
