@@ -27,7 +27,7 @@ SHARED = {
     "worker": "the processes of this installation",
     "account_report": "account ids reported to Atlassian, the same on every site",
     "report_cycle": "when that report is due again",
-    "spent_token": "hashes of install tokens that were used up; a token is not yet anybody's",
+    "spent_token": "hashes of install tokens that were used; they name no tenant and go when the tokens expire",
 }
 """Tables that belong to no one tenant, and why."""
 SCOPED: list[Any] = sorted(
