@@ -37,6 +37,13 @@ def identifier(value: object, most: int = ID_LENGTH) -> str:
     return value
 
 
+def within_calendar(at: datetime) -> datetime:
+    """Return `at`, a time that a person set. Raises ValueError where it lies before EARLIEST or after LATEST."""
+    if not EARLIEST.year <= at.year <= LATEST.year:
+        raise ValueError(f"must lie between the years {EARLIEST.year} and {LATEST.year}")
+    return at
+
+
 def utc(at: datetime) -> datetime:
     """Return `at` in UTC (it is UTC where it has no zone), moved to EARLIEST or LATEST where it lies beyond."""
     if at.year < EARLIEST.year:

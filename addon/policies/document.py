@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -26,7 +27,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from addon.base import FieldError, Problem, ScheduleSpec, Space
+from addon.base import FieldError, Problem, ScheduleSpec, Space, bounds
 from addon.policies import schemes
 from addon.policies.errors import field_errors, pointer, unstorable
 
@@ -56,7 +57,7 @@ SpaceKey = Annotated[str, StringConstraints(pattern=r"^[^\s/?#\"\\]{1,255}$")]
 KeyPattern = Annotated[str, StringConstraints(pattern=r"^[^\s/#\"\\]{1,255}$")]
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
-Moment = Annotated[AwareDatetime | None, BeforeValidator(_moment)]
+Moment = Annotated[Annotated[AwareDatetime, AfterValidator(bounds.within_calendar)] | None, BeforeValidator(_moment)]
 
 
 class Part(BaseModel):

@@ -71,6 +71,8 @@ class FirstRun(Model):
     estimated_minutes: int
     mail: str | None = Field(description="Why mail cannot be sent; null when it can")
     archive: str | None = Field(description="Why pages cannot be archived; null when they can")
+    rules_on: int = Field(description="Notification rules that are switched on already")
+    automations_on: int = Field(description="Automations that are switched on already")
 
 
 class Confirmed(Model):
@@ -178,6 +180,8 @@ class FirstRunApi:
             ],
             spaces_included=len(included),
             spaces_excluded=len(spaces) - len(included),
+            rules_on=sum(each.enabled for scheme in document.notification_schemes for each in scheme.rules),
+            automations_on=sum(each.enabled for scheme in document.automation_schemes for each in scheme.automations),
             estimated_points=len(spaces) + estimate.points,
             estimated_minutes=hours * 60 + max(1, math.ceil(estimate.writes / WRITES_A_MINUTE)),
             mail=self._no_mail(tenant_id),

@@ -6,8 +6,10 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
+
+from addon.base import bounds
 
 Item = TypeVar("Item")
 
@@ -116,7 +118,7 @@ class SetHold(Body):
     reason: (
         Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")] | None
     ) = None
-    until: AwareDatetime | None = None
+    until: Annotated[AwareDatetime, AfterValidator(bounds.within_calendar)] | None = None
 
 
 class CheckCql(Body):

@@ -130,3 +130,15 @@ def test_counts_that_confluence_cannot_give_are_left_open(new_house: House) -> N
     panel = new_house.get("/first-run").json
     assert panel["contents"] is None
     assert {each["contents"] for each in panel["counts"]} == {None}
+
+
+def test_what_is_switched_on_before_the_first_run_is_counted(new_house: House) -> None:
+    shown = new_house.get("/first-run").json
+    assert (shown["rulesOn"], shown["automationsOn"]) == (0, 0)
+    before = new_house.get("/policies")
+    document = before.json
+    document["automationSchemes"][0]["automations"][0]["enabled"] = True
+    put = new_house.call("PUT", "/policies", json=document, headers={"If-Match": before.headers["ETag"]})
+    assert put.status_code == 200, put.json
+    shown = new_house.get("/first-run").json
+    assert (shown["rulesOn"], shown["automationsOn"]) == (0, 1)

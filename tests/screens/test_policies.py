@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import yaml
 from werkzeug.test import TestResponse
 
@@ -164,3 +165,16 @@ def test_policies_that_are_put_unchanged_make_no_version(house: House) -> None:
         answer = named(house)
         assert answer.headers["ETag"] == before.headers["ETag"]
     assert len(house.get("/policies/versions").json["items"]) == 1
+
+
+@pytest.mark.parametrize("until", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+def test_a_hold_until_the_end_of_the_calendar_is_refused_at_its_field(house: House, until: str) -> None:
+    hold = house.call("POST", "/hold", json={"on": True, "until": until})
+    assert (hold.status_code, hold.json["errors"][0]["pointer"]) == (422, "/until")
+    before = house.get("/policies")
+    schedules = before.json["schedules"] | {"hold": {"on": True, "reason": None, "until": until}}
+    put = house.call(
+        "PUT", "/policies", json=before.json | {"schedules": schedules}, headers={"If-Match": before.headers["ETag"]}
+    )
+    assert put.status_code == 422
+    assert "/schedules/hold/until" in [error["pointer"] for error in put.json["errors"]]

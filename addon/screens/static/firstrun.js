@@ -57,8 +57,8 @@ function found(state, draw, begun) {
     h(
       "ul",
       { class: "checks" },
-      check(data.mail, "Mail can be sent. Every notification rule is off until you switch it on."),
-      check(data.archive, "Pages can be archived. Every automation is off until you switch it on."),
+      check(data.mail, `Mail can be sent. ${switched(data.rulesOn, "notification rule")}`),
+      check(data.archive, `Pages can be archived. ${switched(data.automationsOn, "automation")}`),
     ),
     h(
       "details",
@@ -71,8 +71,8 @@ function found(state, draw, begun) {
       "div",
       { class: "card-buttons" },
       chosenOnes
-        ? button(`Start with ${count(chosen.size, "space")}`, () => agreed([...chosen], begun), { kind: "primary" })
-        : button("Start with all spaces", () => agreed("all", begun), { kind: "primary" }),
+        ? button(`Start with ${count(chosen.size, "space")}`, () => agreed(data, [...chosen], begun), { kind: "primary" })
+        : button("Start with all spaces", () => agreed(data, "all", begun), { kind: "primary" }),
     ),
   ];
 }
@@ -100,11 +100,23 @@ function check(trouble, fine) {
   return h("li", { class: trouble ? "check check-bad" : "check" }, h("span", { class: "check-mark", "aria-hidden": "true" }), trouble || fine);
 }
 
-async function agreed(spaces, begun) {
+/* What a new installation ships is off; who wrote policies before the first run may have switched something on. */
+const switched = (on, what) =>
+  on ? `${count(on, what)} ${on === 1 ? "is" : "are"} on and ${on === 1 ? "starts" : "start"} by schedule once you begin.` : `Every ${what} is off until you switch it on.`;
+
+const MEANWHILE = "The first refresh of statuses starts at once; after it they are refreshed by schedule, every six hours. You can cancel it, or hold all schedules, at any time.";
+
+function warning({ rulesOn, automationsOn }) {
+  if (!rulesOn && !automationsOn) return `${MEANWHILE} Nothing is mailed, archived or deleted before you switch on a rule or an automation.`;
+  const on = [rulesOn && count(rulesOn, "notification rule"), automationsOn && count(automationsOn, "automation")].filter(Boolean);
+  return `${MEANWHILE} ${on.join(" and ")} that ${rulesOn + automationsOn === 1 ? "is" : "are"} on may mail, archive or delete from their next time on.`;
+}
+
+async function agreed(data, spaces, begun) {
   const some = spaces === "all" ? "all included spaces" : count(spaces.length, "space");
   const confirmed = await ask({
     title: `Let Content Steward begin with ${some}?`,
-    content: paragraph("The first refresh of statuses starts at once; after it they are refreshed by schedule, every six hours. You can cancel it, or hold all schedules, at any time. Nothing is mailed, archived or deleted before you switch on a rule or an automation."),
+    content: paragraph(warning(data)),
     label: "Begin",
     act: () => post("/first-run", { spaces }),
   });
