@@ -18,8 +18,10 @@ ONE, TWO, THREE, FOUR = (TenantId(f"0192f000-0000-7000-8000-00000000000{number}"
 
 
 @pytest.fixture
-def turnstile(clock: VirtualClock) -> Turnstile:
-    return Turnstile(clock, threads=16)
+def turnstile(clock: VirtualClock) -> Iterator[Turnstile]:
+    made = Turnstile(clock, threads=16)
+    yield made
+    made.end_request()
 
 
 @contextmanager
