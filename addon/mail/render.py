@@ -35,7 +35,7 @@ MAX_ANSWER = 16_000_000
 TOO_HEAVY = "takes more time or memory to render than a mail may"
 REMEMBERED = 256
 """Templates that were too heavy, kept so that they are not tried again."""
-_ENDED_BY_OTHERS = (0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP)
+_ENDED_BY_LIMITS = (-signal.SIGPROF, sandboxed.OUT_OF_MEMORY)
 
 
 class TemplateMistake(Exception):
@@ -74,6 +74,7 @@ class Renderer:
         self._wall_seconds = wall_seconds
         self._turn = threading.Lock()
         self._child: _Child | None = None
+        self._ended: int | None = None
         self._heavy: OrderedDict[bytes, None] = OrderedDict()
 
     def digest(self, template: DigestTemplate, context: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -87,7 +88,8 @@ class Renderer:
             # One that was too heavy once is not tried for each of ten thousand people.
             answers = [] if key in self._heavy else self._ask({"template": texts, "context": context}, 1)
             if not answers:
-                self._heavy[key] = None
+                if self._ended in _ENDED_BY_LIMITS:
+                    self._heavy[key] = None
                 while len(self._heavy) > REMEMBERED:
                     self._heavy.popitem(last=False)
                 raise TemplateMistake("text", TOO_HEAVY)
@@ -125,8 +127,8 @@ class Renderer:
     def _ask(self, request: Mapping[str, Any], number: int) -> list[dict[str, Any]]:
         """Return `number` answers; fewer when the process was ended over the one that is missing.
 
-        A child that something else ended (an operator, the kernel) says nothing about the template: it is asked again
-        once.
+        A child that something else ended (an operator, the kernel, our own patience with a busy machine) says nothing
+        about the template: another is asked once more.
         """
         answers: list[dict[str, Any]] = []
         for again in (True, False):
@@ -136,9 +138,9 @@ class Renderer:
             answers = self._child.ask(request, number)
             if len(answers) == number:
                 break
-            ended = self._end()
-            log.warning("the process that renders mails ended with %s and is replaced", ended)
-            if not (again and ended in _ENDED_BY_OTHERS):
+            self._ended = self._end()
+            log.warning("the process that renders mails ended with %s and is replaced", self._ended)
+            if not again or self._ended in _ENDED_BY_LIMITS:
                 break
         return answers
 
@@ -181,15 +183,14 @@ class _Child:
         return answers
 
     def end(self) -> int:
-        """End the process; return how it ended: as subprocess says, and a KILL of ours as SIGPROF. May be repeated."""
+        """End the process; return how it ended, as subprocess says. May be repeated."""
         self._lines.close()
         self._socket.close()
         try:
             return self._process.wait(timeout=1.0)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
-            return -signal.SIGPROF
+            return self._process.wait()
 
 
 def _texts(template: DigestTemplate) -> dict[str, str]:

@@ -230,6 +230,24 @@ def test_a_rendering_process_that_was_killed_from_outside_is_replaced_and_the_ma
         renderer.close()
 
 
+def test_a_machine_that_is_too_busy_to_answer_is_not_blamed_on_the_template(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    silent = tmp_path / "silent.py"
+    silent.write_text("import sys\nsys.stdin.read()\n")
+    renderer = Renderer(wall_seconds=0.2)
+    context = _context(DigestSection("Expired", [_content()]))
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(sandboxed, "__file__", str(silent))
+            with pytest.raises(TemplateMistake):
+                renderer.digest(DIGEST, context)
+        renderer._wall_seconds = 30.0
+        assert renderer.digest(DIGEST, context)[0].startswith("1 ")
+    finally:
+        renderer.close()
+
+
 def test_the_rendering_process_knows_nothing_of_the_add_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STEWARD_ENCRYPTION_KEYS", "secret-key")
     renderer = Renderer()
