@@ -39,7 +39,7 @@ soak-model: setup ## Long random histories of the engine, and a real death at ea
 
 soak: soak-model ## Everything that takes too long for CI: race, kill and stop processes, a million rows; prints what was counted
 	$(BIN)/pytest -m long tests/soak --numprocesses 0
-	$(BIN)/pytest -m long tests/confluence tests/e2e tests/house tests/sandbox tests/deploy --numprocesses 0
+	$(BIN)/pytest -m long tests/confluence tests/e2e tests/maintenance tests/sandbox tests/deploy --numprocesses 0
 
 bench: setup ## Print the cost table and write bench.json
 	$(BIN)/python -m tests.benchmarks

@@ -11,20 +11,21 @@ from typing import cast
 from cryptography.fernet import Fernet
 from flask import Flask
 
-from addon import schema
 from addon.base import Clock, Database, SecretBox, SystemClock, TenantId
 from addon.config import Settings
 from addon.confluence import Confluence, CqlRefused, Permissions, check_administrators_cql, rights_changes
 from addon.connect import InstallKeys, Tenants, check_rules, install_boundary, lifecycle_blueprint, webhook_blueprint
 from addon.engine import Dispatcher, Engine, EngineSettings, Metronome, Tick
-from addon.housekeeping import housekeeping
-from addon.installation import LifecycleEffects
 from addon.jobs import JobSettings, build_jobs, mail_addresses
+from addon.listeners.events import SiteEvents
+from addon.listeners.lifecycle import LifecycleEffects
 from addon.mail import Mailer, Renderer, SmtpTransport
+from addon.maintenance.ticks import housekeeping
+from addon.migrations import schema
+from addon.migrations.schema import scaled
+from addon.parts import Parts
 from addon.policies import Policies
-from addon.schema import scaled
-from addon.screens import Parts, register
-from addon.site_events import SiteEvents
+from addon.screens import register
 from descriptor import descriptor_blueprint
 
 log = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ def _begin(app: Flask, parts: Parts) -> None:
     outbox = Tick("outbox", OUTBOX_SECONDS, send_leftovers, OUTBOX_SECONDS / 10)
     ticks = [*parts.engine.ticks(), outbox, *housekeeping(parts)]
     if scaled(parts.db):
-        from addon.engine.procrastinate import WakeWorker, prune
+        from addon.engine.wake.procrastinate import WakeWorker, prune
 
         ticks.append(Tick("wakes", WAKES_PRUNED_SECONDS, lambda: prune(parts.db), WAKES_PRUNED_SECONDS / 10))
         if parts.settings.runners:
@@ -237,7 +238,7 @@ def _dispatcher(db: Database) -> Dispatcher | None:
     """Without the extra `scale` other processes find work by their reaper ticks, a sixth of the lease apart."""
     if not scaled(db):
         return None
-    from addon.engine.procrastinate import ProcrastinateDispatcher
+    from addon.engine.wake.procrastinate import ProcrastinateDispatcher
 
     return ProcrastinateDispatcher()
 

@@ -97,8 +97,8 @@ def worker() -> None:
 @main.command()
 def migrate() -> None:
     """Bring the database's schema to this version."""
-    from addon import schema
     from addon.base import Database
+    from addon.migrations import schema
 
     db = Database(_settings().database_url, patience=None)
 
@@ -145,8 +145,8 @@ def new_key() -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def backup(file: Path) -> None:
     """Copy the SQLite database to FILE, also while the server runs."""
-    from addon.backup import CannotBackUp, back_up
     from addon.base import Database
+    from addon.maintenance.backup import CannotBackUp, back_up
 
     db = Database(_settings().database_url)
     try:
@@ -162,8 +162,8 @@ def backup(file: Path) -> None:
 @click.confirmation_option(prompt="Is no `steward serve` and no `steward worker` running on this database?")
 def after_restore() -> None:
     """Make a restored database ready: what was under way or waited to be sent may have been done since the backup."""
-    from addon import backup as backups
     from addon.app import create_app, parts_of, stop
+    from addon.maintenance import backup as backups
 
     settings = _settings()
     _require_keys(settings)
@@ -177,9 +177,9 @@ def after_restore() -> None:
 def rotate_keys() -> None:
     """Seal every stored shared secret anew with the newest encryption key."""
     from addon.base import Database, SecretBox, SystemClock
-    from addon.base.secretbox import SecretUnreadable
+    from addon.base.secrets import SecretUnreadable
     from addon.connect import Tenants
-    from addon.schema import SchemaOutdated, require_current
+    from addon.migrations.schema import SchemaOutdated, require_current
 
     settings = _settings()
     _require_keys(settings)
@@ -264,7 +264,7 @@ def _starting(start: Callable[[], Any]) -> Any:
     from sqlalchemy.exc import DBAPIError
 
     from addon.engine import LockHeld
-    from addon.schema import SchemaOutdated
+    from addon.migrations.schema import SchemaOutdated
 
     try:
         return start()

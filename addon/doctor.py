@@ -8,17 +8,17 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from addon import schema
 from addon.base import Database, SecretBox, SystemClock
-from addon.base.secretbox import SecretUnreadable
+from addon.base.secrets import SecretUnreadable
 from addon.config import Settings
 from addon.connect.models import Tenant
 from addon.engine import no_worker, workers
 from addon.engine.models import Worker
-from addon.engine.presence import SILENT_LEASES
+from addon.engine.worker.presence import SILENT_LEASES
 from addon.mail import Sender, SmtpTransport, TransportError
 from addon.mail.message import usable
 from addon.mail.transport import Refused
+from addon.migrations import schema
 from addon.startup import strangers
 
 

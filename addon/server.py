@@ -1,7 +1,7 @@
 """How is the add-on served over HTTP? waitress, whose own refusals carry the security headers too.
 
 A request that waitress cannot read, or that is too large, never reaches the application; scanners and browsers see
-the answer all the same (connect.md 4.1).
+the answer all the same (docs/rules/connect.md 4.1).
 """
 
 from __future__ import annotations

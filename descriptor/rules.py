@@ -1,4 +1,4 @@
-"""Would a host accept this descriptor? The rules of connect.md 1, checked before anybody tries to install it."""
+"""The rules that a host accepts a descriptor by (docs/rules/connect.md 1), checked before anybody installs it."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Text(_Strict):
 
 
 class Condition(BaseModel):
-    """A condition hides a link and authorises nothing (connect.md 1.4)."""
+    """A condition hides a link and authorises nothing (docs/rules/connect.md 1.4)."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -252,7 +252,7 @@ class Vendor(_Strict):
 
 
 class Descriptor(_Strict):
-    """The whole descriptor (connect.md 1.1)."""
+    """The whole descriptor (docs/rules/connect.md 1.1)."""
 
     key: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,64}$")]
     name: Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_name)]

@@ -36,7 +36,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def database(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
     """An empty database with the schema of the models."""
-    import addon.models  # noqa: F401  (registers every table)
+    import addon.migrations.tables  # noqa: F401  (registers every table)
 
     if backend == "postgresql":
         yield request.getfixturevalue("postgres_database")

@@ -21,7 +21,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from addon.connect.qsh import CONTEXT_QSH, query_hash
-from addon.connect.rules import rule_of
+from addon.connect.route_access import rule_of
 from addon.sandbox.site import Site
 from tests.support.answers import assert_problem, assert_secure
 from tests.support.connect import raw_token, rsa_key

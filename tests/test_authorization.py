@@ -17,7 +17,7 @@ import jwt
 import pytest
 import requests
 
-from addon.connect.rules import rule_of
+from addon.connect.route_access import rule_of
 from addon.sandbox.people import BOT
 from tests.support.neighbours import Neighbours, neighbours  # noqa: F401  (fixture)
 

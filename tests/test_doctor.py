@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from cryptography.fernet import Fernet
 from flask import Flask
 
-from addon import schema
 from addon.app import create_app, stop
 from addon.base import Database
 from addon.cli import main
 from addon.config import Settings
+from addon.migrations import schema
 from tests.support.postgres import PostgresServer
 from tests.support.smtp import MailServer
 

@@ -23,9 +23,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
-from addon.connect.rules import rule_of
+from addon.connect.route_access import rule_of
 from addon.sandbox.auth import query_hash
-from addon.screens.api import all_operations
+from addon.screens.api.blueprint import all_operations
 from tests.support.answers import assert_problem, assert_secure
 from tests.support.clock import VirtualClock
 from tests.support.house import House, house_over

@@ -19,9 +19,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from addon import schema
 from addon.base import Database
 from addon.jobs.models import ContentStamp
+from addon.migrations import schema
 from addon.sandbox.people import BOT
 from tests.support.clock import VirtualClock
 from tests.support.house import House, house_over

@@ -13,10 +13,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-import addon.models  # noqa: F401  (registers every table)
+import addon.migrations.tables  # noqa: F401  (registers every table)
 from addon.base import Database, TenantId, metadata
 from addon.base.database import Base, ForeignTenant, TenantScoped
-from addon.connect.rules import rule_of
+from addon.connect.route_access import rule_of
 from tests.support.clock import VirtualClock
 from tests.support.neighbours import Neighbours, neighbours  # noqa: F401  (fixture)
 from tests.support.rows import one_of_each

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from addon.confluence.budgets import PERSON_PERCENT
+from addon.confluence.quota.budgets import PERSON_PERCENT
 from tests.support.clock import VirtualClock
 from tests.support.house import House, house_over
 from tests.support.site import small_site

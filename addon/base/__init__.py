@@ -10,7 +10,7 @@ from addon.base.ids import REMOVED_PERSON, TenantId, new_id
 from addon.base.patience import is_away, is_blocked, is_temporary
 from addon.base.ports import Caller, ScheduleSpec, Site, SiteSource, Space, TenantGone, Unreachable
 from addon.base.problems import FieldError, Problem
-from addon.base.secretbox import SecretBox
+from addon.base.secrets import SecretBox
 from addon.base.zones import known_zone, zone_names
 
 __all__ = [

@@ -66,7 +66,7 @@ class SiteSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """A Confluence space, as listed by `GET /wiki/api/v2/spaces` (confluence-api.md 2.1)."""
+    """A Confluence space, as listed by `GET /wiki/api/v2/spaces` (docs/rules/confluence-api.md 2.1)."""
 
     id: str
     key: str

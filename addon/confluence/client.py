@@ -11,9 +11,11 @@ from urllib.parse import quote
 
 from addon.base import Space
 from addon.base.bounds import ACCOUNT_LENGTH, identifier
-from addon.confluence import administrators, answers, calls, errors, spacerights
-from addon.confluence.channel import Channel
+from addon.confluence import errors
 from addon.confluence.content import Content, Kind, LongTask, Operation, Property, Restriction, SystemInfo, User
+from addon.confluence.http import answers, calls
+from addon.confluence.http.channel import Channel
+from addon.confluence.rights import administrators, spacerights
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +52,8 @@ class SiteClient(Channel):
     ) -> list[Space]:
         """Return the spaces of a status that the app sees, in Confluence's order; all, or those with `keys` or `ids`.
 
-        `types` and `labels` narrow further. Confluence takes one type a call (confluence-api.md 2.1), so that each
-        of `types` costs a call more. Spaces of another status and unknown ones are left out.
+        `types` and `labels` narrow further. Confluence takes one type a call (docs/rules/confluence-api.md 2.1), so
+        that each of `types` costs a call more. Spaces of another status and unknown ones are left out.
         """
         found: dict[str, Space] = {}
         narrowing = [("status", status), *calls.numbered("labels", labels or ())]
@@ -77,7 +79,7 @@ class SiteClient(Channel):
         `limit` is at least 1. `expand`: history, history.lastUpdated, version, space, ancestors, metadata.labels,
         metadata.properties.<key>.
         `statuses`: current, archived, draft. The index lags: read by id before anything destructive
-        (confluence-api.md 5). Raises CqlRejected with Confluence's words on a query it does not take.
+        (docs/rules/confluence-api.md 5). Raises CqlRejected with Confluence's words on a query it does not take.
         """
         params = [("cql", cql)]
         if tuple(statuses) != ("current",):
@@ -86,7 +88,7 @@ class SiteClient(Channel):
             params.append(("expand", ",".join(expand)))
         page = SEARCH_PAGE_EXPANDED if expand else SEARCH_PAGE
         seen: set[str] = set()
-        # What a page lists may move to the next one while we read (confluence-api.md 2.2): hence once by id.
+        # What a page lists may move to the next one while we read (docs/rules/confluence-api.md 2.2): hence once by id.
         for content in self.listing(
             calls.CONTENT_SEARCH, params=params, read=answers.found, limit=min(page, limit or page)
         ):
@@ -171,7 +173,7 @@ class SiteClient(Channel):
     def restrictions(self, content_id: str) -> Mapping[Operation, Restriction | None]:
         """Return who alone may read and who alone may update the content by its own restrictions; None: everybody.
 
-        View restrictions that it inherits are its ancestors' to say (confluence-api.md 2.5).
+        View restrictions that it inherits are its ancestors' to say (docs/rules/confluence-api.md 2.5).
         """
         expand = [("expand", "restrictions.user,restrictions.group")]
         answer = self.call(calls.RESTRICTIONS, [content_id], expand, most=RESTRICTIONS_MOST)
@@ -181,7 +183,7 @@ class SiteClient(Channel):
         """Return whether a person may read or update a content, as Confluence itself decides it.
 
         Raises Forbidden where the app's user may not ask for others: only Confluence administrators may
-        (confluence-api.md 2.5).
+        (docs/rules/confluence-api.md 2.5).
         """
         body = {"subject": {"type": "user", "identifier": account_id}, "operation": operation}
         answer = self.call(calls.PERMISSION_CHECK, [content_id], body=body)
@@ -199,11 +201,16 @@ class SiteClient(Channel):
         return spacerights.held_of(self, account_id, self.groups_of(account_id), space_id, wanted) == wanted
 
     def set_app_property(self, addon_key: str, key: str, value: Any) -> None:
-        """Store a property of the app itself, which conditions of its modules read (connect.md 1.4); 32 KB at most."""
+        """Store a property of the app itself, which conditions of its modules read; 32 KB at most.
+
+        See docs/rules/connect.md 1.4.
+        """
         self.call(calls.APP_PROPERTY, [addon_key, key], body=value)
 
     def archive(self, page_ids: Sequence[str]) -> str:
-        """Submit up to 300 pages for archiving and return the task's id (confluence-api.md 2.4 says who may how many).
+        """Submit up to 300 pages for archiving and return the task's id.
+
+        See docs/rules/confluence-api.md 2.4 says who may how many.
 
         Raises BadRequest when another archive job runs, a page is archived already, or the edition forbids it.
         """

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from addon.base import Caller, Clock, Database, SiteSource, TenantId
-from addon.confluence import budgets
-from addon.confluence.channel import RETRY_WAITS, CallGuard, Parts
 from addon.confluence.client import SiteClient
-from addon.confluence.quota import Quota, Share
-from addon.confluence.transport import Transport
-from addon.confluence.turnstile import Turnstile
+from addon.confluence.http.channel import RETRY_WAITS, CallGuard, Parts
+from addon.confluence.http.transport import Transport
+from addon.confluence.http.turnstile import Turnstile
+from addon.confluence.quota import budgets
+from addon.confluence.quota.ledger import Quota, Share
 
 
 class Confluence:

@@ -9,7 +9,7 @@ from addon.connect.headers import BARE_HEADERS
 from addon.connect.hosts import AllowedHosts
 from addon.connect.installkeys import InstallKeys
 from addon.connect.lifecycle import PATHS, LifecycleListener, lifecycle_blueprint
-from addon.connect.rules import (
+from addon.connect.route_access import (
     UndeclaredRoute,
     check_rules,
     current_caller,

@@ -2,7 +2,7 @@
 
 There are two ways in and they never mix: pages, lifecycle and webhooks carry a token bound to the very request
 (computed qsh); the JSON API carries the frame's context token with the fixed literal, and nothing else may
-(connect.md 3.1 and 3.3).
+(docs/rules/connect.md 3.1 and 3.3).
 """
 
 from __future__ import annotations

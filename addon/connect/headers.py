@@ -1,4 +1,7 @@
-"""Which headers does every answer carry? Errors too: scanners and browsers see those as well (connect.md 4.1, 5.4)."""
+"""Which headers does every answer carry? Errors too: scanners and browsers see those as well.
+
+See docs/rules/connect.md 4.1, 5.4.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """The public keys of Atlassian's installs, fetched by id from configured hosts only.
 
-connect.md 2.3: a key never comes from the token (`jku`, `x5u`, `jwk`), its id must look like one, no redirects, and a
-rotated key has a new id. Anyone can send a token with an id of their own making, so asking is bounded: one fetch at a
-time, a few requests that wait for it, one total time, and what no host knows is not asked for again for a minute.
+docs/rules/connect.md 2.3: a key never comes from the token (`jku`, `x5u`, `jwk`), its id must look like one, no
+redirects, and a rotated key has a new id. Anyone can send a token with an id of their own making, so asking is bounded:
+one fetch at a time, a few requests that wait for it, one total time, and what no host knows is not asked for again for
+a minute.
 """
 
 from __future__ import annotations

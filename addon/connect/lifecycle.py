@@ -1,7 +1,8 @@
 """What happens when a site installs, enables, disables or uninstalls the add-on? Four addresses, any order, repeated.
 
-Installed and uninstalled are proved by Atlassian's own RS256 signature with every check of connect.md 2.3; enabled and
-disabled by the tenant's secret. The caller of `installed` waits, so it is one short transaction and nothing else.
+Installed and uninstalled are proved by Atlassian's own RS256 signature with every check of docs/rules/connect.md 2.3;
+enabled and disabled by the tenant's secret. The caller of `installed` waits, so it is one short transaction and nothing
+else.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, TenantId
 from addon.config import Settings
-from addon.connect import store, tokens
+from addon.connect import tenant_writes as store
+from addon.connect import tokens
 from addon.connect.authenticate import check_request_qsh
 from addon.connect.hosts import AllowedHosts
 from addon.connect.installkeys import InstallKeys
 from addon.connect.payload import Payload, lifecycle_body
 from addon.connect.qsh import CONTEXT_QSH
-from addon.connect.rules import current_claims, current_installation, rule
+from addon.connect.route_access import current_claims, current_installation, rule
 from addon.connect.tenants import Tenants
 from addon.connect.tokens import refused
 
@@ -79,8 +81,9 @@ class Lifecycle:
     def spend(self, session: Session, body: Payload) -> None:
         """Use the request's token up, in the transaction that does what it asks for.
 
-        The body is no part of what Atlassian signs (connect.md 3.2): whoever saw a token could send it once more with
-        a secret of their own. The same body again is a repeated delivery and fine. Raises Problem 401 token-used.
+        The body is no part of what Atlassian signs (docs/rules/connect.md 3.2): whoever saw a token could send it once
+        more with a secret of their own. The same body again is a repeated delivery and fine. Raises Problem 401
+        token-used.
         """
         token = tokens.token_of(request)
         expires = tokens.number(tokens.parse(token).claims, "exp") or 0.0

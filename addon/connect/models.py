@@ -12,7 +12,10 @@ from addon.base.ids import TenantId
 
 
 class Tenant(Base):
-    """One Confluence site that installed the add-on (connect.md 2.2). The clientKey is its identity for Atlassian."""
+    """One Confluence site that installed the add-on. The clientKey is its identity for Atlassian.
+
+    See docs/rules/connect.md 2.2.
+    """
 
     __tablename__ = "tenant"
     __table_args__ = (
@@ -52,7 +55,10 @@ class SpentToken(Base):
 
 
 class AccountReport(Base):
-    """When an account was last reported (connect.md 6.3). Rows go when nothing is held about the account any more."""
+    """When an account was last reported. Rows go when nothing is held about the account any more.
+
+    See docs/rules/connect.md 6.3.
+    """
 
     __tablename__ = "account_report"
 

@@ -1,4 +1,7 @@
-"""What does a lifecycle call say? Its JSON body, field by field (connect.md 2.2); unknown fields are ignored."""
+"""What does a lifecycle call say? Its JSON body, field by field; unknown fields are ignored.
+
+See docs/rules/connect.md 2.2.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Which request was a token made for? The query string hash (qsh) binds a token to one method, path and query.
 
-The algorithm is that of connect.md 3.2. It works on the raw, still encoded request target: a decoded path has lost
-the difference between `/a/b` and `/a%2Fb`.
+The algorithm is that of docs/rules/connect.md 3.2. It works on the raw, still encoded request target: a decoded path
+has lost the difference between `/a/b` and `/a%2Fb`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 CONTEXT_QSH = "context-qsh"
-"""The fixed literal that tokens of `AP.context.getToken()` carry instead of a hash (connect.md 3.3)."""
+"""The fixed literal that tokens of `AP.context.getToken()` carry instead of a hash (docs/rules/connect.md 3.3)."""
 
 _UNRESERVED = "-._~"
 
@@ -29,7 +29,7 @@ def relative_path(raw_path: str, base_path: str) -> str:
 
 
 def canonical(method: str, raw_path: str, raw_query: str) -> str:
-    """Return the canonical request of connect.md 3.2.
+    """Return the canonical request of docs/rules/connect.md 3.2.
 
     `raw_path` is relative to the base URL and, like `raw_query` (without "?"), percent-encoded as it was sent.
     """

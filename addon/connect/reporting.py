@@ -1,8 +1,8 @@
 """Which of the people we know closed or changed their account? One call of Atlassian's personal data reporting API.
 
-The contract is that of connect.md 6.3. One doubt remains there (section 9): for pure Connect apps the documentation
-speaks of the app's JWT flow and shows no example. We sign as for a site: HS256 with the shared secret of an
-installation that holds the accounts, `iss` the add-on key, `aud` its clientKey, qsh of this very request. Should
+The contract is that of docs/rules/connect.md 6.3. One doubt remains there (section 9): for pure Connect apps the
+documentation speaks of the app's JWT flow and shows no example. We sign as for a site: HS256 with the shared secret of
+an installation that holds the accounts, `iss` the add-on key, `aud` its clientKey, qsh of this very request. Should
 Atlassian want another token, it is refused with 401, nothing is lost, and only `report` has to change.
 """
 

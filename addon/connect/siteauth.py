@@ -1,4 +1,7 @@
-"""How does a request to a site prove that it comes from us? Each prepared request is signed anew (connect.md 3.5)."""
+"""How does a request to a site prove that it comes from us? Each prepared request is signed anew.
+
+See docs/rules/connect.md 3.5.
+"""
 
 from __future__ import annotations
 

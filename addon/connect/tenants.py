@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from addon.base import Clock, Database, Problem, SecretBox, Site, TenantGone, TenantId, Unreachable
-from addon.base.secretbox import SecretUnreadable
+from addon.base.secrets import SecretUnreadable
 from addon.connect.models import Tenant
 from addon.connect.siteauth import SiteAuth
 
@@ -39,7 +39,7 @@ class Installation:
 
     @property
     def link_url(self) -> str:
-        """The address people see: the custom domain if the site has one (connect.md 2.2)."""
+        """The address people see: the custom domain if the site has one (docs/rules/connect.md 2.2)."""
         return self.display_url or self.base_url
 
 

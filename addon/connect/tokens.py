@@ -1,6 +1,7 @@
 """Is this JSON Web Token genuine and still valid? Parsing, signatures and times; who signed it is asked elsewhere.
 
-Every failure is a Problem 401 with a stable kind. Nothing in a token chooses the algorithm or the key (connect.md 3.1).
+Every failure is a Problem 401 with a stable kind. Nothing in a token chooses the algorithm or the key
+(docs/rules/connect.md 3.1).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from addon.base import Problem
 
 LEEWAY_SECONDS = 30
 LONGEST_SECONDS = 3600
-"""The longest time from `iat` to `exp`. Confluence's own are valid for minutes (connect.md 3.3)."""
+"""The longest time from `iat` to `exp`. Confluence's own are valid for minutes (docs/rules/connect.md 3.3)."""
 MAX_TOKEN_CHARS = 16_384
 _END_OF_TIME = 100_000_000_000
 """Seconds since 1970 in the year 5138; also keeps infinity, NaN and integers that no float can hold out of sums."""

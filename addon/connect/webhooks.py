@@ -1,4 +1,6 @@
-"""What happened on a site? One address per event, because a webhook's body does not name its event (connect.md 6.1).
+"""What happened on a site? One address per event, because a webhook's body does not name its event.
+
+See docs/rules/connect.md 6.1.
 
 The site signs the request, so the tenant and the event are known for sure. The body is not part of the signature and
 deliveries get lost, repeated and reordered: what it says is a hint to look, never a fact to act on. Every call is
@@ -17,7 +19,7 @@ from flask import Blueprint, Request, Response, request
 
 from addon.base import FieldError, Problem, TenantId
 from addon.connect.payload import json_object
-from addon.connect.rules import current_installation, rule
+from addon.connect.route_access import current_installation, rule
 
 log = logging.getLogger(__name__)
 

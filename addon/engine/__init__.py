@@ -1,9 +1,6 @@
 """One execution per tenant: start, run, progress, cancel, recover, retry, schedule. No HTTP, no Confluence."""
 
 from addon.engine import queries
-from addon.engine.again import retried_by
-from addon.engine.cron import fires, next_fire
-from addon.engine.dispatcher import Dispatcher, LocalDispatcher
 from addon.engine.engine import Engine
 from addon.engine.errors import Busy, Fenced, Held, NotCancellable, NotFound, NotRetryable, UnknownJob
 from addon.engine.job import (
@@ -19,9 +16,8 @@ from addon.engine.job import (
     Run,
     RunSpace,
 )
-from addon.engine.lease import fenced
-from addon.engine.lockfile import LockFile, LockHeld
-from addon.engine.metronome import Metronome, Tick
+from addon.engine.lease.lease import fenced
+from addon.engine.lease.lockfile import LockFile, LockHeld
 from addon.engine.models import (
     ACTIVE,
     TERMINAL,
@@ -33,12 +29,16 @@ from addon.engine.models import (
     Lane,
     RetryDue,
 )
-from addon.engine.presence import no_worker, workers
-from addon.engine.progress import Progress, live_progress
+from addon.engine.schedule.cron import fires, next_fire
 from addon.engine.settings import EngineSettings
-from addon.engine.spaces import UNSEEN
-from addon.engine.transitions import Lease
-from addon.engine.triggers import TRIGGER_DDL
+from addon.engine.state.retry_failed import retried_by
+from addon.engine.state.transitions import Lease
+from addon.engine.state.triggers import TRIGGER_DDL
+from addon.engine.wake.dispatcher import Dispatcher, LocalDispatcher
+from addon.engine.wake.metronome import Metronome, Tick
+from addon.engine.worker.presence import no_worker, workers
+from addon.engine.worker.progress import Progress, live_progress
+from addon.engine.worker.spaces import UNSEEN
 
 __all__ = [
     "ACTIVE",

@@ -14,23 +14,27 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, ScheduleSpec, Space, TenantId, seconds_since
-from addon.engine import cancel as cancelling
-from addon.engine import failpoints, lane, reaper, schedules, tick
-from addon.engine import start as starting
-from addon.engine.again import retry_failed
-from addon.engine.core import Core, PolicyVersion
-from addon.engine.dispatcher import Dispatcher, LocalDispatcher
+from addon.engine import failpoints
+from addon.engine.context import Core, PolicyVersion
 from addon.engine.errors import DATABASE_AWAY
-from addon.engine.heart import Heart
 from addon.engine.job import Job
-from addon.engine.leasetime import LeaseTime
-from addon.engine.lockfile import LockFile
-from addon.engine.metronome import Tick
+from addon.engine.lease import reaper
+from addon.engine.lease.leasetime import LeaseTime
+from addon.engine.lease.lockfile import LockFile
 from addon.engine.models import JobExecution, Worker
-from addon.engine.pool import Runners
-from addon.engine.runner import run_next
+from addon.engine.schedule import scheduler as tick
+from addon.engine.schedule import schedules
 from addon.engine.settings import EngineSettings
-from addon.engine.transitions import Actor
+from addon.engine.state import admission as lane
+from addon.engine.state import cancel as cancelling
+from addon.engine.state import start as starting
+from addon.engine.state.retry_failed import retry_failed
+from addon.engine.state.transitions import Actor
+from addon.engine.wake.dispatcher import Dispatcher, LocalDispatcher
+from addon.engine.wake.metronome import Tick
+from addon.engine.worker.heartbeat import Heart
+from addon.engine.worker.pool import Runners
+from addon.engine.worker.runner import run_next
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 
 from addon.base import TenantId
 from addon.engine.errors import NotFound
-from addon.engine.lane import active
 from addon.engine.models import (
     AuditEvent,
     ExecutionItem,
@@ -27,6 +26,7 @@ from addon.engine.models import (
     ScheduleFire,
     is_missed,
 )
+from addon.engine.state.admission import active
 
 MAX_PAGE = 500
 NAMED_SLOTS = 20

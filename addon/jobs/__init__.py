@@ -5,10 +5,10 @@ engine, and how a mail finds its address.
 """
 
 from addon.jobs.apply import apply_policies
+from addon.jobs.ledger import counts_by_space, slugs_of
 from addon.jobs.notifications.addresses import mail_addresses
 from addon.jobs.parts import JobParts, JobSettings
 from addon.jobs.registry import build_jobs
-from addon.jobs.statuses.ledger import counts_by_space, slugs_of
 
 __all__ = [
     "JobParts",

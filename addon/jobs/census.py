@@ -21,16 +21,16 @@ from sqlalchemy.orm import Session
 from addon.base import Space, TenantId, within
 from addon.base.database import insert
 from addon.confluence import HintKind, SiteClient, hints_since
-from addon.confluence.queries import all_of, encoded_length, group_spaces, values
+from addon.confluence.cql.queries import all_of, encoded_length, group_spaces, values
 from addon.engine.job import Run, RunSpace
-from addon.jobs import traits
+from addon.jobs import site_facts as traits
 from addon.jobs.counting import Counting
 from addon.jobs.models import SiteSpace, SpaceListing
-from addon.jobs.traits import Traits
+from addon.jobs.site_facts import Traits
 from addon.policies import PolicyDocument
 
 TYPES = ("global", "collaboration", "knowledge_base", "personal", "system", "onboarding", "xflow_sample_space")
-"""The types that Confluence lists on their own (confluence-api.md 2.1)."""
+"""The types that Confluence lists on their own (docs/rules/confluence-api.md 2.1)."""
 DAY = timedelta(hours=23)
 """Four refreshes a day: the first that begins so long after a listing lists."""
 WEEK = timedelta(days=7)

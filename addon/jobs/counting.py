@@ -1,8 +1,8 @@
 """Search's counts, as long as the site gives them: a metric or a short cut, never a verdict.
 
 A count costs a point and saves reading. Where it fails, or the answer lacks `totalSize`, the contents are read instead,
-which costs a point for each of them (confluence-api.md 2.2: the two searches are different endpoints, and on some
-sites only one of them works).
+which costs a point for each of them (docs/rules/confluence-api.md 2.2: the two searches are different endpoints, and on
+some sites only one of them works).
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ AGAIN = timedelta(minutes=10)
 """How long after a failure it is tried once more."""
 NEVER = timedelta(days=3650)
 MOST_BYTES = 30_000
-"""Bytes of the list of spaces; Confluence takes 32 KB of a property (confluence-api.md 2.3)."""
+"""Bytes of the list of spaces; Confluence takes 32 KB of a property (docs/rules/confluence-api.md 2.3)."""
 OFF: dict[str, Any] = {"on": False, "spaces": []}
 
 

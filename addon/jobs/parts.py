@@ -17,8 +17,8 @@ class JobSettings:
     """How the jobs are configured.
 
     `namespace` prefixes property keys and CQL aliases; `base_url` is the add-on's own address. `archive_batch`: page
-    ids one archive call may name on Premium and Enterprise (confluence-api.md 2.4). `execution_cap`: contents one
-    execution of automations may act on.
+    ids one archive call may name on Premium and Enterprise (docs/rules/confluence-api.md 2.4). `execution_cap`:
+    contents one execution of automations may act on.
     """
 
     namespace: str = "steward"

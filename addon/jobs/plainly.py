@@ -1,7 +1,7 @@
 """What a policy's CQL finds in some place, each content once, meaning the same on every site.
 
-Asked as the site was found to read negations (addon/confluence/negation.py): in one question, or in several and without
-what others find.
+Asked as the site was found to read negations (addon/confluence/cql/negation.py): in one question, or in several and
+without what others find.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from addon.confluence import SiteClient
 from addon.confluence.content import Content
-from addon.confluence.negation import Spelling, spelled
-from addon.confluence.queries import all_of
+from addon.confluence.cql.negation import Spelling, spelled
+from addon.confluence.cql.queries import all_of
 
 
 def plainly(

@@ -17,7 +17,7 @@ from addon.base import Clock
 from addon.confluence import SiteClient
 from addon.engine.job import Run, RunSpace
 from addon.engine.models import ExecutionSpace, JobExecution
-from addon.engine.spaces import ARCHIVED, MISSING
+from addon.engine.worker.spaces import ARCHIVED, MISSING
 from addon.jobs.census import still_counted
 from addon.jobs.counting import Counting
 

@@ -3,7 +3,7 @@
 Three status schemes ship. In the default one, expired means: the date that people set has passed; or nobody set a date
 that is still to come, and for 24 months nobody updated or reviewed the content. The two others look at one of both.
 CQL has no "is empty", so a missing date is asked for as "not in the future". Every condition begins with a positive
-clause, because Confluence refuses a query that begins with a negative one (confluence-api.md 8).
+clause, because Confluence refuses a query that begins with a negative one (docs/rules/confluence-api.md 8).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ Slugs = Callable[[str], str]
 def refresh_cron(tenant_id: TenantId) -> str:
     """Return the cron of a tenant's refresh: four times a day, its hours and a minute of 10..35 from the tenant's hash.
 
-    Spread so that the sites of one add-on do not all ask Confluence at the same moment (PROTOCOLS 2).
+    Spread so that the sites of one add-on do not all ask Confluence at the same moment (docs/rules/schedules.md).
     """
     number = int.from_bytes(hashlib.sha256(tenant_id.encode()).digest()[:8])
     hour, minute = number % 6, 10 + number // 6 % 26

@@ -197,7 +197,10 @@ class NotificationScheme(Part):
 
 
 class Action(Part):
-    """What an automation does. `cap` is the most contents one execution may touch with it (PROTOCOLS 7)."""
+    """What an automation does. `cap` is the most contents one execution may touch with it.
+
+    See docs/rules/automations.md.
+    """
 
     type: Literal["archive", "delete"]
     cap: Annotated[StrictInt, Field(ge=1, le=500)] = 500

@@ -1,6 +1,6 @@
 """Who may see and change what? Space permissions and content restrictions, for people and for the app's own user.
 
-The app's user is bound by both like a person (confluence-api.md 2).
+The app's user is bound by both like a person (docs/rules/confluence-api.md 2).
 """
 
 from __future__ import annotations

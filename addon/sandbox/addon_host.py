@@ -1,7 +1,7 @@
 """How does the site install an add-on and open its pages? The host side of Connect.
 
-Signed lifecycle calls: connect.md 2; page URLs and context tokens: connect.md 1.5, 3.1, 3.3. Only add-ons on loopback
-are installed.
+Signed lifecycle calls: docs/rules/connect.md 2; page URLs and context tokens: docs/rules/connect.md 1.5, 3.1, 3.3. Only
+add-ons on loopback are installed.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class AddonHost:
     def send_webhook(self, event: str, payload: Mapping[str, Any], *, key: str | None = None) -> list[int]:
         """Post `payload` to every webhook of an add-on for `event`; return the statuses, 0 where nobody answered.
 
-        Signed with the shared secret for this very request (connect.md 6.1). Raises NoSuchAddon.
+        Signed with the shared secret for this very request (docs/rules/connect.md 6.1). Raises NoSuchAddon.
         """
         addon = self.addon(key)
         hooks = addon.descriptor.get("modules", {}).get("webhooks", ())

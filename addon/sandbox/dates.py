@@ -1,6 +1,7 @@
 """Which moment does a CQL date mean? Literals in the site's zone, now(), startOf…() and endOf…() with increments.
 
-Forms and increments: confluence-api.md 8. A moment carries its width, because `=` on a plain date means that day.
+Forms and increments: docs/rules/confluence-api.md 8. A moment carries its width, because `=` on a plain date means that
+day.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Does a content match a CQL expression? Compiles the AST of addon.confluence.cql into a predicate.
+"""Does a content match a CQL expression? Compiles the AST of addon.confluence.cql.parser into a predicate.
 
-Fields, operators and the equivalence of `!=` with NOT: confluence-api.md 8. Whether a negation finds content that
-lacks an indexed property is for the site's `negations` to say; NOT over AND and OR is read into their parts.
+Fields, operators and the equivalence of `!=` with NOT: docs/rules/confluence-api.md 8. Whether a negation finds content
+that lacks an indexed property is for the site's `negations` to say; NOT over AND and OR is read into their parts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from addon.confluence.cql import And, Clause, Expression, Function, Literal, Not, Or, Value
+from addon.confluence.cql.parser import And, Clause, Expression, Function, Literal, Not, Or, Value
 from addon.sandbox import dates, wording
 from addon.sandbox.extractions import Extraction
 from addon.sandbox.index import Shelf

@@ -1,4 +1,4 @@
-"""Which parts of content properties can be searched? What installed descriptors declare (connect.md 1.3)."""
+"""Which parts of content properties can be searched? What installed descriptors declare (docs/rules/connect.md 1.3)."""
 
 from __future__ import annotations
 

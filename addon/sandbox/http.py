@@ -54,7 +54,7 @@ class Refused(Exception):
 
 
 def refused_v1(status: int, message: str) -> Refused:
-    """Return an error in the shape of the v1 API (confluence-api.md 5)."""
+    """Return an error in the shape of the v1 API (docs/rules/confluence-api.md 5)."""
     data = {"authorized": status not in (401, 403), "valid": status != 400, "errors": [], "successful": False}
     return Refused(status, {"statusCode": status, "data": data, "message": message})
 
@@ -65,7 +65,7 @@ def bad_cql(message: str) -> Refused:
 
 
 def refused_v2(status: int, code: str, title: str, detail: str | None = None) -> Refused:
-    """Return an error in the shape of the v2 API (confluence-api.md 5)."""
+    """Return an error in the shape of the v2 API (docs/rules/confluence-api.md 5)."""
     return Refused(status, {"errors": [{"status": status, "code": code, "title": title, "detail": detail}]})
 
 

@@ -1,6 +1,6 @@
 """What has the add-on used of its hour? Points as Atlassian counts them, usage per endpoint, and a request log.
 
-Prices, windows and headers: confluence-api.md 4.
+Prices, windows and headers: docs/rules/confluence-api.md 4.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ _VALUES = attrgetter(*(known.name for known in fields(Content)))
 
 @dataclass(slots=True)
 class Space:
-    """A space. `type` and `status` as in `GET /wiki/api/v2/spaces` (confluence-api.md 2.1)."""
+    """A space. `type` and `status` as in `GET /wiki/api/v2/spaces` (docs/rules/confluence-api.md 2.1)."""
 
     id: str
     key: str

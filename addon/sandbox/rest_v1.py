@@ -1,7 +1,7 @@
 """Which v1 endpoints does the site speak? Search, archive, long tasks, users, restrictions, system info.
 
 What has left v1 (content and space reading and writing) answers 410, as it may any day in Confluence
-(confluence-api.md 3). Limits, caps and odd error codes: confluence-api.md 2.2, 2.4, 2.5, 2.6.
+(docs/rules/confluence-api.md 3). Limits, caps and odd error codes: docs/rules/confluence-api.md 2.2, 2.4, 2.5, 2.6.
 """
 
 from __future__ import annotations

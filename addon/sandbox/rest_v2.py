@@ -1,7 +1,7 @@
 """Which v2 endpoints does the site speak? Spaces, contents, properties, permissions, roles, users.
 
-Parameters, limits and shapes: Atlassian's v2 specification and confluence-api.md 2.1, 2.3, 2.5. A missing permission
-answers 404 like a missing content.
+Parameters, limits and shapes: Atlassian's v2 specification and docs/rules/confluence-api.md 2.1, 2.3, 2.5. A missing
+permission answers 404 like a missing content.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from datetime import datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from addon.confluence import cql
-from addon.confluence.cql import Clause, Expression
+from addon.confluence.cql import parser as cql
+from addon.confluence.cql.parser import Clause, Expression
 from addon.sandbox import extractions
 from addon.sandbox.evaluate import (
     NEGATIVE,
@@ -38,7 +38,7 @@ CACHED_RESULTS = 64
 
 
 class CqlRejected(ValueError):
-    """The site refuses the query; the message is in Confluence's words (confluence-api.md 2.2)."""
+    """The site refuses the query; the message is in Confluence's words (docs/rules/confluence-api.md 2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class _Plan:
 
 @dataclass(slots=True)
 class Search:
-    """The search of one site. Nobody finds what they may not see (confluence-api.md 2.2)."""
+    """The search of one site. Nobody finds what they may not see (docs/rules/confluence-api.md 2.2)."""
 
     site: Site
     _cache: OrderedDict[Question, _Cached] = field(default_factory=OrderedDict)

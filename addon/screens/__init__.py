@@ -5,12 +5,13 @@ from __future__ import annotations
 from flask import Flask
 
 from addon.connect import known_caller
-from addon.screens import api, health, pages, problems
+from addon.parts import Parts
+from addon.screens import health, pages, problems
 from addon.screens.access import Access
+from addon.screens.api import blueprint as api
 from addon.screens.lookups import Lookups
-from addon.screens.parts import Parts
 
-__all__ = ["Parts", "register"]
+__all__ = ["register"]
 
 
 def register(app: Flask, parts: Parts) -> None:

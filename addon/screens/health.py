@@ -15,14 +15,14 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
-from addon import schema
 from addon.base import Problem, seconds_since
 from addon.connect import rule
 from addon.connect.models import Tenant
 from addon.engine import no_worker, workers
 from addon.engine.models import JobExecution, JobSchedule, RetryDue, Worker, is_active
 from addon.mail.models import OutboxMail
-from addon.screens.parts import Parts
+from addon.migrations import schema
+from addon.parts import Parts
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
+from addon.screens.api.schemas import Model, ProblemDocument
 from addon.screens.operations import Operation
-from addon.screens.schemas import Model, ProblemDocument
 from addon.screens.times import HEADER
 
 REFERENCE = "#/components/schemas/{model}"

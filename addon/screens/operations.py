@@ -10,8 +10,8 @@ import pydantic
 from flask import Response, request
 
 from addon.base import Caller, Problem
+from addon.screens.api.schemas import Body, Model, Query
 from addon.screens.problems import field_errors
-from addon.screens.schemas import Body, Model, Query
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -10,13 +10,13 @@ from pydantic import StringConstraints
 
 from addon.base.resources import render
 from addon.connect import current_caller, rule
-from addon.jobs.statuses import icons
-from addon.jobs.statuses.stamp import property_key
+from addon.jobs.statuses.write import icons
+from addon.jobs.statuses.write.stamp import property_key
+from addon.parts import Parts
 from addon.screens import assets
 from addon.screens.access import Access
+from addon.screens.api.schemas import InSpace, Query, SpaceKey
 from addon.screens.operations import read_query
-from addon.screens.parts import Parts
-from addon.screens.schemas import InSpace, Query, SpaceKey
 from addon.screens.times import site_zone
 
 FOREVER = 365 * 24 * 3600

@@ -21,8 +21,8 @@ from addon.engine import (
     retried_by,
 )
 from addon.policies import PolicyDocument
-from addon.screens import schemas
 from addon.screens.access import Viewer
+from addon.screens.api import schemas
 
 NAMED_SPACES = 5
 NAMED_FAILURES = 3

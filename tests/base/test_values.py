@@ -7,7 +7,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from addon.base import FieldError, Problem, SecretBox, new_id
-from addon.base.secretbox import SecretUnreadable
+from addon.base.secrets import SecretUnreadable
 
 
 def test_ids_are_version_7_and_sort_in_the_order_they_were_made_in() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-import addon.models  # noqa: F401  (registers every table)
+import addon.migrations.tables  # noqa: F401  (registers every table)
 from addon.base import Database, metadata
 from addon.engine import Engine, EngineSettings
 from tests.support.clock import VirtualClock

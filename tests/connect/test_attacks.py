@@ -16,7 +16,7 @@ import jwt
 import pytest
 import responses
 
-import addon.models  # noqa: F401  (registers every table)
+import addon.migrations.tables  # noqa: F401  (registers every table)
 from addon.base import Database, Problem, metadata
 from tests.connect.conftest import Host, make_host_on
 from tests.support.clock import VirtualClock

@@ -22,7 +22,7 @@ from addon.connect import (
     install_boundary,
     rule,
 )
-from addon.connect.rules import current_claims
+from addon.connect.route_access import current_claims
 from tests.connect.conftest import Host
 from tests.support.connect import context_token, install_payload, page_token
 

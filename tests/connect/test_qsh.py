@@ -1,4 +1,4 @@
-"""The query string hash: a table of values worked out by hand from connect.md 3.2, and what servers give us raw."""
+"""The query string hash: values worked out by hand from docs/rules/connect.md 3.2, and what servers pass on raw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our qsh and that of the PyPI package atlassian-jwt agree wherever that package follows connect.md 3.2.
+"""Our qsh and that of the PyPI package atlassian-jwt agree wherever that package follows docs/rules/connect.md 3.2.
 
 It is known to differ for paths with `;`, with `:` in the first segment and with empty segments; the tables at the end
 and in test_qsh.py say what is expected there.
@@ -111,7 +111,7 @@ def test_ten_thousand_generated_requests_hash_alike() -> None:
     ],
 )
 def test_where_the_package_differs_the_algorithm_counts(path: str, query: str, expected: str) -> None:
-    """One trailing slash is removed, nothing else of the raw path is touched but `&` (connect.md 3.2)."""
+    """One trailing slash is removed, nothing else of the raw path is touched but `&` (docs/rules/connect.md 3.2)."""
     assert canonical("GET", path, query) == expected
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from addon.config import Settings
-from addon.confluence.calls import APPROVED_CALLS, CALLS
+from addon.confluence.http.calls import APPROVED_CALLS, CALLS
 from descriptor import build, implied
 
 SPECS = Path(__file__).parents[3] / "shared" / "openapi"

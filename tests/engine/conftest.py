@@ -22,8 +22,8 @@ from addon.engine import (
     queries,
 )
 from addon.engine.models import ScheduleFire
-from addon.engine.procrastinate import ProcrastinateDispatcher, apply_schema
-from addon.engine.runner import run_next
+from addon.engine.wake.procrastinate import ProcrastinateDispatcher, apply_schema
+from addon.engine.worker.runner import run_next
 from tests.support.clock import VirtualClock
 from tests.support.fakejob import FakeJob
 
@@ -49,7 +49,7 @@ def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
     Emptying it after each test is much faster than making a new one, and statements are compiled only once.
     """
-    import addon.models  # noqa: F401  (registers every table)
+    import addon.migrations.tables  # noqa: F401  (registers every table)
 
     made: dict[str, Database] = {}
 

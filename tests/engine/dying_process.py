@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-import addon.models  # noqa: F401  (registers every table)
+import addon.migrations.tables  # noqa: F401  (registers every table)
 from addon.base import Database, TenantId
 from addon.engine import failpoints
 from tests.engine.stories import STORIES, World

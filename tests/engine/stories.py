@@ -19,8 +19,8 @@ from addon.engine import (
     RunSpace,
 )
 from addon.engine.job import Metrics
-from addon.engine.runner import run_next
-from addon.engine.transitions import MAX_LOSSES
+from addon.engine.state.transitions import MAX_LOSSES
+from addon.engine.worker.runner import run_next
 from tests.support.clock import VirtualClock
 from tests.support.fakejob import SubmittingJob, Trouble
 

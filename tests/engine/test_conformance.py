@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from addon.base import SystemClock
 from addon.engine import Engine, EngineSettings, Run, RunSpace
-from addon.engine.procrastinate import WakeWorker
+from addon.engine.wake.procrastinate import WakeWorker
 from tests.engine.conftest import EVERYWHERE, Rig
 from tests.support.fakejob import spaces
 from tests.support.servers import eventually

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from addon.base import Database, TenantId
 from addon.engine import JobExecution, Run, RunSpace
-from addon.engine.lease import OUTAGE_REASON, OUTAGES_AT_ONCE
+from addon.engine.lease.lease import OUTAGE_REASON, OUTAGES_AT_ONCE
 from tests.support.fakejob import spaces
 from tests.support.process import TTL, Process, run_processes, tenant  # noqa: F401  (fixtures)
 from tests.support.proxy import Proxy, proxy_before

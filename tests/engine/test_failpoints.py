@@ -14,7 +14,7 @@ import pytest
 from addon.base import Database, TenantId, metadata, new_id
 from addon.connect.models import Tenant
 from addon.engine import failpoints
-from addon.engine.transitions import TABLE
+from addon.engine.state.transitions import TABLE
 from tests.engine.conftest import empty
 from tests.engine.dying import POINTS, SQL, assert_whole, die_at, passed_points, recover
 from tests.engine.dying_process import KILLED
@@ -59,7 +59,7 @@ def other_processes() -> Iterator[Callable[[World], World]]:
 @pytest.fixture(scope="session")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """The points that each story passes."""
-    import addon.models  # noqa: F401  (registers every table)
+    import addon.migrations.tables  # noqa: F401  (registers every table)
 
     db = Database(f"sqlite:///{tmp_path_factory.mktemp('paths') / 'steward.sqlite3'}")
     metadata.create_all(db.engine)

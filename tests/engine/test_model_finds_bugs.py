@@ -13,22 +13,15 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import Database
-from addon.engine import (
-    Fenced,
-    JobExecution,
-    JobSchedule,
-    lane,
-    lease,
-    reaper,
-    runner,
-    schedules,
-    slots,
-    spaces,
-    tick,
-    transitions,
-)
-from addon.engine.cron import next_fire
+from addon.engine import Fenced, JobExecution, JobSchedule
+from addon.engine.lease import lease, reaper
 from addon.engine.models import ScheduleFire
+from addon.engine.schedule import scheduler as tick
+from addon.engine.schedule import schedules, slots
+from addon.engine.schedule.cron import next_fire
+from addon.engine.state import admission as lane
+from addon.engine.state import transitions
+from addon.engine.worker import runner, spaces
 from tests.engine.model import explore
 
 HISTORIES, STEPS = 600, 12
@@ -245,10 +238,10 @@ ALWAYS: dict[str, Plant] = {
     "finalize while cancelling": changed("finalize", sources=("running", "cancelling")),
     "the reaper leaves the fence": without_effect("lose", "fence"),
     "the reaper counts no losses": without_effect("lose", "losses"),
-    "a cancel is only acknowledged": does_nothing("cancel", "move", True),
+    "a cancel is only acknowledged": does_nothing("state.cancel", "move", True),
     "an end is told twice": end_told_twice,
-    "a withdrawn slot is not recorded": does_nothing("slots", "Withdrawals.withdraw"),
-    "a failed run gets no retry": does_nothing("ending", "_note_retry"),
+    "a withdrawn slot is not recorded": does_nothing("schedule.slots", "Withdrawals.withdraw"),
+    "a failed run gets no retry": does_nothing("state.finish", "_note_retry"),
 }
 MORE: dict[str, Plant] = {
     "a lost lease counts against the whole group": lambda patch: patch.setattr(
@@ -268,13 +261,13 @@ MORE: dict[str, Plant] = {
     "slots move on while held": slots_move_on_while_held,
     "a hand-over leaves the fence": without_effect("hand_over", "fence"),
     "a retry outlives a manual start": does_nothing("start", "end_chains", []),
-    "a retry outlives the installation": does_nothing("cancel", "end_chains", []),
+    "a retry outlives the installation": does_nothing("state.cancel", "end_chains", []),
     "a finished space is redone": finished_space_redone,
     "finalizing is never reaped": finalizing_never_reaped,
     "a pause forgets until when": pause_forgets_until_when,
     "a hold is not asked": hold_not_asked,
     "a retry comes early": retry_comes_early,
-    "a cancel does not ask what was submitted": does_nothing("cancel", "unsettled", False),
+    "a cancel does not ask what was submitted": does_nothing("state.cancel", "unsettled", False),
     "what waits to be settled keeps its fence": without_effect("leave_to_settle", "fence"),
     "who is lost while it settles is not counted": without_effect("lose_cancelling", "losses"),
     "no patience with a run that is only settled": lambda patch: patch.setattr(reaper, "_MORE_LOSSES", 0),

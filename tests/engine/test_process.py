@@ -20,14 +20,14 @@ QUIET = EngineSettings(runners=0)
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody wait for the lock: its holder stays."""
-    monkeypatch.setattr("addon.engine.lockfile.LOOKS", 1)
+    monkeypatch.setattr("addon.engine.lease.lockfile.LOOKS", 1)
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_second_process_on_the_database_is_told_who_holds_it(rig: Rig) -> None:
     database = rig.db.url.database
     program = (
-        "import sys; from addon.base import SystemClock; from addon.engine.lockfile import LockFile\n"
+        "import sys; from addon.base import SystemClock; from addon.engine.lease.lockfile import LockFile\n"
         f"lock = LockFile.beside({database!r}); lock.take('w-1', SystemClock()); print('taken', flush=True)\n"
         "sys.stdin.read()"
     )
@@ -62,7 +62,7 @@ def test_a_boot_that_fails_gives_the_lock_back(rig: Rig, monkeypatch: pytest.Mon
         raise ValueError("the schema is older than the code")
 
     with monkeypatch.context() as patch:
-        patch.setattr("addon.engine.reaper.reap", away)
+        patch.setattr("addon.engine.lease.reaper.reap", away)
         with pytest.raises(ValueError, match="older"):
             engine.boot()
     rig.engine(settings=QUIET).boot()

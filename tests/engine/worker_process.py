@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-import addon.models  # noqa: F401  (registers every table)
+import addon.migrations.tables  # noqa: F401  (registers every table)
 from addon.base import Database, SystemClock
 from addon.engine import Engine, EngineSettings, Metronome, Run, RunSpace, Tick
 from tests.support.fakejob import FakeJob, spaces

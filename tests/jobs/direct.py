@@ -14,7 +14,7 @@ from typing import Any
 from addon.base import Space
 from addon.confluence import errors
 from addon.confluence.content import Content, Kind, LongTask, Property, SystemInfo, User
-from addon.confluence.queries import encoded_length
+from addon.confluence.cql.queries import encoded_length
 from addon.sandbox import records
 from addon.sandbox.search import CqlRejected, question
 from addon.sandbox.site import Site, StaleVersion

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from addon.jobs.statuses import ledger
+from addon.jobs import ledger
 from tests.jobs.conftest import Bench
 
 

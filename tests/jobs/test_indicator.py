@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from addon.housekeeping import housekeeping
 from addon.jobs.indicator import Indicator
+from addon.maintenance.ticks import housekeeping
 from addon.sandbox.ui import bylines
 from tests.support.clock import VirtualClock
 from tests.support.house import House, house_over

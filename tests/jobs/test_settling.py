@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from addon.confluence import errors
 from addon.engine import ACTIVE, Engine, EngineSettings, ExecutionItem, JobExecution
 from addon.engine.job import Interrupted
-from addon.engine.runner import run_next
-from addon.engine.transitions import MAX_LOSSES
+from addon.engine.state.transitions import MAX_LOSSES
+from addon.engine.worker.runner import run_next
 from addon.jobs.automations.job import ExecuteAutomations
 from addon.jobs.models import ArchiveTask
 from tests.jobs.conftest import Bench

@@ -19,7 +19,7 @@ from tests.support.smtp import MailServer
 ROOT = Path(__file__).parents[2]
 SENDER = """
 import sys
-import addon.models
+import addon.migrations.tables
 from addon.base import Database, SystemClock
 from addon.mail import Mailer, SmtpTransport
 

@@ -22,10 +22,11 @@ from addon.connect.models import Tenant
 from addon.engine import Engine, EngineSettings, JobExecution, queries
 from addon.jobs import apply_policies
 from addon.mail import Mailer
+from addon.parts import Parts
 from addon.policies import Policies
 from addon.sandbox.server import SandboxServer
 from addon.sandbox.site import Site
-from addon.screens import Parts, register
+from addon.screens import register
 from tests.support import site as pretend
 from tests.support.clock import VirtualClock
 from tests.support.connect import context_token, page_token
@@ -89,7 +90,7 @@ class House:
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with the schema, made once: copying it is quicker than making it anew for every test."""
-    import addon.models  # noqa: F401  (registers every table)
+    import addon.migrations.tables  # noqa: F401  (registers every table)
 
     path = tmp_path_factory.mktemp("schema") / "empty.sqlite3"
     db = Database(f"sqlite:///{path}")

@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from addon.base import Database
 from addon.sandbox.site import Site
 from addon.screens import assets
-from addon.screens.api import all_operations, flask_path
+from addon.screens.api.blueprint import all_operations, flask_path
 from tests.screens.conftest import EVE, SAM, House, build
 from tests.support.clock import VirtualClock
 

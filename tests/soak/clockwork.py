@@ -16,9 +16,10 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from addon.base import Database
-from addon.engine import Engine, EngineSettings, Metronome, Run, RunSpace, tick
-from addon.engine.metronome import Tick
-from addon.engine.run import ActiveRun
+from addon.engine import Engine, EngineSettings, Metronome, Run, RunSpace
+from addon.engine.schedule import scheduler as tick
+from addon.engine.wake.metronome import Tick
+from addon.engine.worker.run import ActiveRun
 from tests.support.fakejob import FakeJob, spaces
 
 EFFECT = sa.text(

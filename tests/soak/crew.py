@@ -20,13 +20,13 @@ from pathlib import Path
 import sqlalchemy as sa
 import sqlalchemy.orm
 
-import addon.models  # noqa: F401  (registers every table)
+import addon.migrations.tables  # noqa: F401  (registers every table)
 from addon.base import Database, SystemClock, TenantId
 from addon.engine import Busy, Engine, EngineSettings, Fenced, Metronome, NotCancellable, Run, RunSpace, queries
 from addon.engine.models import Lane
-from addon.engine.procrastinate import ProcrastinateDispatcher, WakeWorker
-from addon.engine.run import ActiveRun
-from addon.engine.runner import run_next
+from addon.engine.wake.procrastinate import ProcrastinateDispatcher, WakeWorker
+from addon.engine.worker.run import ActiveRun
+from addon.engine.worker.runner import run_next
 from tests.soak.clockwork import EFFECT, Pace, keep_time
 from tests.support.fakejob import FakeJob, spaces
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from addon import schema
 from addon.base import Database, SystemClock
 from addon.engine import Engine, JobExecution
+from addon.migrations import schema
 from addon.sandbox.seed import seed_sized
 from addon.sandbox.site import Site
 from tests.benchmarks.model import DEFAULT, FRESHNESS, plain_status, shared

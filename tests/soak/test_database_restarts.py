@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from addon.base import Database, ScheduleSpec, SystemClock, TenantId
 from addon.engine import TERMINAL, Engine, EngineSettings, ExecutionSpace, JobExecution, JobSchedule
 from addon.engine.errors import DATABASE_AWAY
-from addon.engine.lease import OUTAGES_AT_ONCE
+from addon.engine.lease.lease import OUTAGES_AT_ONCE
 from addon.engine.models import Worker
-from addon.engine.procrastinate import ProcrastinateDispatcher, apply_schema
+from addon.engine.wake.procrastinate import ProcrastinateDispatcher, apply_schema
 from tests.soak.conftest import TENANTS, Arena
 from tests.soak.test_soak import draining, slowness, tell
 from tests.support.postgres import PostgresServer, own_server

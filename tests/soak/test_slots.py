@@ -25,9 +25,10 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import Database, ScheduleSpec, TenantId
-from addon.engine import JobSchedule, RetryDue, tick
-from addon.engine.leasetime import LeaseTime
+from addon.engine import JobSchedule, RetryDue
+from addon.engine.lease.leasetime import LeaseTime
 from addon.engine.models import Lane
+from addon.engine.schedule import scheduler as tick
 from tests.soak.chronos import Chronos, Diary, Hold, slots_after
 from tests.soak.clockwork import MAILS, REFRESH, Pace, engine_on, longer_rounds, note_ends, reaping, tick_together
 from tests.soak.conftest import Arena

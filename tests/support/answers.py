@@ -14,7 +14,7 @@ NEVER_STORED = {"no-store", "no-cache"}
 
 
 def assert_secure(status: int, headers: Mapping[str, str], *, static: bool = False, where: str = "") -> None:
-    """The security headers of connect.md 4.1 and 5.4; `headers` compares names without case."""
+    """The security headers of docs/rules/connect.md 4.1 and 5.4; `headers` compares names without case."""
     told = f"{where}: {status} {dict(headers)}"
     assert headers.get("Strict-Transport-Security") == "max-age=31536000; includeSubDomains", told
     assert headers.get("Referrer-Policy") == "no-referrer", told

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from addon.base import TenantId
 from addon.engine.job import Item, Metrics, Refused, Run, RunSpace
 from addon.engine.models import ExecutionSpace
-from addon.engine.spaces import as_run_space
+from addon.engine.worker.spaces import as_run_space
 
 
 def spaces(*keys: str) -> list[RunSpace]:

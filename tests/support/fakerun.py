@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, TenantId, new_id, sleep
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Item, Job, Metrics, Pause, RunSpace
-from addon.engine.metrics import add
 from addon.engine.models import ExecutionItem, ExecutionSpace, JobExecution
+from addon.engine.worker.metrics import add
 
 A = TypeVar("A")
 B = TypeVar("B")

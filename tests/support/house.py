@@ -14,10 +14,10 @@ from flask import Flask
 
 from addon.app import create_app, parts_of, stop
 from addon.config import Settings
+from addon.parts import Parts
 from addon.sandbox.inbox import Inbox
 from addon.sandbox.server import SandboxServer
 from addon.sandbox.site import ADMIN, Site
-from addon.screens import Parts
 from tests.support.clock import VirtualClock
 from tests.support.servers import running
 

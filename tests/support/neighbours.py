@@ -13,9 +13,9 @@ import requests
 
 from addon.app import create_app, parts_of, stop
 from addon.config import Settings
+from addon.parts import Parts
 from addon.sandbox.server import SandboxServer
 from addon.sandbox.site import Site
-from addon.screens import Parts
 from tests.support.clock import VirtualClock
 from tests.support.servers import running
 from tests.support.site import small_site

@@ -91,7 +91,7 @@ BOTH = pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=Tru
 @contextmanager
 def own_server(*, durable: bool = False) -> Iterator[PostgresServer]:
     """A PostgreSQL server with nothing but the template of our schema. Skips the test where there are no binaries."""
-    import addon.models  # noqa: F401  (registers every table)
+    import addon.migrations.tables  # noqa: F401  (registers every table)
 
     binaries = _binaries()
     if binaries is None:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from addon.base import Database, TenantId, UtcDateTime, metadata, new_id
-from addon.erasure import tenant_tables
+from addon.maintenance.erasure import tenant_tables
 
 CHECKED: dict[str, Any] = {
     "job_execution.status": "failed",

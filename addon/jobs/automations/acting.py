@@ -1,7 +1,8 @@
 """How is something archived or trashed, so that its outcome is known whatever happens on the way?
 
-Archiving is asynchronous and one job per site at a time (confluence-api.md 2.4): a batch is stored, submitted, its task
-polled to the end, and then every page is read back. What cannot be known from the answer is known from the pages.
+Archiving is asynchronous and one job per site at a time (docs/rules/confluence-api.md 2.4): a batch is stored,
+submitted, its task polled to the end, and then every page is read back. What cannot be known from the answer is known
+from the pages.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from functools import partial
 from addon.base import Space
 from addon.confluence import SiteClient
 from addon.confluence.content import Content
-from addon.confluence.negation import Spelling
-from addon.confluence.queries import base
+from addon.confluence.cql.negation import Spelling
+from addon.confluence.cql.queries import base
 from addon.engine.job import Run
 from addon.jobs.plainly import plainly
 from addon.policies import Automation, PolicyDocument

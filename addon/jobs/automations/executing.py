@@ -13,19 +13,20 @@ from addon.base import Space
 from addon.confluence import SiteClient, SystemInfo
 from addon.confluence.content import Content, Kind
 from addon.engine.job import Item, Run, RunSpace
-from addon.jobs import scope, traits
+from addon.jobs import ledger
+from addon.jobs import site_facts as traits
+from addon.jobs import spaces as scope
 from addon.jobs.automations import guards, submitted
 from addon.jobs.automations.acting import Actor
 from addon.jobs.automations.claims import Claim, Due, claims, due_automations
-from addon.jobs.automations.confirming import names_a_day, site_time
 from addon.jobs.automations.guards import Judge
 from addon.jobs.automations.newdates import NewDates
 from addon.jobs.automations.recording import Limits, Recorder
 from addon.jobs.counting import Counting
+from addon.jobs.facts import names_a_day, site_time
 from addon.jobs.faults import SITE_FAULTS, Reason, reason_of
 from addon.jobs.parts import JobParts
 from addon.jobs.presence import Absent, presence, why_absent
-from addon.jobs.statuses import ledger
 
 ROUND = 300
 """Contents judged at a time: as many as one archive call may name."""

@@ -1,6 +1,7 @@
 """May this content be acted on? Everything that keeps an automation's hands off, each with the reason people read.
 
-Candidates are read again by id right before anything happens; search alone decides nothing (confluence-api.md 5).
+Candidates are read again by id right before anything happens; search alone decides nothing
+(docs/rules/confluence-api.md 5).
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from addon.base import Space
 from addon.confluence import NotFound, SiteClient
 from addon.confluence.content import Content
 from addon.jobs.automations.claims import Claim
-from addon.jobs.automations.confirming import confirmed, facts, uses_statuses
 from addon.jobs.automations.newdates import NewDates
-from addon.jobs.statuses.ledger import LAG, Row
-from addon.jobs.statuses.review import review_key
+from addon.jobs.facts import confirmed, facts, uses_statuses
+from addon.jobs.ledger import LAG, Row
+from addon.jobs.review import review_key
 
 BLOG_POST = "blog posts cannot be archived"
 FREE_EDITION = "archiving is not available in the Free edition"

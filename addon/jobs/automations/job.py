@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import TenantId
 from addon.engine.job import Metrics, Run, RunSpace
-from addon.jobs import scope
+from addon.jobs import spaces as scope
 from addon.jobs.automations import submitted
 from addon.jobs.automations.executing import Executing
 from addon.jobs.automations.recording import give_up_submitted

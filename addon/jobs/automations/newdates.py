@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 
 from addon.confluence import NotFound, SiteClient
 from addon.confluence.content import Content, Kind, Property
-from addon.jobs.automations.confirming import Fact, certain, read_by, review_fields, status_fields
-from addon.jobs.statuses.review import review_key
+from addon.jobs.facts import Fact, certain, read_by, review_fields, status_fields
+from addon.jobs.review import review_key
 from addon.policies.document import StatusEntry
 
 STANDING = timedelta(days=1)

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 
 from addon.base.piecemeal import write_piecemeal
 from addon.engine.job import Item, Run, RunSpace
+from addon.jobs import ledger
 from addon.jobs.automations import submitted
 from addon.jobs.faults import Reason
-from addon.jobs.statuses import ledger
 from addon.policies import PolicyDocument
 
 CHUNK = 500

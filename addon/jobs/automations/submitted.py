@@ -16,7 +16,7 @@ from addon.base import new_id
 from addon.confluence.content import Content
 from addon.engine.job import Run, RunSpace
 from addon.engine.models import ExecutionItem, ExecutionSpace, JobExecution
-from addon.engine.spaces import as_run_space
+from addon.engine.worker.spaces import as_run_space
 from addon.jobs.models import ArchiveTask
 from addon.policies import PolicyDocument
 

@@ -19,17 +19,18 @@ from addon.base.database import insert
 from addon.base.piecemeal import write_piecemeal
 from addon.confluence import SiteClient
 from addon.confluence.content import Content
-from addon.confluence.queries import base
+from addon.confluence.cql.queries import base
 from addon.engine.job import Run, RunSpace
-from addon.jobs import scope, traits
+from addon.jobs import site_facts as traits
+from addon.jobs import spaces as scope
 from addon.jobs.counting import Counting
 from addon.jobs.faults import SITE_FAULTS, Reason, reason_of
+from addon.jobs.ledger import slugs_of
 from addon.jobs.models import NotificationMatch
 from addon.jobs.notifications.recipients import Recipients
 from addon.jobs.parts import JobParts
 from addon.jobs.plainly import plainly
 from addon.jobs.presence import Absent, presence
-from addon.jobs.statuses.ledger import slugs_of
 from addon.policies import PolicyDocument, Rule
 
 _CHUNK = 500

@@ -28,7 +28,7 @@ from addon.policies.defaults import digest_template
 log = logging.getLogger(__name__)
 
 PEOPLE = 250
-"""People looked up in one call (confluence-api.md 2.5)."""
+"""People looked up in one call (docs/rules/confluence-api.md 2.5)."""
 UNKNOWN_NAME = "there"
 """How a person is greeted whose name Confluence does not show."""
 

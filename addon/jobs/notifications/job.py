@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from addon.base import TenantId
 from addon.confluence import SiteClient, SiteError
 from addon.engine.job import Metrics, Refused, Run, RunSpace
-from addon.jobs import scope
+from addon.jobs import spaces as scope
 from addon.jobs.faults import translated
 from addon.jobs.notifications.addresses import addresses_of
 from addon.jobs.notifications.collecting import Collecting

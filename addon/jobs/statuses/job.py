@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 
 from addon.base import TenantId
 from addon.engine.job import Metrics, Run, RunSpace
-from addon.jobs import scope
+from addon.jobs import spaces as scope
 from addon.jobs.faults import translated
 from addon.jobs.parts import JobParts
-from addon.jobs.statuses.board import UNCOUNTED
 from addon.jobs.statuses.refresh import Refresh
+from addon.jobs.statuses.write.board import UNCOUNTED
 
 
 class RefreshStatuses:

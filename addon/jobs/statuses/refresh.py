@@ -14,30 +14,31 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from addon.confluence import HintKind, SiteClient, hints_since
-from addon.confluence.negation import Spelling, spelling
+from addon.confluence.cql.negation import Spelling, spelling
 from addon.engine.job import CancelRequested, Interrupted, Run, RunSpace
 from addon.engine.models import JobExecution
-from addon.jobs import scope, traits
+from addon.jobs import ledger
+from addon.jobs import site_facts as traits
+from addon.jobs import spaces as scope
 from addon.jobs.counting import Counting
 from addon.jobs.faults import SITE_FAULTS, STOPS, Reason, reason_of
 from addon.jobs.parts import JobParts
 from addon.jobs.presence import Absent, Presence, absent
-from addon.jobs.statuses import ledger
-from addon.jobs.statuses.asking import read_group
-from addon.jobs.statuses.board import BATCH, Board
-from addon.jobs.statuses.clauses import QueryTooLong
-from addon.jobs.statuses.deciding import Decided, Known, decide
-from addon.jobs.statuses.drift import Drift
-from addon.jobs.statuses.excluded import clear_excluded
-from addon.jobs.statuses.inherited import with_ancestors
-from addon.jobs.statuses.listing import ListingRefused
-from addon.jobs.statuses.missing import Found, find_missing, kind_of
-from addon.jobs.statuses.planning import Planner
-from addon.jobs.statuses.probe import due, probe, verdict
-from addon.jobs.statuses.reading import Plan, Reading
-from addon.jobs.statuses.side_by_side import read_in_parts
-from addon.jobs.statuses.stamp import expiration_alias, property_key, shown, status_alias
-from addon.jobs.statuses.stamping import Change, Outcome, Stamper
+from addon.jobs.statuses.ask.asking import read_group
+from addon.jobs.statuses.ask.clauses import QueryTooLong
+from addon.jobs.statuses.ask.inherited import with_ancestors
+from addon.jobs.statuses.ask.listing import ListingRefused
+from addon.jobs.statuses.ask.planning import Planner
+from addon.jobs.statuses.ask.probe import due, probe, verdict
+from addon.jobs.statuses.ask.reading import Plan, Reading
+from addon.jobs.statuses.ask.side_by_side import read_in_parts
+from addon.jobs.statuses.upkeep.drift import Drift
+from addon.jobs.statuses.upkeep.excluded import clear_excluded
+from addon.jobs.statuses.upkeep.missing import Found, find_missing, kind_of
+from addon.jobs.statuses.write.board import BATCH, Board
+from addon.jobs.statuses.write.deciding import Decided, Known, decide
+from addon.jobs.statuses.write.stamp import expiration_alias, property_key, shown, status_alias
+from addon.jobs.statuses.write.stamping import Change, Outcome, Stamper
 from addon.policies import PolicyDocument
 
 log = logging.getLogger(__name__)

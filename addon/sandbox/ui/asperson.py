@@ -1,7 +1,9 @@
-"""What does the site's API answer to the person who looks at a page, not to the app? For AP.request (connect.md 5.2).
+"""What does the site's API answer to the person who looks at a page, not to the app? For AP.request.
+
+See docs/rules/connect.md 5.2.
 
 Only what a screen of ours asks in a person's name. Nothing is charged to the app: Atlassian's staff call such calls
-exempt from its points (confluence-api.md 4).
+exempt from its points (docs/rules/confluence-api.md 4).
 """
 
 from __future__ import annotations

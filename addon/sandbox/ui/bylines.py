@@ -1,7 +1,8 @@
 """Which items stand below a content's title? Those of add-ons whose conditions hold, as their content property says.
 
 An item shows what its module declares; each of name, tooltip and icon that the property named by contentPropertyKey
-holds takes its place (connect.md 1.3). Conditions read the add-on's own properties (connect.md 1.4).
+holds takes its place (docs/rules/connect.md 1.3). Conditions read the add-on's own properties (docs/rules/connect.md
+1.4).
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Module:
 
     @property
     def href(self) -> str:
-        """The host's own address of a site-wide page (connect.md 1.3)."""
+        """The host's own address of a site-wide page (docs/rules/connect.md 1.3)."""
         return f"/wiki/plugins/servlet/ac/{quote(self.addon.key)}/{quote(self.key)}"
 
     def href_in(self, space: Space) -> str:

@@ -229,7 +229,10 @@ class Wiki:
         return self._show("space_settings.html", side=self._side(space, "settings", tools=True))
 
     def frame(self, addon_key: str, module_key: str) -> Response:
-        """Open an add-on's page. As in Confluence the address itself is open to everybody (connect.md 3.7)."""
+        """Open an add-on's page. As in Confluence the address itself is open to everybody.
+
+        See docs/rules/connect.md 3.7.
+        """
         found = frames.module(self.site, addon_key, module_key)
         opened = frames.opened(self.site, found, viewer(self.site), None)
         return self._show("frame.html", module=opened, side=None, apps=self._apps())

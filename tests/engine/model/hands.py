@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 from addon.engine import Abandon, CancelRequested, Fatal, Fenced, Interrupted, Pause
-from addon.engine import lease as leases
-from addon.engine.ending import end
-from addon.engine.run import ActiveRun
-from addon.engine.runner import _Drive
-from addon.engine.spaces import fix_list, listed
-from addon.engine.transitions import Actor, move
+from addon.engine.lease import lease as leases
+from addon.engine.state.finish import end
+from addon.engine.state.transitions import Actor, move
+from addon.engine.worker.run import ActiveRun
+from addon.engine.worker.runner import _Drive
+from addon.engine.worker.spaces import fix_list, listed
 from tests.engine.model.site import Broken, Died
 from tests.engine.model.world import TTL, Hand, World
 from tests.support.fakejob import spaces as some_spaces

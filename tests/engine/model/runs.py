@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from addon.engine import ACTIVE, Abandon, Fatal, NotCancellable, Pause, failpoints
-from addon.engine.runner import run_next
+from addon.engine.worker.runner import run_next
 from tests.engine.model.hands import Hands
 from tests.engine.model.people import People
 from tests.engine.model.settled import NOBODY

@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine
 from addon.base import Database, ScheduleSpec, TenantId, new_id
 from addon.connect.models import Tenant
 from addon.engine import ACTIVE, Engine, EngineSettings
-from addon.engine.run import ActiveRun
-from addon.engine.runner import _Drive, run_next
+from addon.engine.worker.run import ActiveRun
+from addon.engine.worker.runner import _Drive, run_next
 from tests.engine.conftest import empty
 from tests.engine.model.pictures import Picture, look, one_row, unread_spaces
 from tests.engine.model.promises import RECORDED, Era, Memory, check

@@ -8,7 +8,8 @@ from unittest.mock import patch
 import pytest
 
 from addon.confluence import note_hint
-from addon.jobs.statuses import clauses, ledger
+from addon.jobs import ledger
+from addon.jobs.statuses.ask import clauses
 from tests.jobs.conftest import Bench
 
 

@@ -1,6 +1,6 @@
 /* What may a page inside the frame ask of the site around it? The sandbox's own bridge script, served as all.js:
- * the names that Connect pages use (connect.md 5.2), spoken over postMessage to the one parent with the one origin
- * that opened the frame. Opened outside a host, AP exists and AP.context does not (connect.md 5.7). */
+ * the names that Connect pages use (docs/rules/connect.md 5.2), spoken over postMessage to the one parent with the one origin
+ * that opened the frame. Opened outside a host, AP exists and AP.context does not (docs/rules/connect.md 5.7). */
 (() => {
   "use strict";
 

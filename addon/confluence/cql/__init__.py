@@ -1,0 +1,1 @@
+"""CQL: parsed, checked and put together."""

@@ -1,0 +1,1 @@
+"""Requests to a site and what their answers mean."""

@@ -1,0 +1,305 @@
+"""How does one ask a site? Typed calls, each checked, metered and limited before it is sent.
+
+Everything goes through `Channel.call` and `Channel.listing`; SiteClient's methods only name endpoints of
+calls.py and read answers with answers.py.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+import requests
+
+from addon.base import Clock, Site, SiteSource, TenantId, Unreachable
+from addon.confluence import errors
+from addon.confluence.http import answers, calls
+from addon.confluence.http.calls import Endpoint, Params
+from addon.confluence.http.decoding import decoded
+from addon.confluence.http.resting import Rests
+from addon.confluence.http.transport import Transport
+from addon.confluence.http.turnstile import Turnstile
+from addon.confluence.quota import meter, ratelimits
+from addon.confluence.quota.ledger import Quota, Share
+
+T = TypeVar("T")
+
+RETRY_WAITS = (0.25, 1.0)
+"""Seconds before the quick second and third attempt of a repeatable call."""
+JOB_PATIENCE, INTERACTIVE_PATIENCE = 600.0, 2.0
+"""Seconds in all that a run, and a person, wait for a site that asks for fewer requests (docs/rules/quota.md)."""
+MOST_PAGES = 10_000
+"""Pages of one listing, against one that never ends."""
+
+
+class CallGuard(Protocol):
+    """Who asks for calls: says how long one may take, and hears what it cost. An engine's Run is one."""
+
+    def call_seconds(self, *, write: bool) -> float:
+        """Return the seconds that the next call may take in total; raises to stop the work instead."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Wait before a call; raises to stop the work instead, within a second of what asks for it."""
+        ...
+
+    def used(self, *, points: int, calls: int) -> None:
+        """Hear what was spent."""
+        ...
+
+
+class Places:
+    """On which page of a long listing something was found: a bounded, thread-safe memory of hints, never of answers."""
+
+    def __init__(self, size: int = 5000) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, ...], Params] = OrderedDict()
+
+    def get(self, key: tuple[str, ...]) -> Params | None:
+        """Return the parameters that led to the page, or None."""
+        with self._lock:
+            return self._known.get(key)
+
+    def put(self, key: tuple[str, ...], page: Params) -> None:
+        """Remember the page; the oldest are forgotten first."""
+        with self._lock:
+            self._known[key] = page
+            self._known.move_to_end(key)
+            while len(self._known) > self._size:
+                self._known.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What all clients of a process share."""
+
+    sites: SiteSource
+    clock: Clock
+    quota: Quota
+    transport: Transport
+    turnstile: Turnstile
+    retry_waits: Sequence[float] = RETRY_WAITS
+    places: Places = field(default_factory=Places)
+
+
+class Channel:
+    """One site's calls for one purpose. Safe to use from several threads."""
+
+    def __init__(self, parts: Parts, tenant_id: TenantId, *, guard: CallGuard | None, share: Share) -> None:
+        """Look the site up. Raises TenantGone or Unreachable as SiteSource does."""
+        self._parts = parts
+        self._tenant_id = tenant_id
+        self._guard = guard
+        self._share: Share = share
+        self._site = parts.sites.get(tenant_id)
+        self._renewing = threading.Lock()
+        self._rests = Rests(parts.clock, JOB_PATIENCE if guard else INTERACTIVE_PATIENCE)
+
+    @property
+    def site_url(self) -> str:
+        """The site's base URL, ending in /wiki."""
+        return self._site.base_url
+
+    def call(
+        self, endpoint: Endpoint, ids: Sequence[str] = (), params: Params = (), *, body: Any = None, most: int = 1
+    ) -> Any:
+        """Make one call and return its decoded JSON, None for an empty answer.
+
+        `most` is the number of objects it may return. Transient failures of repeatable calls are tried twice more,
+        each signed anew; a call turned away for a burst (429) did nothing, so any may be. A site that asks for fewer
+        requests is left alone as long as it says, while there is patience, which counts as no attempt.
+        Raises SiteError and its kinds, Unreachable, TenantGone, and what the guard raises.
+        """
+        repeatable = calls.repeatable(endpoint)
+        waits = iter(self._parts.retry_waits if repeatable else ())
+        while True:
+            self._rests.wait(endpoint, self._pause)
+            began = self._parts.clock.monotonic()
+            try:
+                data = self._attempt(endpoint, ids, params, body, most)
+            except (errors.QuotaExhausted, errors.SiteBusy):
+                raise
+            except errors.AskedForFewer as error:
+                self._rests.asked(endpoint, error, began)
+                if isinstance(error, errors.Overloaded) and not repeatable:
+                    raise
+            except errors.SiteError as error:
+                wait = next(waits, None)
+                if not error.transient or wait is None:
+                    raise
+                self._pause(wait * _jitter())
+            else:
+                self._rests.answered(endpoint)
+                return data
+
+    def listing(
+        self,
+        endpoint: Endpoint,
+        ids: Sequence[str] = (),
+        params: Params = (),
+        *,
+        read: Callable[[answers.Json], T],
+        limit: int,
+        most: int | None = None,
+    ) -> Iterator[T]:
+        """Yield a listing's rows over all its pages of `limit`, following `_links.next` on our own path only.
+
+        `most` is the most rows that can come, where that is known to be less than a page.
+        Raises Malformed on a page without results and on a listing that does not end; otherwise as `call`.
+        """
+        for _, rows in self.pages(
+            endpoint, ids, [*params, ("limit", str(limit))], read=read, limit=min(limit, most or limit)
+        ):
+            yield from rows
+
+    def pages(
+        self, endpoint: Endpoint, ids: Sequence[str], start: Params, *, read: Callable[[answers.Json], T], limit: int
+    ) -> Iterator[tuple[Params, list[T]]]:
+        """Yield the pages of a listing from `start`, each with the parameters that lead to it again.
+
+        `limit` is the most rows a page can have. Raises as `listing`.
+        """
+        current = start
+        seen: set[tuple[tuple[str, str], ...]] = set()
+        for _page in range(MOST_PAGES):
+            answer = self.call(endpoint, ids, current, most=limit)
+            yield current, answers.rows(answer, read)
+            following = self._next(endpoint, answer)
+            if following is None:
+                return
+            if tuple(following) in seen:
+                raise errors.Malformed("a listing that leads back to a page already read")
+            seen.add(tuple(following))
+            current = following
+        raise errors.Malformed(f"a listing of more than {MOST_PAGES} pages")
+
+    def place(self, *key: str) -> Params | None:
+        """Return on which page of a listing something was found last time, or None."""
+        return self._parts.places.get((self._tenant_id, *key))
+
+    def remember_place(self, page: Params, *key: str) -> None:
+        """Remember on which page of a listing something was found."""
+        self._parts.places.put((self._tenant_id, *key), page)
+
+    def _pause(self, seconds: float) -> None:
+        if self._guard:
+            self._guard.wait(seconds)
+        else:
+            self._parts.clock.wait(threading.Event(), seconds)
+
+    def _next(self, endpoint: Endpoint, answer: Any) -> list[tuple[str, str]] | None:
+        links = answer.get("_links") if isinstance(answer, dict) else None
+        link = links.get("next") if isinstance(links, dict) else None
+        if not link:
+            return None
+        parts = urlsplit(str(link))
+        own = urlsplit(self.site_url)
+        if parts.netloc and (parts.scheme, parts.netloc) != (own.scheme, own.netloc):
+            raise errors.Malformed("a listing that leads to another host")
+        # v1 leaves the /wiki prefix out and v2 has it; the path itself is ours either way (docs/rules/confluence-api.md
+        # 2).
+        last = endpoint.path.rsplit("/", 1)[-1]
+        if parts.path.rstrip("/").rsplit("/", 1)[-1] != last:
+            raise errors.Malformed("a listing that leads to another path")
+        return parse_qsl(parts.query, keep_blank_values=True)
+
+    def _attempt(self, endpoint: Endpoint, ids: Sequence[str], params: Params, body: Any, most: int) -> Any:
+        site = self._site
+        answer, data = self._send(site, endpoint, ids, params, body, most)
+        if answer.status_code == 401:
+            site = self._renewed(site)
+            answer, data = self._send(site, endpoint, ids, params, body, most)
+            if answer.status_code == 401:
+                self._renewed(site)
+                raise Unreachable("the site refuses our signature twice; install the add-on again")
+        if 200 <= answer.status_code < 300:
+            self._heed(answer)
+            return data
+        raise self._refused(endpoint, answer, data)
+
+    def _renewed(self, stale: Site) -> Site:
+        with self._renewing:
+            if self._site is stale:
+                self._site = self._parts.sites.get(self._tenant_id, stale=stale)
+            return self._site
+
+    def _send(
+        self, site: Site, endpoint: Endpoint, ids: Sequence[str], params: Params, body: Any, most: int
+    ) -> tuple[requests.Response, Any]:
+        if self._guard:
+            seconds = self._guard.call_seconds(write=calls.writes(endpoint))
+            return self._metered(site, endpoint, ids, params, body, most, seconds)
+        with self._parts.turnstile.turn(self._tenant_id) as seconds:
+            return self._metered(site, endpoint, ids, params, body, most, seconds)
+
+    def _metered(
+        self, site: Site, endpoint: Endpoint, ids: Sequence[str], params: Params, body: Any, most: int, seconds: float
+    ) -> tuple[requests.Response, Any]:
+        url = calls.url(site.base_url, endpoint, ids, params)
+        hold = self._parts.quota.reserve(self._tenant_id, self._share, meter.ceiling(endpoint, most))
+        points = 1
+        try:
+            answer = self._parts.transport.send(site, endpoint.method, url, body, seconds=seconds)
+            data = _decoded(answer)
+            points = meter.cost(endpoint, answer.status_code, data)
+        finally:
+            hold.settle(points)
+            if self._guard:
+                self._guard.used(points=points, calls=1)
+        return answer, data
+
+    def _heed(self, answer: requests.Response) -> None:
+        verdict = ratelimits.verdict(answer.status_code, answer.headers, self._parts.clock.now())
+        if verdict is not None:
+            self._parts.quota.apply(self._tenant_id, self._share, verdict)
+
+    def _refused(self, endpoint: Endpoint, answer: requests.Response, data: Any) -> errors.SiteError:
+        status = answer.status_code
+        now = self._parts.clock.now()
+        wait = ratelimits.retry_after(answer.headers, now)
+        if status == 429:
+            verdict = ratelimits.verdict(status, answer.headers, now)
+            if verdict is not None and verdict.scope != "burst":
+                return self._parts.quota.apply(self._tenant_id, self._share, verdict)
+            return errors.RateLimited(now + _rest(wait), status=status, retry_after=wait)
+        if status == 503 and wait is not None:
+            return errors.Overloaded(now + _rest(wait), status=status, retry_after=wait)
+        said = answers.words(data) or answer.reason or "no explanation"
+        if status >= 500:
+            return errors.ServerError(said, status=status)
+        if 300 <= status < 400:
+            return errors.Redirected("the site answered with a redirect", status=status)
+        kinds: dict[int, type[errors.SiteError]] = {
+            403: errors.Forbidden,
+            404: errors.NotFound,
+            409: errors.Conflict,
+        }
+        if status == 400 and endpoint in (calls.CONTENT_SEARCH, calls.SEARCH):
+            return errors.CqlRejected(said, status=status)
+        return kinds.get(status, errors.BadRequest)(said, status=status)
+
+
+def _rest(seconds: float | None) -> timedelta:
+    return timedelta(seconds=ratelimits.BURST_SECONDS if seconds is None else seconds)
+
+
+def _jitter() -> float:
+    return random.uniform(0.7, 1.3)  # noqa: S311
+
+
+def _decoded(answer: requests.Response) -> Any:
+    if not answer.content:
+        return None
+    try:
+        return decoded(answer.content)
+    except ValueError as error:
+        if not answer.ok:
+            return None  # an error page of a gateway: its status says enough
+        raise errors.Malformed("an answer that is not JSON", status=answer.status_code) from error

@@ -1,0 +1,1 @@
+"""The hour's points and who may spend them."""

@@ -1,0 +1,270 @@
+"""May this person do this? Asked of Confluence, remembered for a short while, refused whenever it cannot be asked.
+
+A token says who somebody is, never what they may (docs/rules/connect.md 3.7). How fresh a decision must be:
+docs/rules/quota.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from addon.base import Caller, Clock, Problem, Space, TenantGone, TenantId, Unreachable
+from addon.confluence.client import SiteClient
+from addon.confluence.content import Content, Operation
+from addon.confluence.errors import BadRequest, Forbidden, NotFound, Postponed, QuotaExhausted, SiteBusy, SiteError
+from addon.confluence.gateway import Confluence
+from addon.confluence.quota import budgets
+from addon.confluence.rights import contentrights
+
+log = logging.getLogger(__name__)
+
+WRITE_AGE = timedelta(seconds=60)
+"""How old a decision may be for starting, cancelling and changing."""
+READ_AGE = timedelta(minutes=15)
+"""How old a decision may be for looking."""
+_REFUSAL_AGE = timedelta(seconds=60)
+"""A refusal is asked again sooner, so that a right just granted soon works."""
+_NOWHERE = "0"
+"""The id of no space: somebody who asks for one that does not exist waits about as long as for one that does."""
+_NOT_TOLD = timedelta(hours=1)
+"""How long a site that does not decide about content for the app is not asked to."""
+_SITE = ""
+
+_NOT_YOURS = (
+    "You are not an administrator of a space with the key {key} that Content Steward sees. Ask an administrator of the "
+    "space, or a Confluence administrator."
+)
+
+T = TypeVar("T")
+_Key = tuple[TenantId, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What the site said, asked `at` (monotonic) with `as_of` changes of rights known. Good while these are all."""
+
+    at: float
+    allowed: bool
+    as_of: int
+
+
+class Permissions:
+    """Who administers what, with a bounded memory of this process, which a change that any process hears of ends."""
+
+    def __init__(
+        self,
+        confluence: Confluence,
+        clock: Clock,
+        *,
+        changes: Callable[[TenantId], int],
+        remembered: int = 10_000,
+    ) -> None:
+        """Take the gateway to ask and how many decisions to remember.
+
+        `changes` counts how often rights are known to have changed on a site, by any process.
+        """
+        self._confluence = confluence
+        self._clock = clock
+        self._remembered = remembered
+        self._changes = changes
+        self._decisions: OrderedDict[_Key, _Decision] = OrderedDict()
+        self._refused: dict[TenantId, float] = {}
+        self._lock = threading.Lock()
+
+    def require_site_admin(
+        self, caller: Caller, *, max_age: timedelta = WRITE_AGE, in_need: timedelta | None = None
+    ) -> None:
+        """Return if `caller` administers Confluence.
+
+        `in_need` is the age of a decision that will do while there are no points to ask with; by default `max_age`.
+        Raises Problem 403 when not, 503 when the site cannot be asked now.
+        """
+        if not self.is_site_admin(caller, max_age=max_age, in_need=in_need):
+            raise Problem(
+                403,
+                "not-site-administrator",
+                "Only Confluence administrators may do this. Ask one of them to do it or to grant you the permission.",
+            )
+
+    def require_space_admin(
+        self,
+        caller: Caller,
+        key: str,
+        find: Callable[[], Space | None],
+        *,
+        max_age: timedelta = WRITE_AGE,
+        in_need: timedelta | None = None,
+    ) -> Space:
+        """Return the space of this `key`, which `find` looks up, if `caller` administers it but not all of Confluence.
+
+        `in_need` as in `require_site_admin`. Raises Problem 503 when the site cannot be asked now, and otherwise one
+        Problem 403 alike for a space that does not exist, that is hidden, and that the caller does not administer, so
+        that nobody learns which spaces there are. It holds for a minute: who asks again asks nothing of the site.
+        """
+        own = (caller.tenant_id, caller.account_id, f"key:{key}")
+        asked_at = self._clock.monotonic()
+        changes = self._changes(caller.tenant_id)
+        if self._known(own, asked_at, changes, _REFUSAL_AGE, _REFUSAL_AGE) is None:
+            space = self._asked(find)
+            if space is None:
+                self._asked(lambda: self._ask_space(caller, _NOWHERE))
+            elif self.is_space_admin(caller, space, max_age=max_age, in_need=in_need):
+                return space
+            self._keep(own, _Decision(asked_at, False, changes))
+        raise Problem(403, "not-space-administrator", _NOT_YOURS.format(key=key))
+
+    def is_site_admin(self, caller: Caller, *, max_age: timedelta = READ_AGE, in_need: timedelta | None = None) -> bool:
+        """Return whether `caller` administers Confluence. Raises Problem 503 when the site cannot be asked now.
+
+        `in_need` as in `require_site_admin`. The first question about a person may be asked with points that are kept
+        for administrators.
+        """
+        key = (caller.tenant_id, caller.account_id, _SITE)
+        administers = self._decided(key, max_age, lambda: self._ask_site(caller), in_need=in_need)
+        budgets.note_administrator(caller, administers)
+        return administers
+
+    def is_space_admin(
+        self, caller: Caller, space: Space, *, max_age: timedelta = READ_AGE, in_need: timedelta | None = None
+    ) -> bool:
+        """Return whether `caller` administers `space`, or all of Confluence, which is cheaper to ask and comes first.
+
+        `in_need` as in `require_site_admin`. Raises Problem 503 when the site cannot be asked now.
+        """
+        if self.is_site_admin(caller, max_age=max_age, in_need=in_need):
+            return True
+        key = (caller.tenant_id, caller.account_id, space.id)
+        return self._decided(key, max_age, lambda: self._ask_space(caller, space.id), in_need=in_need)
+
+    def may(self, caller: Caller, content: Content, operation: Operation, *, max_age: timedelta = WRITE_AGE) -> bool:
+        """Return whether `caller` may read or update `content` (which the app sees, with its space id).
+
+        Confluence is asked for its own decision; where it does not tell the app, the same is concluded from space
+        permissions and restrictions. Raises Problem 503 when the site cannot be asked now.
+        """
+        key = _content_key(caller, content, operation)
+        return self._decided(key, max_age, lambda: self._ask_content(caller, content, operation))
+
+    def _ask_site(self, caller: Caller) -> bool:
+        with self._confluence.client(caller.tenant_id) as client:
+            return client.is_site_admin(caller.account_id)
+
+    def _ask_space(self, caller: Caller, space_id: str) -> bool:
+        with self._confluence.client(caller.tenant_id) as client:
+            try:
+                return client.is_space_admin(caller.account_id, space_id)
+            except (NotFound, BadRequest):
+                return False
+
+    def _ask_content(self, caller: Caller, content: Content, operation: Operation) -> bool:
+        now = self._clock.monotonic()
+        changes = self._changes(caller.tenant_id)
+        try:
+            with self._confluence.client(caller.tenant_id) as client:
+                told = self._told(client, caller, content, operation, now)
+                if told is not None:
+                    return told
+                rights = contentrights.concluded(client, caller.account_id, content)
+        except NotFound:
+            return False  # The content or the person went, or hides from the app.
+        for each, allowed in rights.items():
+            self._keep(_content_key(caller, content, each), _Decision(now, allowed, changes))
+        return rights[operation]
+
+    def _told(
+        self, client: SiteClient, caller: Caller, content: Content, operation: Operation, now: float
+    ) -> bool | None:
+        """Return the site's own decision; None where it does not decide about content for the app."""
+        refused_at = self._refused.get(caller.tenant_id)
+        if refused_at is not None and now - refused_at <= _NOT_TOLD.total_seconds():
+            return None
+        try:
+            return client.may(caller.account_id, content.id, operation)
+        except Forbidden:
+            self._refused[caller.tenant_id] = now
+            return None
+
+    def _decided(
+        self, key: _Key, max_age: timedelta, ask: Callable[[], bool], *, in_need: timedelta | None = None
+    ) -> bool:
+        asked_at = self._clock.monotonic()
+        changes = self._changes(key[0])
+        known = self._known(key, asked_at, changes, max_age, min(max_age, _REFUSAL_AGE))
+        if known is not None:
+            return known
+        return self._asked(lambda: self._ask(key, asked_at, changes, ask, in_need or max_age))
+
+    def _ask(self, key: _Key, asked_at: float, changes: int, ask: Callable[[], bool], in_need: timedelta) -> bool:
+        """Ask the site; without the points for it an older decision will do, and then those kept for administrators.
+
+        A refusal holds for a quarter of an hour then, so that those who were refused do not use these up.
+        """
+        try:
+            allowed = ask()
+        except Postponed as error:
+            older = self._known(key, asked_at, changes, in_need, READ_AGE)
+            if older is not None:
+                return older
+            if key[2] != _SITE or not isinstance(error, QuotaExhausted):
+                raise
+            with budgets.from_the_reserve(Caller(key[0], key[1])):
+                allowed = ask()
+        # The age counts from before the question: a right may be withdrawn while it is answered.
+        self._keep(key, _Decision(asked_at, allowed, changes))
+        return allowed
+
+    def _known(self, key: _Key, now: float, changes: int, allowed: timedelta, refused: timedelta) -> bool | None:
+        """Return what was decided, or None when it is older than `allowed` (a refusal: `refused`) or rights changed."""
+        with self._lock:
+            known = self._decisions.get(key)
+        if known is None or known.as_of != changes:
+            return None
+        age = allowed if known.allowed else refused
+        return known.allowed if now - known.at <= age.total_seconds() else None
+
+    def _keep(self, key: _Key, decision: _Decision) -> None:
+        with self._lock:
+            self._decisions[key] = decision
+            self._decisions.move_to_end(key)
+            while len(self._decisions) > self._remembered:
+                self._decisions.popitem(last=False)
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        try:
+            return ask()
+        except Postponed as error:
+            now = self._clock.now()
+            raise Problem(
+                503,
+                "quota-exhausted" if isinstance(error, QuotaExhausted) else "asked-for-fewer",
+                f"Your permissions cannot be checked now: {error.reason}. Try again in {error.waiting(now)}.",
+                retry_after=error.seconds_left(now),
+            ) from error
+        except Unreachable as error:
+            raise Problem(
+                503,
+                "needs-installation",
+                "Confluence refuses the add-on's signature. A Confluence administrator must install the add-on again.",
+            ) from error
+        except TenantGone as error:
+            raise Problem(403, "not-installed", "The add-on is not installed on this site any more.") from error
+        except SiteBusy:
+            raise  # said in the same words wherever a person waits
+        except SiteError as error:
+            log.warning("permissions could not be checked: %s", error)
+            raise Problem(
+                503,
+                "site-unavailable",
+                f"Your permissions cannot be checked now, Confluence answered: {error.message}. Try again in a minute.",
+                retry_after=30,
+            ) from error
+
+
+def _content_key(caller: Caller, content: Content, operation: Operation) -> _Key:
+    return caller.tenant_id, caller.account_id, f"{operation}:{content.id}"

@@ -1,0 +1,1 @@
+"""Who owns a running execution, and what happens when the owner is silent."""

@@ -1,0 +1,212 @@
+"""Who may act for an execution now? Claiming, checking the fence, and giving the lease back."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.engine.context import Core
+from addon.engine.errors import DATABASE_AWAY, Fenced
+from addon.engine.models import AuditEvent, ExecutionSpace, JobExecution, is_active
+from addon.engine.state.settlement import DETAIL, Later
+from addon.engine.state.transitions import Actor, Lease, claimable, move
+
+OUTAGES_AT_ONCE = 5
+"""How many outages of the database within OUTAGES_COUNT_FOR an execution may go on from without waiting."""
+OUTAGES_COUNT_FOR = timedelta(hours=1)
+OUTAGE = "databaseLost"
+OUTAGE_REASON = "the database could not be used several times; the run goes on by itself"
+
+
+def fenced(session: Session, lease: Lease) -> JobExecution:
+    """Lock the execution's row for this transaction and return it. Raises Fenced when the lease is not ours any more.
+
+    First statement of every transaction on behalf of an execution (lock order: execution row first).
+    """
+    row = session.scalars(
+        sa.select(JobExecution)
+        .where(
+            JobExecution.id == lease.execution_id,
+            JobExecution.fence == lease.fence,
+            JobExecution.owner == lease.owner,
+        )
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if row is None:
+        raise Fenced(f"execution {lease.execution_id} is not ours any more (fence {lease.fence})")
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An execution that was claimed, its row as it was read under the claim's lock.
+
+    `unsure` is the error with which the claim's transaction ended: the lease may be ours or not.
+    """
+
+    lease: Lease
+    row: JobExecution
+    unsure: Exception | None = None
+
+
+def claim(core: Core, stopping: threading.Event | None = None) -> Claim | None:
+    """Take the oldest claimable execution of any tenant, or return None. An expired lease is never taken.
+
+    Nothing is taken once `stopping` is set: what this process hands over is for others. Everything that a runner needs
+    of the row is read in the same transaction, so that nothing can fail between the claim and its keeping.
+    """
+    taken: Claim | None = None
+    try:
+        with core.db.write_all() as session:
+            taken = _claim(core, session, stopping)
+    except DATABASE_AWAY as error:
+        if taken is None:
+            raise
+        return replace(taken, unsure=error)
+    return taken
+
+
+def _claim(core: Core, session: Session, stopping: threading.Event | None) -> Claim | None:
+    now = core.clock.now()
+    row = JobExecution
+    candidate = session.execute(
+        sa.select(row.id, row.tenant_id)
+        .where(
+            is_active(),
+            claimable(now),
+            row.job_type.in_(tuple(core.jobs)),
+        )
+        .order_by(row.id)
+        .limit(1)
+        .with_for_update(skip_locked=True, key_share=True)
+    ).one_or_none()
+    # Asked after the look, because what this process handed over was not to be seen before it was set.
+    if candidate is None or (stopping is not None and stopping.is_set()):
+        return None
+    moved = move(
+        session,
+        "claim",
+        candidate.id,
+        at=now,
+        actor=Actor("runner", core.worker_id),
+        values={
+            "owner": core.worker_id,
+            "lease_until": core.time.after(core.settings.ttl),
+            "progress_at": core.time.now(),
+        },
+    )
+    if moved is None:
+        return None
+    taken = session.get_one(row, candidate.id, populate_existing=True)
+    session.expunge(taken)
+    return Claim(Lease(candidate.id, moved.tenant_id, core.worker_id, moved.fence), taken)
+
+
+def hand_over(core: Core, lease: Lease, counters: dict[str, Any]) -> bool:
+    """Give a running or finalizing execution back, to be claimed at once. False when it is being cancelled.
+
+    Only to be called when all threads of the run have stopped. Raises Fenced when it was not ours.
+    """
+    with core.db.write(lease.tenant_id) as session:
+        fenced(session, lease)
+        return _handed_over(core, session, lease, counters, {})
+
+
+def hand_over_after_outage(core: Core, lease: Lease, counters: dict[str, Any]) -> bool:
+    """Give a running or finalizing execution back whose owner lost the database and has it again. As `hand_over`.
+
+    No lease expired, so nothing counts as lost. Whoever meets outages again and again waits longer each time: a
+    running execution is put aside, a finalizing one is left to its lease.
+    """
+    now = core.clock.now()
+    with core.db.write(lease.tenant_id) as session:
+        row = fenced(session, lease)
+        more = _outages(session, lease.execution_id, now - OUTAGES_COUNT_FOR) - OUTAGES_AT_ONCE
+        if more < 0 or row.status == "cancelling":
+            return _handed_over(core, session, lease, counters, {OUTAGE: True})
+        if row.status == "finalizing":
+            return True
+        until = now + timedelta(seconds=min(core.settings.ttl / 2 * 2**more, core.settings.ttl * 10))
+        return _put_aside(core, session, lease, until, OUTAGE_REASON, counters, {OUTAGE: True})
+
+
+def _handed_over(core: Core, session: Session, lease: Lease, counters: dict[str, Any], detail: dict[str, Any]) -> bool:
+    _reopen_spaces(session, lease.execution_id)
+    moved = _left(core, session, "hand_over", lease, counters, detail)
+    if moved:
+        core.dispatcher.wake(session, lease.tenant_id)
+    return moved
+
+
+def _left(
+    core: Core, session: Session, name: str, lease: Lease, values: dict[str, Any], detail: dict[str, Any]
+) -> bool:
+    """Make a transition by which the owner gives its lease away; False when the row's status does not allow it."""
+    at, actor = core.clock.now(), Actor("runner", core.worker_id)
+    moved = move(session, name, lease.execution_id, at=at, actor=actor, lease=lease, values=values, detail=detail)
+    return moved is not None
+
+
+def _outages(session: Session, execution_id: str, since: datetime) -> int:
+    details = session.scalars(
+        sa.select(AuditEvent.detail).where(AuditEvent.execution_id == execution_id, AuditEvent.at > since)
+    )
+    return sum(bool(detail.get(OUTAGE)) for detail in details)
+
+
+def pause(
+    core: Core, lease: Lease, until: datetime, reason: str, counters: dict[str, Any], *, to_settle: bool = False
+) -> bool:
+    """Put the execution aside until a time; no thread is held. False when it is being cancelled meanwhile.
+
+    `to_settle`: it waits for nothing but what it has submitted.
+    """
+    with core.db.write(lease.tenant_id) as session:
+        fenced(session, lease)
+        return _put_aside(core, session, lease, until, reason, counters, {DETAIL: True} if to_settle else {})
+
+
+def _put_aside(
+    core: Core,
+    session: Session,
+    lease: Lease,
+    until: datetime,
+    reason: str,
+    counters: dict[str, Any],
+    detail: dict[str, Any],
+) -> bool:
+    _reopen_spaces(session, lease.execution_id)
+    values = {"not_before": until, "pause_reason": reason, **counters}
+    return _left(core, session, "pause", lease, values, {"until": until.isoformat(), "reason": reason} | detail)
+
+
+def leave_to_settle(
+    core: Core, session: Session, lease: Lease, counters: dict[str, Any], later: Later | None = None
+) -> bool:
+    """Let the next runner settle an execution that is being cancelled; False when it is not.
+
+    `later` says from when on. The caller has locked the row, and all threads of the run have stopped.
+    """
+    values, detail = dict(counters), {}
+    if later is not None:
+        values |= {"not_before": later.until, "pause_reason": later.reason}
+        detail = {DETAIL: True, "until": later.until.isoformat(), "reason": later.reason}
+    moved = _left(core, session, "leave_to_settle", lease, values, detail)
+    if moved:
+        core.dispatcher.wake(session, lease.tenant_id)
+    return moved
+
+
+def _reopen_spaces(session: Session, execution_id: str) -> None:
+    session.execute(
+        sa.update(ExecutionSpace)
+        .where(ExecutionSpace.execution_id == execution_id, ExecutionSpace.state == "running")
+        .values(state="pending")
+        .execution_options(synchronize_session=False)
+    )

@@ -1,0 +1,1 @@
+"""Schedules, their slots, and what is due."""

@@ -1,0 +1,1 @@
+"""The states of an execution, and every way from one to another."""

@@ -1,0 +1,67 @@
+"""How is an execution cancelled? Durable flag first; the owner stops at its next safe point."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import TenantId
+from addon.engine.context import Core
+from addon.engine.errors import NotCancellable, NotFound
+from addon.engine.models import JobExecution
+from addon.engine.state.admission import active, end_chains
+from addon.engine.state.finish import end
+from addon.engine.state.settlement import unsettled
+from addon.engine.state.transitions import Actor, move
+
+SITE_LEFT = ("uninstall", "disable")
+"""Actors after whose cancel the site answers none of our calls."""
+
+
+def cancel(core: Core, session: Session, tenant_id: TenantId, execution_id: str, actor: Actor) -> JobExecution:
+    """Cancel an execution and return its row: cancelling, or cancelled at once when nobody holds it.
+
+    One that has submitted what is not read back yet is cancelling until a runner has settled that, except when the
+    app was uninstalled or disabled, after which nothing can be read.
+
+    Cancelling twice is the same as once. Raises NotFound, or NotCancellable when it is finalizing or has ended.
+    """
+    execution = session.scalars(
+        sa.select(JobExecution)
+        .where(JobExecution.id == execution_id, JobExecution.tenant_id == tenant_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if execution is None:
+        raise NotFound(execution_id)
+    if execution.status == "cancelling":
+        return execution
+    if execution.status != "running":
+        raise NotCancellable(execution.status)
+    at = core.clock.now()
+    asked = {"cancel_requested_at": at, "cancel_requested_by": actor.id or actor.type}
+    if execution.owner is None and actor.type not in SITE_LEFT and unsettled(core, session, execution):
+        if move(session, "cancel_unsettled", execution_id, at=at, actor=actor, values=asked) is None:
+            raise RuntimeError("a locked execution changed under its lock")
+        core.dispatcher.wake(session, tenant_id)
+    elif execution.owner is None:
+        end(core, session, "cancel_at_once", execution, actor=actor, values=asked)
+    elif move(session, "request_cancel", execution_id, at=at, actor=actor, values=asked) is None:
+        raise RuntimeError("a locked execution changed under its lock")
+    session.refresh(execution)
+    return execution
+
+
+def cancel_active(core: Core, session: Session, tenant_id: TenantId, actor: Actor) -> None:
+    """End what the tenant has at work: waiting retries go, the active execution is cancelled.
+
+    One that is finalizing stays, and finds nothing to send any more (docs/rules/sites.md).
+    """
+    end_chains(session, tenant_id)
+    execution = active(session, tenant_id)
+    if execution is None:
+        return
+    try:
+        cancel(core, session, tenant_id, execution.id, actor)
+    except NotCancellable:
+        return

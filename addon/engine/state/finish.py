@@ -1,0 +1,111 @@
+"""How does an execution end? Open spaces are closed, the result is summed, a retry may be noted: one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.engine import failpoints
+from addon.engine.context import Core
+from addon.engine.job import Metrics
+from addon.engine.models import ExecutionSpace, JobExecution, Lane, RetryDue
+from addon.engine.state.settlement import unsettled
+from addon.engine.state.transitions import BY_NAME, Actor, Lease, Moved, move
+from addon.engine.worker.metrics import total
+from addon.engine.worker.spaces import unseen
+
+OPEN = ("pending", "running")
+INTERRUPTED = "interrupted: the worker stopped again and again while this execution ran"
+
+
+def close_open_spaces(
+    session: Session, execution_id: str, state: str, *, at: datetime, reason: str | None, transient: bool = False
+) -> int:
+    """End every open space of an execution as `state`; return how many there were."""
+    closed = session.scalars(
+        sa.update(ExecutionSpace)
+        .where(ExecutionSpace.execution_id == execution_id, ExecutionSpace.state.in_(OPEN))
+        .values(state=state, reason=reason, transient=transient, ended_at=at)
+        .returning(ExecutionSpace.space_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    return len(closed)
+
+
+def end(
+    core: Core,
+    session: Session,
+    name: str,
+    execution: JobExecution,
+    *,
+    actor: Actor,
+    lease: Lease | None = None,
+    dead: sa.ColumnElement[bool] | None = None,
+    extra: Metrics | None = None,
+    values: Mapping[str, Any] | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> Moved:
+    """Make the terminal transition `name`. `execution` is the row as locked by this transaction.
+
+    `extra` are the metrics of the job's finalize, `values` newer counters and the error. The event says `unsettled`
+    when something that was submitted is not read back. Raises RuntimeError, which rolls back, when the guard of the
+    transition does not hold: under the lock that is a bug.
+    """
+    at = core.clock.now()
+    transition = BY_NAME[name]
+    more = dict(values or {})
+    if name == "interrupt":
+        more |= {"error": INTERRUPTED, "error_transient": False}
+    if name in ("interrupt", "fail_stuck"):
+        close_open_spaces(session, execution.id, "failed", at=at, reason=more["error"])
+    elif transition.target == "cancelled":
+        close_open_spaces(session, execution.id, "cancelled", at=at, reason="cancelled")
+    metrics = total(session, execution, extra or {}, core.jobs.get(execution.job_type), more)
+    told = dict(detail or {}) | ({"unsettled": True} if unsettled(core, session, execution) else {})
+    more |= {
+        "metrics": metrics,
+        "spaces_done": metrics["spacesProcessed"],
+        "spaces_failed": metrics["spacesFailed"],
+        "spaces_total": metrics["spacesTotal"],
+        "spaces_unseen": unseen(session, execution.id),
+    }
+    moved = move(session, name, execution.id, at=at, actor=actor, lease=lease, dead=dead, values=more, detail=told)
+    if moved is None:
+        raise RuntimeError(f"execution {execution.id} is {execution.status}: no {name}")
+    if transition.target == "failed":
+        error = more.get("error", execution.error)
+        transient = more.get("error_transient", execution.error_transient)
+        _note_retry(core, session, execution, at, permanent=error is not None and not transient)
+    return moved
+
+
+def _note_retry(core: Core, session: Session, execution: JobExecution, at: datetime, *, permanent: bool) -> None:
+    """Insert the waiting retry of a failed scheduled run, unless something permanent failed.
+
+    See docs/rules/schedules.md.
+    """
+    if permanent or execution.trigger == "manual" or execution.attempt >= core.settings.max_attempts:
+        return
+    lane = session.get(Lane, execution.tenant_id)
+    if lane is None or not lane.open or lane.first_run:
+        return
+    space = ExecutionSpace
+    of_this = sa.select(sa.func.count()).select_from(space).where(space.execution_id == execution.id)
+    for_good = session.scalar(of_this.where(space.state == "failed", space.transient.is_(False)))
+    left = session.scalar(of_this.where(space.state != "done"))
+    if for_good or (execution.listed and not left):
+        return
+    session.add(
+        RetryDue(
+            failed_execution_id=execution.id,
+            tenant_id=execution.tenant_id,
+            job_type=execution.job_type,
+            due_at=at + timedelta(seconds=core.settings.retry_seconds),
+            attempt=execution.attempt + 1,
+        )
+    )
+    failpoints.boundary(session, "retry")

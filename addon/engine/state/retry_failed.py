@@ -1,0 +1,64 @@
+"""How does a person repeat what failed? A manual start over exactly the spaces that failed in an execution.
+
+It is manual in every respect but its spaces: it works while schedules are held, ends the job's waiting retry, is not
+retried by itself, and keeps to the newest policies, because a permanent failure is mended there. `retry_of` links it;
+its `attempt` is 1, as it belongs to no chain (docs/adr/0009-retry-by-hand.md).
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import Space, TenantId
+from addon.engine import queries
+from addon.engine.context import Core
+from addon.engine.errors import NotRetryable
+from addon.engine.models import ExecutionSpace, JobExecution
+from addon.engine.state.start import Start, start
+
+
+def retry_failed(
+    core: Core, session: Session, tenant_id: TenantId, execution_id: str, *, space: Space | None, by: str | None
+) -> JobExecution:
+    """Start the retry in the caller's transaction; raises what `start` raises, NotFound and NotRetryable."""
+    failed = queries.get(session, tenant_id, execution_id)
+    if failed.status != "failed":
+        raise NotRetryable("not-failed", failed.status)
+    spaces = sa.select(ExecutionSpace.space_id).where(
+        ExecutionSpace.execution_id == failed.id, ExecutionSpace.state == "failed"
+    )
+    left = list(session.scalars(spaces.order_by(ExecutionSpace.position)))
+    if not left:
+        raise NotRetryable("no-failed-space", failed.status)
+    if failed.space_id != (space.id if space is not None else None):
+        raise ValueError("a retry is over its predecessor's scope")
+    wanted = Start(
+        tenant_id,
+        failed.job_type,
+        failed.scope,
+        space=space,
+        started_by=by,
+        params={**failed.params, "spaces": left},
+        dry_run=failed.dry_run,
+        retry_of=failed.id,
+    )
+    execution = start(core, session, wanted)
+    # Asked with the lane in hand: of two that retry the same execution one after the other, the second is told.
+    other = retried_by(session, failed.id, but=execution.id)
+    if other is not None:
+        raise NotRetryable("retried", failed.status, other)
+    return execution
+
+
+def retried_by(session: Session, execution_id: str, *, but: str | None = None) -> str | None:
+    """Return the execution that took over the failed spaces of another, if any.
+
+    One that was cancelled, or failed before it knew its spaces, has taken over nothing.
+    """
+    row = JobExecution
+    took_over = sa.and_(row.listed, row.status != "cancelled")
+    statement = sa.select(row.id).where(row.retry_of == execution_id, sa.or_(row.ended_at.is_(None), took_over))
+    if but is not None:
+        statement = statement.where(row.id != but)
+    return session.scalar(statement.order_by(row.id.desc()).limit(1))

@@ -1,0 +1,74 @@
+"""Is anything that was submitted to the site still without a known outcome, and how long is it waited for?
+
+No execution ends cancelled, failed or interrupted before that is read back (docs/rules/automations.md). Where its owner
+cannot do it, because it stops, is dead, or the site does not answer, a later owner does
+(docs/adr/0010-settle-before-the-end.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol, runtime_checkable
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.engine.context import Core
+from addon.engine.job import Run
+from addon.engine.models import AuditEvent, JobExecution
+
+MAX_TRIES = 12
+"""How often an execution is put aside to be settled later before its outcome is recorded as unknown (over an hour)."""
+_FIRST_WAIT = 30.0
+_LONGEST_WAIT = 600.0
+_ASIDE = ("paused", "left_to_settle", "lease_lost", "stuck")
+DETAIL = "settleLater"
+
+
+@runtime_checkable
+class Settles(Protocol):
+    """What a job has besides `settle` when the site goes on without it with what it has submitted."""
+
+    def unsettled(self, session: Session, execution_id: str) -> bool:
+        """Return whether something submitted for this execution is not read back. Asked without HTTP."""
+        ...
+
+    def give_up(self, run: Run, reason: str) -> None:
+        """Record what is not read back as unknown, with the reason; nothing is unsettled afterwards. Without HTTP."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Settling goes on at `until`; `reason` is for people."""
+
+    until: datetime
+    reason: str
+
+
+def unsettled(core: Core, session: Session, execution: JobExecution) -> bool:
+    """Return whether something submitted for the execution is not read back."""
+    job = settler(core.jobs.get(execution.job_type))
+    return job is not None and job.unsettled(session, execution.id)
+
+
+def settler(job: object) -> Settles | None:
+    """Return the job as one that submits work, or None when nothing outlives its calls."""
+    return job if isinstance(job, Settles) else None
+
+
+def tries(session: Session, execution_id: str) -> int:
+    """Return how often the execution was put aside to be settled later."""
+    details = session.scalars(
+        sa.select(AuditEvent.detail).where(
+            AuditEvent.execution_id == execution_id,
+            AuditEvent.tag.in_([f"job:execution:{event}" for event in _ASIDE]),
+        )
+    )
+    return sum(bool(detail.get(DETAIL)) for detail in details)
+
+
+def wait_after(count: int) -> timedelta:
+    """Return how long to wait when settling has failed `count` times before."""
+    return timedelta(seconds=min(_FIRST_WAIT * 2**count, _LONGEST_WAIT))

@@ -1,0 +1,120 @@
+"""How does an execution start? One insert that the unique partial index lets through, or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import Space, TenantId, metadata, new_id
+from addon.base.database import insert
+from addon.engine import failpoints
+from addon.engine.context import Core
+from addon.engine.errors import Busy, UnknownJob
+from addon.engine.models import JobExecution, is_active
+from addon.engine.state.admission import active, end_chains, require_open
+from addon.engine.state.transitions import Actor, record
+
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is to be started. `policy_version` None: the newest one.
+
+    `lane_held`: the caller has locked the tenant's lane and seen that it is open for this start. `ends_chain`: a retry
+    of the same job waits that this start makes needless; every manual start looks for one.
+    """
+
+    tenant_id: TenantId
+    job_type: str
+    scope: str
+    trigger: str = "manual"
+    space: Space | None = None
+    started_by: str | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    dry_run: bool = False
+    policy_version: int | None = None
+    retry_of: str | None = None
+    attempt: int = 1
+    lane_held: bool = False
+    ends_chain: bool = False
+
+
+def start(core: Core, session: Session, wanted: Start) -> JobExecution:
+    """Start an execution in the caller's transaction and return it, accepted but not claimed.
+
+    A start of a job by hand or by its own slot ends the retry chain of the same job. Raises UnknownJob, Held, Refused
+    (from the job's admit), Busy with the execution that holds the lane; ValueError when scope and space do not fit
+    together.
+    """
+    job = core.jobs.get(wanted.job_type)
+    if job is None:
+        raise UnknownJob(wanted.job_type)
+    if wanted.scope not in ("site", "space") or (wanted.scope == "space") != (wanted.space is not None):
+        raise ValueError("scope 'space' needs a space, scope 'site' has none")
+    now = core.clock.now()
+    if not wanted.lane_held:
+        require_open(session, wanted.tenant_id, now, scheduled=wanted.trigger != "manual")
+    job.admit(session, wanted.tenant_id)
+    execution = _insert(core, session, wanted)
+    detail: dict[str, Any] = {"job": wanted.job_type, "trigger": wanted.trigger, "scope": wanted.scope}
+    if wanted.trigger == "manual" or wanted.ends_chain:
+        ended = end_chains(session, wanted.tenant_id, wanted.job_type)
+        if ended:
+            detail["endedRetryOf"] = ended
+    actor = Actor({"manual": "user", "scheduled": "schedule"}.get(wanted.trigger, "retry"), wanted.started_by)
+    record(session, wanted.tenant_id, execution.id, execution.seq, "job:execution:started", now, actor, detail)
+    failpoints.boundary(session, "start")
+    core.dispatcher.wake(session, wanted.tenant_id)
+    return execution
+
+
+def _insert(core: Core, session: Session, wanted: Start) -> JobExecution:
+    version = wanted.policy_version
+    if version is None:
+        version = core.policy_version(session, wanted.tenant_id)
+    values: dict[str, Any] = {
+        "id": new_id(),
+        "tenant_id": wanted.tenant_id,
+        "job_type": wanted.job_type,
+        "scope": wanted.scope,
+        "space_id": wanted.space.id if wanted.space else None,
+        "space_key": wanted.space.key if wanted.space else None,
+        "trigger": wanted.trigger,
+        "started_by": wanted.started_by,
+        "params": wanted.params,
+        "policy_version": version,
+        "generation": _generation(wanted.tenant_id),
+        "dry_run": wanted.dry_run,
+        "status": "running",
+        "started_at": core.clock.now(),
+        "retry_of": wanted.retry_of,
+        "attempt": wanted.attempt,
+        "seq": 1,
+    }
+    statement = (
+        insert(session, JobExecution)
+        .values(values)
+        .on_conflict_do_nothing(index_elements=["tenant_id"], index_where=is_active())
+        .returning(JobExecution)
+    )
+    # The winner of a conflict may have ended between the insert and the look at it: then the lane is free again.
+    for _ in range(_ATTEMPTS):
+        execution: JobExecution | None = session.scalars(statement).one_or_none()
+        if execution is not None:
+            return execution
+        holder = active(session, wanted.tenant_id)
+        if holder is not None:
+            # The rollback that usually follows would expire what the caller wants to tell.
+            session.expunge(holder)
+            raise Busy(holder)
+    raise RuntimeError("the lane was taken and freed again and again while starting")
+
+
+def _generation(tenant_id: TenantId) -> sa.ColumnElement[int]:
+    tenant = metadata.tables["tenant"]
+    known = sa.select(tenant.c.generation).where(tenant.c.id == tenant_id).scalar_subquery()
+    return sa.func.coalesce(known, 1)

@@ -1,0 +1,1 @@
+"""What makes a process look for work: ticks, and hints between processes."""

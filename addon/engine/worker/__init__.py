@@ -1,0 +1,1 @@
+"""One execution at work, from claim to end."""

@@ -1,0 +1,88 @@
+"""Who runs executions in this process? R runner threads, one execution each."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from addon.engine.context import Core
+from addon.engine.errors import log_failure
+from addon.engine.wake.dispatcher import LocalDispatcher
+from addon.engine.worker.heartbeat import Heart
+from addon.engine.worker.runner import run_next
+
+log = logging.getLogger(__name__)
+
+
+class Runners:
+    """The runner threads: each claims one execution at a time and sleeps until it is woken when there is none."""
+
+    def __init__(self, core: Core, heart: Heart, bell: LocalDispatcher) -> None:
+        self._core = core
+        self._heart = heart
+        self._bell = bell
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._changed = threading.Condition()
+        self._busy = 0
+
+    def start(self) -> None:
+        """Start the threads; they look for claimable executions at once."""
+        self._stopping.clear()
+        for number in range(self._core.settings.runners):
+            thread = threading.Thread(target=self._loop, name=f"runner-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def drain(self) -> None:
+        """Claim nothing more and tell every run to stop at its next check point; waits for nothing."""
+        with self._changed:
+            self._stopping.set()
+            self._changed.notify_all()
+        self._bell.nudge()
+        for run in self._heart.runs():
+            run.stop.set()
+
+    def stop(self, wait_seconds: float) -> bool:
+        """Stop claiming, stop every run at its next check point; return whether all threads ended in time."""
+        self.drain()
+        deadline = self._core.clock.monotonic() + wait_seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - self._core.clock.monotonic()))
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        with self._changed:
+            idle = self._changed.wait_for(lambda: self._busy == 0, max(0.0, deadline - self._core.clock.monotonic()))
+        return idle and not self._threads
+
+    def run_one(self) -> bool:
+        """Claim and drive one execution in the calling thread, a guest of the pool.
+
+        False when there was none, all R places are taken, or the pool is being stopped.
+        """
+        with self._changed:
+            if self._stopping.is_set() or self._busy >= self._core.settings.runners:
+                return False
+            self._busy += 1
+        try:
+            return run_next(self._core, self._heart, self._stopping)
+        finally:
+            with self._changed:
+                self._busy -= 1
+                self._changed.notify_all()
+
+    def _run_when_free(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping.is_set() or self._busy < self._core.settings.runners)
+        return self.run_one()
+
+    def _loop(self) -> None:
+        while not self._stopping.is_set():
+            seen = self._bell.count()
+            try:
+                ran = self._run_when_free()
+            except Exception as error:  # noqa: BLE001  (logged, and tried again)
+                log_failure(log, error, "a runner failed; it looks for work again")
+                self._core.clock.wait(self._stopping, self._core.settings.beat)
+                continue
+            if not ran:
+                self._bell.wait(seen, self._stopping)

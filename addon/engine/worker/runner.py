@@ -1,0 +1,324 @@
+"""What happens from claim to end of one execution? The runner thread drives the job and translates how it stops."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from addon.base import is_away, is_blocked
+from addon.engine.context import Core
+from addon.engine.errors import DATABASE_AWAY, Fenced, log_failure
+from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Job, Metrics, Pause, RunSpace
+from addon.engine.lease.lease import claim, fenced, hand_over, hand_over_after_outage, leave_to_settle, pause
+from addon.engine.models import JobExecution
+from addon.engine.state.finish import close_open_spaces, end
+from addon.engine.state.settlement import MAX_TRIES, Later, settler, tries, unsettled, wait_after
+from addon.engine.state.transitions import Actor, Lease, move
+from addon.engine.worker.heartbeat import Heart
+from addon.engine.worker.run import ActiveRun
+from addon.engine.worker.spaces import fix_list, listed, not_done
+
+log = logging.getLogger(__name__)
+
+LEFT_OPEN = "the job ended without a result for this space; this is a bug"
+STILL_OPEN = "waiting to read back what was submitted to the site: {}"
+GONE_WHILE_FINALIZING = "the app was uninstalled while the result was compiled"
+
+
+def run_next(core: Core, heart: Heart, stopping: threading.Event | None = None) -> bool:
+    """Claim one execution and drive it as far as it goes; False when there was none to claim.
+
+    A shutdown that began (`stopping`) while the claim was under way gives the execution back at once.
+    """
+    began = core.clock.monotonic()
+    claimed = claim(core, stopping)
+    if claimed is None:
+        return False
+    run = ActiveRun(core, claimed.lease, claimed.row, began)
+    heart.register(run)
+    if stopping is not None and stopping.is_set():
+        run.stop.set()
+    drive = _Drive(core, run, claimed.row)
+    try:
+        if claimed.unsure is not None:
+            raise claimed.unsure
+        drive.go()
+    except DATABASE_AWAY as error:
+        log_failure(log, error, "the database failed while running %s", run.execution_id)
+        drive.give_back_later(error, stopping or threading.Event())
+    finally:
+        run.stop.set()
+        run.calls.close()
+        heart.unregister(run)
+    return True
+
+
+class _Drive:
+    """The way of one claimed execution."""
+
+    def __init__(self, core: Core, run: ActiveRun, row: JobExecution) -> None:
+        self.core = core
+        self.run = run
+        self.row = row
+        self.lease: Lease = run.lease
+        self.job: Job = core.jobs[run.job_type]
+        self.actor = Actor("runner", core.worker_id)
+
+    def go(self) -> None:
+        """Drive to the end, or to where it has to be given back."""
+        try:
+            if self.row.status == "cancelling":
+                self._cancel()
+            elif self.row.status == "finalizing" or self._work():
+                self._finalize()
+        except Fenced:
+            log.warning("execution %s was taken from this process; nothing more is written for it", self.row.id)
+        except Interrupted:
+            self._give_back()
+
+    def _work(self) -> bool:
+        """Work through the spaces; True when the result is to be compiled now."""
+        if self.row.error is not None:
+            return self._conclude()
+        try:
+            self._list()
+            self._spaces()
+        except (Interrupted, *DATABASE_AWAY):
+            raise
+        except CancelRequested:
+            return self._cancel()
+        except Pause as stop:
+            return self._pause(stop)
+        except Abandon as stop:
+            return self._abandon(stop)
+        except Fatal as stop:
+            self._fail_open(stop.reason, transient=stop.transient)
+        except Exception as error:
+            log.exception("job %s failed in execution %s", self.run.job_type, self.row.id)
+            self._fail_open(_words(error), transient=False)
+        else:
+            # The job may not have been asked again: the last space that was open can have failed with a lost lease.
+            return self._conclude() if settler(self.job) else self._to_finalizing()
+        return self._conclude()
+
+    def _list(self) -> None:
+        if self.row.listed:
+            return
+        self.run.safe_point()
+        spaces = self.job.list_spaces(self.run)
+        wanted = self.run.params.get("spaces")
+        with self.run.write() as session:
+            previous: dict[str, RunSpace] | None = None
+            if wanted is not None:
+                known = not_done(session, self.row.retry_of) if self.row.retry_of else {}
+                previous = {key: known.get(key, RunSpace(id=key, key=key, name="")) for key in wanted}
+            fix_list(session, self.lease, spaces, previous, self.core.clock.now())
+
+    def _spaces(self) -> None:
+        """Give the open spaces to the job: first those above suspicion together, then each suspect alone."""
+        with self.run.read() as session:
+            spaces = listed(session, self.row.id)
+        self.run.tally(space for space, _ in spaces)
+        left = [(space, suspect) for space, suspect in spaces if space.state in ("pending", "running")]
+        together = [space for space, suspect in left if not suspect]
+        if together:
+            self._give(together)
+        for space, suspect in left:
+            if suspect:
+                self._give([space])
+
+    def _give(self, group: list[RunSpace]) -> None:
+        self.run.safe_point()
+        self.job.work(self.run, group)
+        self._close_left_open(group)
+
+    def _close_left_open(self, group: list[RunSpace]) -> None:
+        ids = {space.id for space in group}
+        with self.run.read() as session:
+            still = [space for space, _ in listed(session, self.row.id) if space.state in ("pending", "running")]
+        forgotten = [space for space in still if space.id in ids]
+        if not forgotten:
+            return
+        log.error("job %s left %d spaces of %s open", self.run.job_type, len(forgotten), self.row.id)
+        with self.run.write() as session:
+            for space in forgotten:
+                self.run.failed(session, space, LEFT_OPEN, transient=False)
+
+    def _fail_open(self, reason: str, *, transient: bool) -> None:
+        """Nothing more can be done: fail the open spaces with the reason. What was submitted is settled next."""
+        with self.run.write() as session:
+            row = fenced(session, self.lease)
+            close_open_spaces(session, row.id, "failed", at=self.core.clock.now(), reason=reason, transient=transient)
+            row.error, row.error_transient = reason, transient
+
+    def _conclude(self) -> bool:
+        """No space is worked on any more: settle, now or later, then let the result be compiled."""
+        later = self._settle()
+        if later is None:
+            return self._to_finalizing()
+        if pause(self.core, self.lease, later.until, later.reason, self.run.counters(), to_settle=True):
+            return False
+        return self._cancel()
+
+    def _to_finalizing(self) -> bool:
+        with self.core.db.write(self.lease.tenant_id) as session:
+            fenced(session, self.lease)
+            at, counters = self.core.clock.now(), self.run.counters()
+            moved = move(session, "finalize", self.row.id, at=at, actor=self.actor, lease=self.lease, values=counters)
+        return True if moved is not None else self._cancel()
+
+    def _finalize(self) -> None:
+        self.run.seal()
+        extra: Metrics = {}
+        error: str | None = None
+        transient = False
+        try:
+            extra = self.job.finalize(self.run)
+        except (Interrupted, *DATABASE_AWAY):
+            raise
+        except Fatal as stop:
+            error, transient = stop.reason, stop.transient
+        except Pause as stop:
+            error, transient = f"could not wait while finalizing: {stop.reason}", True
+        except Abandon:
+            error = GONE_WHILE_FINALIZING
+        except Exception as bug:
+            log.exception("job %s could not finalize execution %s", self.run.job_type, self.row.id)
+            error = _words(bug)
+        with self.core.db.write(self.lease.tenant_id) as session:
+            row = fenced(session, self.lease)
+            values: dict[str, Any] = self.run.counters()
+            if error is not None and row.error is None:
+                values |= {"error": error, "error_transient": transient}
+            failed = error or row.error or any(space.state == "failed" for space, _ in listed(session, row.id))
+            end(
+                self.core,
+                session,
+                "fail" if failed else "succeed",
+                row,
+                actor=self.actor,
+                lease=self.lease,
+                extra=extra,
+                values=values,
+            )
+
+    def _pause(self, stop: Pause) -> bool:
+        self.run.quiet(True)
+        self.run.calls.close()
+        if pause(self.core, self.lease, stop.until, stop.reason, self.run.counters()):
+            return False
+        self.run.quiet(False)
+        return self._cancel()
+
+    def _abandon(self, stop: Abandon) -> bool:
+        """The tenant is gone, so nothing can be read back: end cancelled."""
+        with self.core.db.write(self.lease.tenant_id) as session:
+            row = fenced(session, self.lease)
+            at, actor = self.core.clock.now(), Actor("system", "tenant_gone")
+            asked = {"cancel_requested_at": at, "cancel_requested_by": "tenant_gone"}
+            detail = {"reason": str(stop)}
+            move(session, "request_cancel", row.id, at=at, actor=actor, values=asked, detail=detail)
+            self._end_cancelled(session, row)
+        return False
+
+    def _cancel(self) -> bool:
+        later = self._settle()
+        with self.core.db.write(self.lease.tenant_id) as session:
+            row = fenced(session, self.lease)
+            if later is not None and leave_to_settle(self.core, session, self.lease, self.run.counters(), later):
+                return False
+            if row.status == "cancelling":
+                self._end_cancelled(session, row)
+                return False
+        # Told of a cancel that was rolled back: begin again from where the rows are.
+        raise Interrupted("nobody has cancelled")
+
+    def _end_cancelled(self, session: Any, row: JobExecution) -> None:
+        counters = self.run.counters()
+        end(self.core, session, "cancelled", row, actor=self.actor, lease=self.lease, values=counters)
+
+    def _settle(self) -> Later | None:
+        """Let the job wait for or read back what it has submitted; say when to go on if the site does not answer.
+
+        It keeps the lane no longer than that makes sense: in the end the outcome is recorded as unknown.
+        """
+        self.run.seal()
+        try:
+            self.job.settle(self.run)
+        except (Interrupted, *DATABASE_AWAY):
+            raise
+        except Pause as stop:
+            return self._later(stop.reason, until=stop.until)
+        except Fatal as stop:
+            return self._later(stop.reason, again=stop.transient)
+        except Abandon as stop:
+            return self._later(str(stop) or "the app was uninstalled", again=False)
+        except Exception as error:
+            log.exception("job %s could not settle execution %s", self.run.job_type, self.row.id)
+            return self._later(_words(error), again=False)
+        return None
+
+    def _later(self, reason: str, *, until: datetime | None = None, again: bool = True) -> Later | None:
+        """Return when to settle what is not read back; None when nothing is, or nothing more can be done about it."""
+        with self.run.read() as session:
+            if not unsettled(self.core, session, self.row):
+                return None
+            tried = tries(session, self.row.id)
+        if again and tried < MAX_TRIES:
+            return Later(until or self.core.clock.now() + wait_after(tried), STILL_OPEN.format(reason))
+        log.warning("what execution %s submitted is not read back: %s", self.row.id, reason)
+        job = settler(self.job)
+        try:
+            if job is not None:
+                job.give_up(self.run, reason)
+        except (Interrupted, *DATABASE_AWAY):
+            raise
+        except Exception:
+            log.exception("job %s could not give up what execution %s submitted", self.run.job_type, self.row.id)
+        return None
+
+    def give_back_later(self, error: Exception, stopping: threading.Event) -> None:
+        """Hand over once the database can be used again: no space is to blame, and nobody has to wait for the lease.
+
+        After an error of another kind, and at the stop of the process, the lease ends by itself.
+        """
+        self._stop_threads()
+        again = self.core.settings.again
+        while is_away(error) or is_blocked(error):
+            if self.run.lost.is_set() or self.core.clock.wait(stopping, again):
+                return
+            try:
+                self._hand_over(hand_over_after_outage)
+            except DATABASE_AWAY as still:
+                error = still
+            else:
+                return
+
+    def _give_back(self) -> None:
+        """Stopped at a check point: when all threads have stopped, let another runner go on at once."""
+        self._stop_threads()
+        if not self.run.lost.is_set():
+            self._hand_over(hand_over)
+
+    def _stop_threads(self) -> None:
+        self.run.stop.set()
+        self.run.calls.close()
+
+    def _hand_over(self, how: Callable[[Core, Lease, dict[str, Any]], bool]) -> None:
+        try:
+            if not how(self.core, self.lease, self.run.counters()):
+                with self.core.db.write(self.lease.tenant_id) as session:
+                    row = fenced(session, self.lease)
+                    if not unsettled(self.core, session, row):
+                        self._end_cancelled(session, row)
+                    elif not leave_to_settle(self.core, session, self.lease, self.run.counters()):
+                        raise RuntimeError("a locked execution changed under its lock")
+        except Fenced:
+            log.warning("execution %s was taken from this process before it gave it back", self.row.id)
+
+
+def _words(error: Exception) -> str:
+    return f"internal error ({type(error).__name__}); the log of the app has the details"

@@ -1,0 +1,98 @@
+"""Which spaces does a run work on, and which of them take part now?
+
+The list is fixed at the start. Schemes come from the policy version the run started with, exclusion alone is read
+live: a space excluded meanwhile is skipped when its turn comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from addon.base import Space
+from addon.confluence import SiteClient
+from addon.engine.job import Run, RunSpace
+from addon.engine.worker.spaces import UNSEEN
+from addon.jobs.census import taking_part
+from addon.jobs.faults import reason_of
+from addon.jobs.presence import absent, why_absent, worked_on_before
+from addon.jobs.standing import labelled
+from addon.policies import PolicyDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A space of the run with what the site says of it, or the reason why it takes no part."""
+
+    run_space: RunSpace
+    space: Space
+    skip: str | None = None
+
+
+def list_spaces(run: Run, client: SiteClient, live: PolicyDocument) -> list[RunSpace]:
+    """Return the spaces of a run: all current ones but the excluded, or the one of a space-scope run.
+
+    A retry asks the site for its own spaces only. For it and for a single space excluded spaces are listed as skipped
+    with the reason. In every run what the last one worked on and the site shows no more is skipped with the reason, so
+    that nothing disappears without a word (docs/adr/0022). Raises what the call raises.
+    """
+    if run.scope == "space":
+        assert run.space_id is not None
+        key = run.space_key or run.space_id
+        return _named(client, live, [RunSpace(run.space_id, key, key)])
+    if "spaces" in run.params:
+        return _named(client, live, [RunSpace(space_id, space_id, "") for space_id in run.params["spaces"]])
+    shown = taking_part(run, client, live)
+    listed = [_run_space(space, live.exclusion(space)) for space in labelled(client, shown, live)]
+    here = {space.id for space in shown}
+    strange = _named(client, live, [space for space in worked_on_before(run) if space.id not in here])
+    return [space for space in (*listed, *strange) if space.state != "skipped" or space.reason in UNSEEN]
+
+
+def _named(client: SiteClient, live: PolicyDocument, spaces: Sequence[RunSpace]) -> list[RunSpace]:
+    """Return `spaces` as the site shows them, asked by id: pending, or skipped with the reason."""
+    if not spaces:
+        return []
+    shown = {space.id: space for space in labelled(client, client.spaces(ids=[space.id for space in spaces]), live)}
+    reasons = why_absent(client, [space.id for space in spaces if space.id not in shown])
+    return [
+        _run_space(shown[space.id], live.exclusion(shown[space.id]))
+        if space.id in shown
+        else replace(space, state="skipped", reason=reasons[space.id])
+        for space in spaces
+    ]
+
+
+def members(client: SiteClient, live: PolicyDocument, own: PolicyDocument, spaces: Sequence[RunSpace]) -> list[Member]:
+    """Return each of `spaces` with its skip reason, if it has one: excluded meanwhile.
+
+    Exclusion is that of the `live` policies, schemes are those of the run's `own`. Asks the site only when either needs
+    what the run's list does not hold (labels).
+    """
+    plain = [Space(space.id, space.key, space.name, space.type) for space in spaces]
+    seen = labelled(client, plain, live, own)
+    return [Member(listed, space, live.exclusion(space)) for listed, space in zip(spaces, seen, strict=True)]
+
+
+def skip(run: Run, found: Sequence[Member]) -> list[Member]:
+    """End the spaces that take no part as skipped; return the others."""
+    skipped = [member for member in found if member.skip is not None]
+    if skipped:
+        with run.write() as session:
+            for member in skipped:
+                run.skipped(session, member.run_space, member.skip or "")
+    return [member for member in found if member.skip is None]
+
+
+def vanished(client: SiteClient, space: RunSpace) -> str | None:
+    """Return why the site does not show `space` (any more), None when it does; asked when a space's queries fail."""
+    try:
+        return absent(client, [space.id]).get(space.id)
+    except Exception as error:  # noqa: BLE001  (what concerns the run is raised; else the first failure stands)
+        reason_of(error)
+        return None
+
+
+def _run_space(space: Space, exclusion: str | None) -> RunSpace:
+    state = "pending" if exclusion is None else "skipped"
+    return RunSpace(id=space.id, key=space.key, name=space.name, type=space.type, state=state, reason=exclusion)

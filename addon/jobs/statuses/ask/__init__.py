@@ -1,0 +1,1 @@
+"""What a refresh asks Confluence, at the lowest cost."""

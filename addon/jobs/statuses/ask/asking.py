@@ -1,0 +1,38 @@
+"""Which of the ways to ask is taken for a group? The one its plan names, and listing when a query fits into no URL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from addon.base import Clock
+from addon.confluence import SiteClient
+from addon.jobs.counting import Counting
+from addon.jobs.statuses.ask import listing, positive, stamped
+from addon.jobs.statuses.ask import unstamped as held
+from addon.jobs.statuses.ask.clauses import QueryTooLong
+from addon.jobs.statuses.ask.reading import Plan, Questions, Reading, Way, questions
+
+WAYS: Mapping[Way, Callable[[Questions], None]] = {
+    "stamped": stamped.read,
+    "positive": positive.read,
+    "ledger": held.read,
+}
+
+
+def read_group(client: SiteClient, counting: Counting, clock: Clock, plan: Plan) -> Reading:
+    """Ask Confluence what must change in the plan's spaces.
+
+    Raises QueryTooLong when the group should be smaller, ListingRefused when a single space would have to be listed
+    and is too large for that, and SiteError as the calls do.
+    """
+    asked = questions(client, counting, clock, plan)
+    try:
+        WAYS[plan.way](asked)
+    except QueryTooLong:
+        if len(plan.spaces) > 1:
+            raise
+        anew = replace(asked, reading=Reading(asked.reading.started, asked.reading.total))
+        listing.read(anew)
+        return anew.reading
+    return asked.reading

@@ -1,0 +1,74 @@
+"""Which status has each content of one space, decided in Python over all of them? The last resort.
+
+A space is listed when its queries fit into no URL: its ancestor CQL finds too many pages. That costs a point per
+content at every refresh, so a large space is listed only when an administrator agreed to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+
+from addon.confluence.content import Content
+from addon.jobs.statuses.ask.clauses import without_held
+from addon.jobs.statuses.ask.pairs import listed
+from addon.jobs.statuses.ask.reading import Questions
+from addon.jobs.statuses.ask.resolve import Matches, resolve
+from addon.jobs.statuses.write.stamp import own_stamp
+
+MOST = 10_000
+"""Contents of a space that are listed without asking anybody."""
+
+
+class ListingRefused(Exception):
+    """The space is too large to be listed unless an administrator agrees. The message says what to do."""
+
+
+def read(asked: Questions) -> None:
+    """Fill the reading of a plan with one space. Raises ListingRefused, and SiteError as the calls do."""
+    plan, group, reading = asked.plan, asked.group, asked.reading
+    contents = _everything(asked)
+    matches = [
+        Matches(
+            entry.slug,
+            {content.id for content in listed(asked.client, without_held(group), group.direct(index), ())},
+            frozenset(group.ancestors.get(index, ())),
+        )
+        for index, entry in enumerate(plan.terms.entries)
+    ]
+    reading.listed = {} if plan.way == "ledger" else {slug: {} for slug in plan.terms.others}
+    reading.absent = {id for id, slug in plan.held.items() if slug != plan.terms.default}
+    for content in contents:
+        slug = resolve(matches, plan.terms.default, content.id, content.ancestors)
+        known = plan.held.get(content.id)
+        if known is not None or plan.way == "ledger":
+            if slug != plan.terms.default:
+                reading.absent.discard(content.id)
+                if slug != known:
+                    asked.propose(content, slug)
+            continue
+        seen = content.properties.get(plan.property_key)
+        stamp = own_stamp(seen, content.id)
+        if stamp is None and seen is None and slug == plan.terms.default:
+            continue
+        if stamp is None or stamp.slug != slug:
+            asked.propose(content, slug, seen)
+        elif slug in reading.listed:
+            reading.listed[slug][content.id] = content
+
+
+def _everything(asked: Questions) -> Iterable[Content]:
+    """Return all contents of the space. Where it may be too large that is counted, or else seen while it is read."""
+    expand = ("space", "ancestors", f"metadata.properties.{asked.plan.property_key}")
+    found = asked.client.search(asked.group.everything(), expand=expand)
+    if asked.plan.may_list:
+        return found
+    number = asked.reading.total or asked.counting.known(asked.group.everything())
+    contents = list(islice(found, MOST + 1)) if number is None or number <= MOST else ()
+    if len(contents) > MOST or (number or 0) > MOST:
+        size = f"all {number:,} contents" if number else f"more than {MOST:,} contents"
+        raise ListingRefused(
+            f"its ancestor CQL finds more pages than fit into a query, so {size} would have to be "
+            "listed at every refresh: narrow the ancestor CQL, or agree with listLargeSpaces: true in the policies"
+        )
+    return contents

@@ -1,0 +1,147 @@
+"""What must change in a group of spaces? Asked of Confluence only: no database, so it runs on call threads.
+
+There are three ways to ask, which give the same answers at different prices (docs/adr/0012): by stamps where a
+negated question finds contents without a stamp (stamped.py), by positive questions and counts (positive.py), and by
+the ledger where contents have no stamps or too many refuse them (held.py). When a query fits into no URL, a space is
+listed and decided in Python (listing.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal
+
+from addon.base import Clock
+from addon.confluence import SiteClient
+from addon.confluence.content import Content, Property
+from addon.engine.job import RunSpace
+from addon.jobs.counting import Counting
+from addon.jobs.ledger import Expected
+from addon.jobs.statuses.ask.clauses import Group, without_held
+from addon.jobs.statuses.ask.pairs import listed
+from addon.jobs.statuses.ask.terms import Terms
+
+Way = Literal["stamped", "positive", "ledger"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Some spaces of one scheme, read together. `uncounted`: those not yet in contentsChecked.
+
+    `held`: content id -> slug of what the ledger alone answers for: contents that refuse the stamp; all the ledger
+    knows in these spaces when `way` is "ledger". `may_list`: an administrator agreed to list spaces of any size.
+    """
+
+    terms: Terms
+    spaces: tuple[RunSpace, ...]
+    property_key: str
+    expected: Mapping[str, Expected] = field(default_factory=dict)
+    uncounted: tuple[str, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
+    """Space key or id -> space id, for what a query brings back."""
+    way: Way = "stamped"
+    held: Mapping[str, str] = field(default_factory=dict)
+    may_list: bool = False
+    ancestors: Mapping[int, Sequence[str]] | None = None
+    """Entry index -> topmost pages whose descendants inherit, where several groups were asked at once; else None."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the space keys."""
+        return tuple(space.key for space in self.spaces)
+
+    @property
+    def space_ids(self) -> list[str]:
+        """Return the space ids."""
+        return [space.id for space in self.spaces]
+
+    def place(self, content: Content) -> str | None:
+        """Return the id of the space of the plan that holds `content`, None when it meanwhile moved elsewhere."""
+        return self.places.get(content.space_id or "") or self.places.get(content.space_key or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A content that search says should get `slug`. `seen` is its property where the query brought it along."""
+
+    content_id: str
+    kind: str
+    space_id: str
+    slug: str
+    seen: Property | None = None
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a group's queries found.
+
+    `total`: contents of the plan's uncounted spaces, None where the site does not count them. `listed`: slug -> all
+    contents search holds for stamped so, where listed. `absent`: ids the plan holds that match no entry any more, or
+    are in these spaces no more.
+    """
+
+    started: datetime
+    total: int | None = 0
+    candidates: dict[str, Candidate] = field(default_factory=dict)
+    listed: dict[str, dict[str, Content]] = field(default_factory=dict)
+    absent: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """One group's questions and where their answers go."""
+
+    client: SiteClient
+    counting: Counting
+    clock: Clock
+    plan: Plan
+    group: Group
+    reading: Reading
+
+    def take(self, cql: str, slug: str) -> None:
+        """Let what `cql` finds become candidates for `slug`, where they are none yet; first match wins."""
+        for content in self.client.search(cql, expand=("space",)):
+            self.propose(content, slug)
+
+    def propose(self, content: Content, slug: str, seen: Property | None = None) -> None:
+        """Make one content a candidate for `slug`, unless it is one already or moved to a space of another group."""
+        space_id = self.plan.place(content)
+        if space_id is not None:
+            candidate = Candidate(content.id, content.kind, space_id, slug, seen)
+            self.reading.candidates.setdefault(content.id, candidate)
+
+    def compare(self, slug: str, found: int | None) -> None:
+        """List the stamps of a slug when their number is not what the ledger expects, or is not known."""
+        if found is None or not self.plan.expected.get(slug, Expected()).explains(found):
+            expand = ("space", f"metadata.properties.{self.plan.property_key}")
+            shown = self.client.search(self.group.holding([slug]), expand=expand)
+            self.reading.listed[slug] = {content.id: content for content in shown}
+
+
+def questions(client: SiteClient, counting: Counting, clock: Clock, plan: Plan) -> Questions:
+    """Count the plan's contents, find the pages whose descendants inherit, and return what can be asked then.
+
+    Raises SiteError as the calls do.
+    """
+    group = Group(plan.terms, plan.keys, held=() if plan.way == "ledger" else tuple(sorted(plan.held)))
+    reading = Reading(started=clock.now())
+    if plan.uncounted:
+        reading.total = counting.known(group.everything(plan.uncounted))
+    ancestors = _topmost_by_entry(client, group) if plan.ancestors is None else plan.ancestors
+    return Questions(client, counting, clock, plan, replace(group, ancestors=ancestors), reading)
+
+
+def topmost(pages: Sequence[Content]) -> list[str]:
+    """Return the ids of the pages that have none of the others above them, in the order found."""
+    ids = {page.id for page in pages}
+    return [page.id for page in pages if not ids.intersection(page.ancestors)]
+
+
+def _topmost_by_entry(client: SiteClient, group: Group) -> dict[int, list[str]]:
+    return {
+        index: topmost(list(listed(client, without_held(group), group.above(index), ("ancestors",))))
+        for index, entry in enumerate(group.terms.entries)
+        if entry.ancestor_cql
+    }

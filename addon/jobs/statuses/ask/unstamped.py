@@ -1,0 +1,167 @@
+"""Do contents whose status only the ledger knows still have it? Contents that refuse the stamp, or a whole space.
+
+Their ids are asked for in chunks, one point for some hundred of them: a count that is the number of ids asked for
+proves that nothing changed. No question is negated, so the answer is right on every site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from itertools import combinations
+
+from addon.confluence.content import Content
+from addon.confluence.cql.negation import Pieces, TooManyPieces, crossed, widest
+from addon.confluence.cql.queries import any_of
+from addon.jobs.statuses.ask.clauses import Group, Halve, without_held
+from addon.jobs.statuses.ask.pairs import listed
+from addon.jobs.statuses.ask.reading import Questions
+
+MOST_SHARED = 4
+"""So many overlapping sets are counted by what they share, in at most thirty questions; more are listed."""
+
+
+def check(asked: Questions) -> None:
+    """Find those of the plan's held contents that have another status now.
+
+    Raises QueryTooLong, and SiteError as the calls do.
+    """
+    group, terms = without_held(asked.group), asked.plan.terms
+    for slug, ids in _by_slug(asked.plan.held).items():
+        index = terms.position(slug)
+        earlier = _union(group, len(terms.entries) if index is None else index)
+        fails = () if index is None else group.fails(index)
+        for chunk, condition in group.id_chunks(ids, earlier, fails):
+            same = slug == terms.default if index is None else _all_match(asked, group, fails, condition, len(chunk))
+            if not same or not _none_match(asked, group, earlier, condition):
+                _judge_again(asked, chunk)
+
+
+def read(asked: Questions) -> None:
+    """Compare everything the ledger knows of the plan's spaces with what matches now.
+
+    The numbers of what matches the first, the first two, … entries must be those of the ledger, and all ids of a
+    status must be among what matches its entry or an earlier one; then the sets are equal. Where they are not, a
+    group is halved down to single spaces and there what matches is listed.
+    Raises Halve for a group of several spaces, QueryTooLong, and SiteError as the calls do.
+    """
+    if _as_known(asked):
+        return
+    if len(asked.plan.spaces) > 1:
+        raise Halve("something differs from the ledger in these spaces")
+    shown = _match_lists(asked, "")
+    for content, slug in shown.values():
+        if asked.plan.held.get(content.id) != slug:
+            asked.propose(content, slug)
+    asked.reading.absent |= {id for id, slug in _not_default(asked).items() if id not in shown}
+
+
+def judge(asked: Questions, ids: Iterable[str]) -> dict[str, tuple[Content, str]]:
+    """Return which of the contents match an entry, each with the slug of the first.
+
+    Raises QueryTooLong, and SiteError as the calls do.
+    """
+    found: dict[str, tuple[Content, str]] = {}
+    for _, condition in without_held(asked.group).id_chunks(ids):
+        found |= _match_lists(asked, condition)
+    return found
+
+
+def _judge_again(asked: Questions, ids: Iterable[str]) -> None:
+    found = judge(asked, ids)
+    held = _not_default(asked)
+    for content, slug in found.values():
+        if asked.plan.held[content.id] != slug:
+            asked.propose(content, slug)
+    asked.reading.absent |= {id for id in ids if id in held and id not in found}
+
+
+def _as_known(asked: Questions) -> bool:
+    group, terms = asked.group, asked.plan.terms
+    known = _by_slug(_not_default(asked))
+    if set(known) - {entry.slug for entry in terms.entries}:
+        return False
+    expected = 0
+    for index, entry in enumerate(terms.entries):
+        expected += len(known.get(entry.slug, ()))
+        if not _has_number(asked, group, _union(group, index + 1), expected):
+            return False
+    for slug, ids in known.items():
+        try:
+            fails = reduce(crossed, map(group.fails, range((terms.position(slug) or 0) + 1)))
+        except TooManyPieces:
+            return False
+        for chunk, condition in group.id_chunks(ids, fails):
+            if not _all_match(asked, group, fails, condition, len(chunk)):
+                return False
+    return True
+
+
+def _union(group: Group, number: int) -> Pieces:
+    """Return the pieces of what matches any of the first `number` entries."""
+    return tuple(piece for index in range(number) for piece in group.holds(index))
+
+
+def _has_number(asked: Questions, group: Group, pieces: Pieces, expected: int) -> bool:
+    """Return whether the pieces together are `expected` contents, or at most so many where that is all they can be.
+
+    Numbers of sets that overlap are added up and those of what they share taken off; many of them are not counted.
+    """
+    if not pieces:
+        return expected == 0
+    if asked.counting.number(group.asked(widest(pieces))) == expected:
+        return True
+    if len(pieces) > MOST_SHARED or not any(piece.lacks for piece in pieces):
+        return False
+    number = 0
+    for size in range(1, len(pieces) + 1):
+        for some in combinations(pieces, size):
+            has = [piece.has for piece in some]
+            lacks = any_of(*(piece.lacks for piece in some))
+            shared = asked.counting.number(group.asked(*has))
+            shared -= asked.counting.number(group.asked(*has, lacks)) if lacks and shared else 0
+            number += shared if size % 2 else -shared
+    return number == expected
+
+
+def _all_match(asked: Questions, group: Group, fails: Pieces, condition: str, number: int) -> bool:
+    """Return whether as many contents meet the condition as are expected, and none of them is in `fails`."""
+    main = next((piece for piece in fails if not piece.has), None)
+    if main is not None and not main.lacks:
+        return number == 0
+    if asked.counting.number(group.asked(condition, main.lacks if main is not None else "")) != number:
+        return False
+    return _none_match(asked, group, tuple(piece for piece in fails if piece.has), condition)
+
+
+def _none_match(asked: Questions, group: Group, pieces: Pieces, condition: str) -> bool:
+    """Return whether nothing that meets the condition is in any of `pieces`."""
+    if not pieces or asked.counting.number(group.asked(condition, widest(pieces))) == 0:
+        return True
+    for piece in pieces:
+        number = asked.counting.number(group.asked(condition, piece.has))
+        if number and (
+            not piece.lacks or asked.counting.number(group.asked(condition, piece.has, piece.lacks)) < number
+        ):
+            return False
+    return True
+
+
+def _match_lists(asked: Questions, condition: str) -> dict[str, tuple[Content, str]]:
+    group = without_held(asked.group)
+    found: dict[str, tuple[Content, str]] = {}
+    for index, entry in enumerate(asked.plan.terms.entries):
+        for content in listed(asked.client, group, group.matching(index, condition), ("space",)):
+            found.setdefault(content.id, (content, entry.slug))
+    return found
+
+
+def _not_default(asked: Questions) -> dict[str, str]:
+    return {id: slug for id, slug in asked.plan.held.items() if slug != asked.plan.terms.default}
+
+
+def _by_slug(held: Mapping[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for content_id, slug in held.items():
+        found.setdefault(slug, []).append(content_id)
+    return found

@@ -1,0 +1,1 @@
+"""The status of one content, at once and without a job."""

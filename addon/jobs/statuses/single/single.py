@@ -1,0 +1,321 @@
+"""Which status has one content now, and why? And how does it get it at once, without a job?
+
+A single refresh is not an execution and runs beside one. Both use the version of the stamp's property: who comes second
+reads again, and a run never overwrites what was refreshed singly after it began to read (docs/rules/statuses.md).
+
+What it costs, in points: to find the content 2 (a blog post 3), its space 2, its review 1 or 2, and 1 or 2 for each
+query of its scheme that depends on more than the review; ancestor queries the page's ancestors and 1 or 2 besides. A
+refresh adds 1 or 2 to read the stamp, and 1 to write it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import Clock, Database, Space, TenantId
+from addon.confluence import Conflict, Confluence, Content, CqlRejected, CqlSyntaxError, Kind, SiteClient
+from addon.confluence.cql.negation import Spelling
+from addon.confluence.cql.parser import Clause
+from addon.confluence.cql.queries import CONTENT, all_of
+from addon.engine.models import ExecutionSpace, JobExecution
+from addon.jobs import ledger
+from addon.jobs import site_facts as traits
+from addon.jobs.facts import judged, names_a_day, review_facts, site_time
+from addon.jobs.ledger import Row
+from addon.jobs.models import ContentStamp
+from addon.jobs.plainly import plainly
+from addon.jobs.review import Review, review_key, write_review
+from addon.jobs.standing import labelled
+from addon.jobs.statuses.single.remaining import settled
+from addon.jobs.statuses.write.stamp import property_key, shown
+from addon.jobs.statuses.write.stamping import Change, Outcome, Stamper
+from addon.policies import Policies, PolicyDocument
+
+log = logging.getLogger(__name__)
+
+RUNS_BACK = 20
+"""In how many of the newest refreshes the last one of a content's space is looked for."""
+_COMPARED = frozenset({"<", "<=", ">", ">="})
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """One entry of the scheme and what became of its queries; None where one was not asked or not answered.
+
+    `problem`: why it could not be answered, in Confluence's words.
+    """
+
+    status: str
+    cql: str | None
+    ancestor_cql: str | None
+    direct: bool | None = None
+    above: bool | None = None
+    problem: str | None = None
+
+    @property
+    def matched(self) -> bool | None:
+        """Whether the entry matches; None when that is not known."""
+        if self.direct or self.above:
+            return True
+        return None if self.problem else False
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Everything about one content that its dialog shows. `tested` and `review` are empty for an excluded space."""
+
+    content: Content
+    space: Space
+    policy: PolicyDocument
+    excluded: str | None
+    row: Row | None
+    refreshed_at: datetime | None
+    began: datetime
+    review: Review = field(default_factory=Review)
+    tested: tuple[Tested, ...] = ()
+    spelling: Spelling = "pieces"
+    """How negations are put to the site."""
+
+    @property
+    def default(self) -> str:
+        """The slug of what matches nothing."""
+        return self.policy.status_scheme(self.space).default_status
+
+    @property
+    def current(self) -> str:
+        """The slug of the status that the content has as far as is known."""
+        return self.default if self.row is None else self.row.slug
+
+    @property
+    def decided(self) -> str | None:
+        """The slug that the scheme gives the content now; None when a query that matters could not be answered."""
+        for entry in self.tested:
+            if entry.matched is None:
+                return None
+            if entry.matched:
+                return entry.status
+        return self.default
+
+
+class Undecided(Exception):
+    """The content's status cannot be told now; the message says why, `words` how Confluence puts it.
+
+    Such words may quote the query, which is for administrators.
+    """
+
+    def __init__(self, said: str, words: str | None = None) -> None:
+        super().__init__(said)
+        self.words = words
+
+
+class Gone(Exception):
+    """The content, or its space, is not there any more, or hides from the app."""
+
+
+class Single:
+    """Looks at, reviews and refreshes one content at a time, as people ask for it."""
+
+    def __init__(
+        self, confluence: Confluence, policies: Policies, db: Database, clock: Clock, *, namespace: str, base_url: str
+    ) -> None:
+        """Parameters: `namespace` prefixes property keys and aliases; `base_url` is the add-on's own address."""
+        self._confluence = confluence
+        self._policies = policies
+        self._db = db
+        self._clock = clock
+        self._namespace = namespace
+        self._base_url = base_url
+
+    def find(self, tenant_id: TenantId, content_id: str) -> Content | None:
+        """Return the current page or blog post of this id as the app sees it. Raises SiteError and its like."""
+        with self._db.read(tenant_id) as session:
+            row = ledger.load(session, [content_id]).get(content_id)
+        kinds: list[Kind] = ["blogpost", "page"] if row is not None and row.kind == "blogpost" else ["page", "blogpost"]
+        with self._confluence.client(tenant_id) as client:
+            for kind in kinds:
+                for content in client.contents(kind, [content_id]):
+                    return content
+        return None
+
+    def look(self, tenant_id: TenantId, content: Content) -> Look:
+        """Return the content's status with every reason for it, asked of Confluence now.
+
+        Raises Gone when its space is not to be seen, SiteError and its like as the calls do.
+        """
+        with self._confluence.client(tenant_id) as client:
+            return self._look(client, tenant_id, content)
+
+    def _look(self, client: SiteClient, tenant_id: TenantId, content: Content) -> Look:
+        began = self._clock.now()
+        with self._db.read(tenant_id) as session:
+            _, policy = self._policies.current(session, tenant_id)
+            row = ledger.load(session, [content.id]).get(content.id)
+            refreshed_at = _refreshed_at(session, content.space_id or "")
+            spelling = traits.load(session).spelling
+        if row is not None:
+            refreshed_at = max(filter(None, (refreshed_at, row.written_at)))
+        space = _space(client, content, policy)
+        look = Look(content, space, policy, policy.exclusion(space), row, refreshed_at, began, spelling=spelling)
+        if look.excluded is not None:
+            return look
+        found = client.property(content.kind, content.id, review_key(self._namespace))
+        review = Review.read(found.value if found is not None else None)
+        return replace(look, review=review, tested=self._tested(client, look, review))
+
+    def refresh(self, tenant_id: TenantId, content: Content) -> Look:
+        """Give the content the status it has now, in stamp and ledger; return the look that decided it.
+
+        Raises Undecided, Gone, Conflict when the stamp was changed twice meanwhile; SiteError and its like.
+        """
+        with self._confluence.client(tenant_id) as client:
+            look = self._look(client, tenant_id, content)
+            if look.excluded is not None:
+                raise Undecided(f"The space {look.space.key} is {look.excluded}.")
+            if look.decided is None:
+                failed = next(entry for entry in look.tested if entry.matched is None)
+                raise Undecided(f"Confluence refuses a query of the status {failed.status}.", failed.problem)
+            outcome = self._stamped(client, look, look.decided)
+        if outcome.verdict == "gone":
+            raise Gone
+        if outcome.row is None:
+            # Content that never had another status has no entry. This one says so until search has heard of the review.
+            now = self._clock.now()
+            known = Row(content.id, content.kind, look.space.id, look.decided, None, now, None, None, now)
+            outcome = replace(outcome, row=known)
+        row = self._save(tenant_id, content.id, outcome)
+        log.info("tenant %s: content %s refreshed by itself: %s", tenant_id, content.id, outcome.verdict)
+        return replace(look, row=row, refreshed_at=self._clock.now())
+
+    def review(self, tenant_id: TenantId, content: Content, change: Callable[[Review], Review]) -> Review:
+        """Change what people say about the content. Raises as `write_review`."""
+        with self._confluence.client(tenant_id) as client:
+            written = write_review(client, content.kind, content.id, review_key(self._namespace), change)
+        log.info("tenant %s: the review of content %s was changed", tenant_id, content.id)
+        return written
+
+    def _tested(self, client: SiteClient, look: Look, review: Review) -> tuple[Tested, ...]:
+        known = review_facts(self._namespace, review.value())
+        day_named = any(text and names_a_day(text) for entry in _entries(look) for text in entry[1:])
+        now = site_time(look.began, client.system_info().time_zone) if day_named else look.began
+
+        def judge(clause: Clause) -> bool | None:
+            ours = clause.field.lower() in known and clause.operator in _COMPARED
+            return judged(clause, known, now) if ours else None
+
+        asking = _Asking(client, look.content, judge, look.spelling, self._namespace)
+        return tuple(asking.entry(*each) for each in _entries(look))
+
+    def _stamped(self, client: SiteClient, look: Look, slug: str) -> Outcome:
+        stamper = Stamper(
+            client=client,
+            clock=self._clock,
+            key=property_key(self._namespace),
+            default=look.default,
+            statuses=shown(look.policy, self._base_url),
+            since=look.began,
+            stamps=look.policy.status_stamps,
+        )
+        content = look.content
+        change = Change(content.id, content.kind, look.space.id, slug, look.row, look=True)
+        try:
+            return stamper.apply(change)
+        except Conflict:
+            return stamper.apply(change)  # It reads again; ours is the younger decision.
+
+    def _save(self, tenant_id: TenantId, content_id: str, outcome: Outcome) -> Row | None:
+        """Write the ledger, unless a run has meanwhile written it for a later version of the stamp."""
+        with self._db.write(tenant_id) as session:
+            session.get(ContentStamp, (tenant_id, content_id), with_for_update=True)
+            stored = ledger.load(session, [content_id]).get(content_id)
+            if stored is not None and outcome.row is not None and _later(stored, outcome.row):
+                return stored
+            if outcome.row is not None:
+                if ledger.save(session, tenant_id, [replace(outcome.row, single=True)]):
+                    raise Undecided("The status was written to Confluence, but it cannot be kept here.")
+            elif stored is not None:
+                ledger.drop(session, [content_id])
+        return outcome.row
+
+
+@dataclass(slots=True)
+class _Asking:
+    """The queries about one content."""
+
+    client: SiteClient
+    content: Content
+    judge: Callable[[Clause], bool | None]
+    spelling: Spelling
+    namespace: str
+    above: Sequence[str] | None = None
+
+    def entry(self, status: str, cql: str | None, ancestor_cql: str | None) -> Tested:
+        tested = Tested(status, cql, ancestor_cql)
+        try:
+            if cql is not None:
+                tested = replace(tested, direct=self._holds(cql))
+            if ancestor_cql is not None:
+                tested = replace(tested, above=self._above_holds(ancestor_cql))
+        except (CqlRejected, CqlSyntaxError) as error:
+            return replace(tested, problem=error.message)
+        return tested
+
+    def _holds(self, cql: str) -> bool:
+        left = settled(cql, self.judge)
+        if isinstance(left, bool):
+            return left
+        return self._any(left, CONTENT, f"id = {self.content.id}")
+
+    def _above_holds(self, cql: str) -> bool:
+        if self.above is None:
+            inherits = self.content.kind == "page" and self.content.parent_id is not None
+            self.above = self.client.ancestors(self.content.id) if inherits else ()
+        if not self.above:
+            return False
+        return self._any(cql, "type in (page)", f"id in ({', '.join(self.above)})")
+
+    def _any(self, cql: str, *within: str) -> bool:
+        # Read, not counted: what decides must not hang on the other search (docs/rules/confluence-api.md 2.2).
+        found = plainly(self.client, cql, self.spelling, self.namespace, lambda condition: all_of(*within, condition))
+        return next(found, None) is not None
+
+
+def _entries(look: Look) -> list[tuple[str, str | None, str | None]]:
+    scheme = look.policy.status_scheme(look.space)
+    return [(entry.status, entry.cql, entry.ancestor_cql) for entry in scheme.entries[:-1]]
+
+
+def _space(client: SiteClient, content: Content, policy: PolicyDocument) -> Space:
+    """Return the content's space, with those of its labels that a policy asks for."""
+    shown_spaces = client.spaces(ids=[content.space_id]) if content.space_id else []
+    if not shown_spaces:
+        raise Gone
+    return labelled(client, shown_spaces[:1], policy)[0]
+
+
+def _refreshed_at(session: Session, space_id: str) -> datetime | None:
+    newest = (
+        sa.select(JobExecution.id)
+        .where(JobExecution.job_type == "refresh-statuses")
+        .order_by(JobExecution.started_at.desc())
+        .limit(RUNS_BACK)
+    )
+    at: Any = session.scalar(
+        sa.select(sa.func.max(ExecutionSpace.ended_at)).where(
+            ExecutionSpace.execution_id.in_(session.scalars(newest).all()),
+            ExecutionSpace.space_id == space_id,
+            ExecutionSpace.state == "done",
+        )
+    )
+    return at if isinstance(at, datetime) else None
+
+
+def _later(stored: Row, ours: Row) -> bool:
+    same = stored.property_id is not None and stored.property_id == ours.property_id
+    return same and (stored.property_version or 0) > (ours.property_version or 0)

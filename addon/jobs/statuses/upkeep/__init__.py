@@ -1,0 +1,1 @@
+"""What keeps ledger and site in agreement between changes."""

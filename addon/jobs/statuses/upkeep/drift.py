@@ -1,0 +1,141 @@
+"""Did stamped contents go, and others come, so that the numbers still agree? Every stamp is looked for once a week.
+
+A refresh gives every content its status; but of the stamps that need no change it compares numbers only, so a stamped
+page that went to the trash and a copy that came with its stamp balance each other in the ledger's counts. Once a day
+the stamps of some spaces are looked for by id and space, some hundred for a point, so that within a week each has been.
+What is not found is looked up and put right in the ledger; then the numbers differ and the next refresh finds what came
+instead (docs/adr/0012).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import groupby
+
+import sqlalchemy as sa
+
+from addon.base import within
+from addon.confluence import SiteClient
+from addon.confluence.cql.parser import quote
+from addon.confluence.cql.queries import CONTENT, all_of, any_of, encoded_length
+from addon.engine.job import Run
+from addon.engine.models import ExecutionSpace
+from addon.jobs import ledger
+from addon.jobs import site_facts as traits
+from addon.jobs.counting import Counting
+from addon.jobs.faults import SITE_FAULTS, reason_of
+from addon.jobs.ledger import Row
+from addon.jobs.statuses.ask.clauses import URL_BYTES, chunked, ids_in
+from addon.jobs.statuses.upkeep.missing import find_missing, kind_of
+from addon.jobs.statuses.write.stamp import Stamp, own_stamp
+from addon.jobs.statuses.write.stamping import adopt
+
+DAY = timedelta(hours=23)
+"""Four runs a day: the first that is so long after the last sweep sweeps."""
+DAYS = 7
+"""In so many sweeps every space has its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """The sweep of one run over the whole site. Best effort: what fails is tried again at its space's next turn."""
+
+    run: Run
+    client: SiteClient
+    counting: Counting
+    alias: str
+    key: str
+
+    def sweep(self) -> None:
+        """Look for the stamps of some spaces, if it is time, and let the ledger forget or follow what is not found.
+
+        Raises Pause, Abandon, Fatal, Interrupted and CancelRequested.
+        """
+        now = self.run.clock.now()
+        with self.run.read() as session:
+            known = traits.load(session)
+            if known.swept_at is not None and within(DAY, known.swept_at, now):
+                return
+            spaces = self._spaces_done()
+            sizes = {id: number for id, number in ledger.stamps_by_space(session).items() if id in spaces}
+            # What the first run has just written needs no look.
+            turn = _turn(sizes, known.swept_to) if known.swept_at is not None else []
+            rows = ledger.stamped_in(session, turn, now)
+        for cql, asked in _queries(self.alias, rows, spaces):
+            self._compare(cql, asked)
+        ended = not turn or turn[-1] == max(sizes)
+        with self.run.write() as session:
+            traits.save(session, self.run.tenant_id, swept_at=now, swept_to=None if ended else turn[-1])
+
+    def _spaces_done(self) -> dict[str, str]:
+        done = sa.select(ExecutionSpace.space_id, ExecutionSpace.space_key).where(
+            ExecutionSpace.execution_id == self.run.execution_id, ExecutionSpace.state == "done"
+        )
+        with self.run.read() as session:
+            return dict(session.execute(done).all())
+
+    def _compare(self, cql: str, rows: Sequence[Row]) -> None:
+        try:
+            if self.counting.known(cql) == len(rows):
+                return
+            shown = {content.id for content in self.client.search(cql)}
+        except SITE_FAULTS as error:
+            reason_of(error)
+            return
+        found = find_missing(self.run, self.client, [row for row in rows if row.content_id not in shown])
+        rights: list[Row] = []
+        lost: list[str] = []
+        for row, seen in self.run.map(self._stamp_of, found.here):
+            if isinstance(seen, Exception):
+                reason_of(seen)
+                continue
+            # The refresh before has found its status right: so is what stands there, and nothing is right for none.
+            if seen is None:
+                lost.append(row.content_id)
+            else:
+                place = (row.content_id, row.kind, row.space_id)
+                rights.append(adopt(seen, place, row, self.run.clock.now(), trusting=False))
+        with self.run.write() as session:
+            ledger.save(session, self.run.tenant_id, [*found.moved, *rights])
+            ledger.drop(session, [*found.gone, *lost])
+
+    def _stamp_of(self, row: Row) -> Stamp | None:
+        return own_stamp(self.client.property(kind_of(row), row.content_id, self.key), row.content_id)
+
+
+def _turn(sizes: Mapping[str, int], after: str | None) -> list[str]:
+    """Return the spaces whose turn it is: the next after the last one, with a seventh of all stamps."""
+    turn: list[str] = []
+    taken = 0
+    for space_id in sorted(sizes):
+        if after is not None and space_id <= after:
+            continue
+        if turn and taken * DAYS >= sum(sizes.values()):
+            break
+        turn.append(space_id)
+        taken += sizes[space_id]
+    return turn
+
+
+def _queries(alias: str, rows: Sequence[Row], keys: Mapping[str, str]) -> Iterator[tuple[str, list[Row]]]:
+    """Yield questions that find exactly the contents of `rows`, each with its part of them."""
+    parts: list[str] = []
+    asked: list[Row] = []
+    for (space_id, slug), own in groupby(rows, lambda row: (row.space_id, row.slug)):
+        by_id = {row.content_id: row for row in own}
+        place = [f"space = {quote(keys[space_id])}", f"{alias} = {quote(slug)}"]
+        for chunk in chunked(by_id, URL_BYTES - encoded_length(_query([all_of(*place, ids_in(()))]))):
+            part = all_of(*place, ids_in(chunk))
+            if parts and encoded_length(_query([*parts, part])) > URL_BYTES:
+                yield _query(parts), asked
+                parts, asked = [], []
+            parts.append(part)
+            asked += [by_id[content_id] for content_id in chunk]
+    if parts:
+        yield _query(parts), asked
+
+
+def _query(parts: Sequence[str]) -> str:
+    return all_of(CONTENT, any_of(*parts))

@@ -1,0 +1,85 @@
+"""Which stamps are left in spaces that are excluded now? They are removed after a run over the whole site.
+
+Best effort: a stamp that cannot be removed now stays in the ledger and is tried again by the next run.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import sqlalchemy as sa
+
+from addon.confluence import SiteClient
+from addon.confluence.errors import NotFound
+from addon.engine.job import Run
+from addon.engine.models import ExecutionSpace
+from addon.jobs import ledger
+from addon.jobs.faults import reason_of
+from addon.jobs.ledger import Row
+from addon.jobs.parts import JobParts
+from addon.jobs.standing import labelled
+from addon.jobs.statuses.upkeep.missing import kind_of
+
+log = logging.getLogger(__name__)
+
+_BATCH = 100
+
+
+def clear_excluded(parts: JobParts, run: Run, client: SiteClient, key: str, *, stamps: bool) -> None:
+    """Delete the status properties left in excluded spaces, and the entries of spaces the site does not show.
+
+    Costs nothing when the ledger knows no content outside the run's spaces. Without `stamps` an entry that has none
+    is forgotten without a look.
+    """
+    with run.read() as session:
+        here = ExecutionSpace.execution_id == run.execution_id
+        took_part = sa.select(ExecutionSpace.space_id).where(here, ExecutionSpace.state != "skipped")
+        listed = set(session.scalars(took_part))
+        strange = [space_id for space_id in ledger.spaces_known(session) if space_id not in listed]
+    if not strange:
+        return
+    live = parts.live_policy(run)
+    shown = {space.id: space for space in client.spaces(ids=strange)}
+    standing = labelled(client, list(shown.values()), live)
+    excluded = [space.id for space in standing if live.exclusion(space) is not None]
+    vanished = [id for id in strange if id not in shown]
+    _forget(run, vanished)
+    _remove_stamps(run, client, key, excluded, stamps=stamps)
+
+
+def _forget(run: Run, space_ids: list[str]) -> None:
+    while space_ids:
+        with run.read() as session:
+            rows = ledger.outside(session, space_ids, limit=_BATCH)
+        if not rows:
+            return
+        with run.write() as session:
+            ledger.drop(session, [row.content_id for row in rows])
+
+
+def _remove_stamps(run: Run, client: SiteClient, key: str, space_ids: list[str], *, stamps: bool) -> None:
+    def remove(row: Row) -> bool:
+        if row.property_id is None and not stamps:
+            return True
+        try:
+            found = client.property(kind_of(row), row.content_id, key)
+            if found is not None:
+                client.delete_property(kind_of(row), row.content_id, found.id)
+        except NotFound:
+            log.info("a stamp in an excluded space is hidden from the app or gone")
+        return True
+
+    while space_ids:
+        with run.read() as session:
+            rows = ledger.outside(session, space_ids, limit=_BATCH)
+        removed: list[str] = []
+        for row, outcome in run.map(remove, rows):
+            if isinstance(outcome, Exception):
+                log.warning("a stamp in an excluded space stays for now: %s", reason_of(outcome).text)
+                continue
+            removed.append(row.content_id)
+        with run.write() as session:
+            ledger.drop(session, removed)
+        run.safe_point()
+        if not removed:
+            return

@@ -1,0 +1,1 @@
+"""What a refresh decides, and how it is written to Confluence."""

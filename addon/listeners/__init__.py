@@ -1,0 +1,1 @@
+"""What follows a lifecycle call or an event of the site."""

@@ -1,0 +1,44 @@
+"""What follows from an event on a site? Hints for the jobs, permissions asked anew, a removed person erased."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from addon.base import Clock, Database, TenantId
+from addon.confluence import note_hint, note_rights_change
+from addon.connect import SiteEvent
+from addon.maintenance.personal_data import erase_person
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteEvents:
+    """Implements connect's WebhookListener. Repeating a call changes nothing more."""
+
+    db: Database
+    clock: Clock
+
+    def on_event(self, tenant_id: TenantId, event: SiteEvent) -> None:
+        """Note what the event is about. A person is not noted: what is remembered of one is erased instead."""
+        now = self.clock.now()
+        with self.db.write(tenant_id) as session:
+            match event.subject:
+                case "user" | "group":
+                    note_rights_change(session, tenant_id)
+                case "page" | "blogpost" | "space" as kind:
+                    if kind == "space":
+                        note_rights_change(session, tenant_id)
+                    note_hint(
+                        session,
+                        tenant_id,
+                        kind=kind,
+                        subject_id=event.subject_id,
+                        event=event.event,
+                        space_key=event.space_key,
+                        at=now,
+                    )
+            if event.event == "user_removed":
+                erase_person(session, tenant_id, event.subject_id, now)
+                log.info("tenant %s: a removed person was erased", tenant_id)

@@ -1,0 +1,1 @@
+"""What runs by the clock next to jobs: erasure, retention, personal data, reporting."""

@@ -1,0 +1,91 @@
+"""When is the data of a site that uninstalled the add-on erased, and how? After a grace period, table by table.
+
+Inside the grace a new installation finds its configuration again. At its end the tenant row is first cut off from the
+site in one statement (clientKey and addresses go), so that an installation at that very moment begins afresh instead of
+meeting half of its data; then the rows go in batches, the tenant row last. What dies half way is taken up again.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from addon.base import Clock, Database, TenantId, metadata
+from addon.confluence.quota.quota_table import forget_tenant
+from addon.connect.models import Tenant
+from addon.engine.models import JobExecution, is_active
+
+log = logging.getLogger(__name__)
+
+BATCH = 1000
+"""Rows deleted in one transaction."""
+_CUT_OFF = "erased:"
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """Erases tenants that have been uninstalled for longer than `grace`."""
+
+    db: Database
+    clock: Clock
+    grace: timedelta
+
+    def tick(self) -> int:
+        """Erase what is due; return how many tenants are gone. Safe in several processes at once."""
+        return sum(self._erase(tenant_id) for tenant_id in self._due())
+
+    def _due(self) -> list[TenantId]:
+        with self.db.write_all() as session:
+            idle = ~sa.exists().where(JobExecution.tenant_id == Tenant.id, is_active())
+            session.execute(
+                sa.update(Tenant)
+                .where(
+                    Tenant.state == "uninstalled",
+                    Tenant.uninstalled_at <= self.clock.now() - self.grace,
+                    Tenant.client_key.not_like(f"{_CUT_OFF}%"),
+                    idle,
+                )
+                .values(
+                    client_key=sa.literal(_CUT_OFF) + Tenant.id,
+                    base_url="",
+                    display_url=None,
+                    oauth_client_id=None,
+                    updated_at=self.clock.now(),
+                )
+                .execution_options(synchronize_session=False)
+            )
+            cut_off = Tenant.client_key.like(f"{_CUT_OFF}%")
+            return list(session.scalars(sa.select(Tenant.id).where(Tenant.state == "uninstalled", cut_off)))
+
+    def _erase(self, tenant_id: TenantId) -> bool:
+        for table in tenant_tables():
+            while self._batch(table, tenant_id) == BATCH:
+                log.debug("tenant %s: %s rows of %s erased", tenant_id, BATCH, table.name)
+        with self.db.write_all() as session:
+            forget_tenant(session, tenant_id)
+            gone = _deleted(session, sa.delete(Tenant).where(Tenant.id == tenant_id))
+        log.info("tenant %s: erased", tenant_id)
+        return gone == 1
+
+    def _batch(self, table: sa.Table, tenant_id: TenantId) -> int:
+        key = list(table.primary_key.columns)
+        some = sa.select(*key).where(table.c.tenant_id == tenant_id).limit(BATCH)
+        chosen = key[0].in_(some) if len(key) == 1 else sa.tuple_(*key).in_(some)
+        with self.db.write_all() as session:
+            return _deleted(session, sa.delete(table).where(chosen))
+
+
+def tenant_tables() -> list[sa.Table]:
+    """Return every table whose rows belong to a tenant, those that refer to others first."""
+    import addon.migrations.tables  # noqa: F401  (registers every table)
+
+    return [table for table in reversed(metadata.sorted_tables) if "tenant_id" in table.c]
+
+
+def _deleted(session: Session, statement: sa.Delete) -> int:
+    result = session.connection().execute(statement)
+    return result.rowcount

@@ -1,0 +1,1 @@
+"""The JSON API behind the screens, one module per feature."""

@@ -1,0 +1,72 @@
+"""Where is the JSON API? One blueprint under /api, made from the operations that the API classes declare."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, jsonify
+
+from addon.connect import current_caller, rule
+from addon.parts import Parts
+from addon.screens.access import Access
+from addon.screens.api.byline import BylineApi
+from addon.screens.api.cql import CqlApi
+from addon.screens.api.executions import ExecutionsApi
+from addon.screens.api.first_run import FirstRunApi
+from addon.screens.api.included import IncludedApi
+from addon.screens.api.jobs import JobsApi
+from addon.screens.api.overview import OverviewApi
+from addon.screens.api.policies import PoliciesApi
+from addon.screens.api.slots import SlotsApi
+from addon.screens.api.usage import QuotaApi
+from addon.screens.lookups import Lookups
+from addon.screens.openapi import document
+from addon.screens.operations import Operation, operations, view
+from addon.screens.present import Presenter
+
+APIS = (
+    JobsApi,
+    ExecutionsApi,
+    PoliciesApi,
+    CqlApi,
+    FirstRunApi,
+    IncludedApi,
+    BylineApi,
+    QuotaApi,
+    OverviewApi,
+    SlotsApi,
+)
+
+
+def blueprint(parts: Parts, access: Access, lookups: Lookups) -> Blueprint:
+    """Return the routes of the JSON API and of its own description."""
+    routes = Blueprint("api", __name__, url_prefix="/api")
+    presenter = Presenter(parts.engine, parts.clock)
+    for kind in APIS:
+        api = kind(parts, access, lookups, presenter)
+        for name, declared in operations(kind):
+            answer = view(declared, getattr(api, name), current_caller)
+            routes.add_url_rule(
+                flask_path(declared), endpoint=declared.name, view_func=rule("api")(answer), methods=[declared.method]
+            )
+    server = urlsplit(parts.settings.base_url).path + "/api"
+    described = document(all_operations(), version=version("content-steward"), server=server)
+
+    @routes.get("/openapi.json")
+    @rule("public")
+    def openapi() -> Response:
+        return jsonify(described)
+
+    del openapi
+    return routes
+
+
+def all_operations() -> list[Operation]:
+    """Return every operation of the JSON API."""
+    return [declared for kind in APIS for _, declared in operations(kind)]
+
+
+def flask_path(declared: Operation) -> str:
+    """Return the operation's path in Flask's spelling."""
+    return declared.path.replace("{", "<").replace("}", ">")

@@ -1,0 +1,58 @@
+"""Checks of single CQL queries, while an administrator is still typing.
+
+An answer never says how much a query finds: the app sees pages that the administrator may not, so the number is asked
+of Confluence by the browser, as the person who looks (docs/adr/0016).
+"""
+
+from __future__ import annotations
+
+from addon.base import Caller, FieldError, Problem
+from addon.confluence import BadRequest, CqlRefused, check_administrators_cql
+from addon.confluence.cql.queries import CONTENT, all_of
+from addon.parts import Parts
+from addon.screens.access import Access
+from addon.screens.api import schemas
+from addon.screens.lookups import Lookups
+from addon.screens.operations import operation
+from addon.screens.present import Presenter
+
+
+class CqlApi:
+    """Checks of single queries, for Confluence administrators."""
+
+    def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
+        self._parts = parts
+        self._access = access
+
+    @operation(
+        "POST",
+        "/cql-checks",
+        body=schemas.CheckCql,
+        answers={200: schemas.CqlCheck},
+        problems=(400, 401, 403, 413, 415, 422, 503),
+        name="check_cql",
+    )
+    def check(self, caller: Caller, *, body: schemas.CheckCql) -> schemas.CqlCheck:
+        """Check one CQL as it would be checked when the policies are put, and ask Confluence; it costs one point.
+
+        Only a query with no results is asked for, combined as jobs combine it: in parentheses, after the content
+        types. The answer has that query for the browser to count with. Nothing is stored. Raises Problem 422 at /cql,
+        in Confluence's own words where it refuses; 503 when the site or its quota cannot answer.
+        """
+        self._access.site(caller)
+        namespace = self._parts.settings.namespace
+        try:
+            checked = check_administrators_cql(body.cql, namespace=namespace, allow_aliases=body.kind != "status")
+        except CqlRefused as error:
+            raise _refused(error.reason) from error
+        question = all_of(CONTENT, checked.cql)
+        try:
+            with self._parts.confluence.client(caller.tenant_id) as client:
+                client.count(question)
+        except BadRequest as error:
+            raise _refused(f"Confluence does not take this CQL: {error.message}") from error
+        return schemas.CqlCheck(cql=checked.cql, notices=checked.notices, question=question)
+
+
+def _refused(reason: str) -> Problem:
+    return Problem(422, "invalid-cql", reason, errors=[FieldError("/cql", reason)])

@@ -1,0 +1,245 @@
+"""What would a new installation do, and may it begin? The panel that an administrator confirms.
+
+See docs/rules/schedules.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from addon.base import Caller, FieldError, Problem, Space, TenantId, zone_names
+from addon.confluence import SiteClient, SiteError
+from addon.confluence.cql.negation import Spelling, spelling
+from addon.engine import Held, Refused, queries
+from addon.jobs.apply import apply_policies
+from addon.jobs.counting import Counting
+from addon.jobs.standing import labelled
+from addon.jobs.statuses.ask.probe import probe
+from addon.jobs.statuses.write.stamp import expiration_alias, status_alias
+from addon.parts import Parts
+from addon.policies import Hold, PolicyDocument, Selector
+from addon.screens.access import Access
+from addon.screens.api.estimate import estimated
+from addon.screens.api.schemas import Body, Execution, Model, SpaceKey
+from addon.screens.lookups import Lookups, Remembered
+from addon.screens.operations import operation
+from addon.screens.present import Presenter
+
+log = logging.getLogger(__name__)
+
+FIRST_JOB = "refresh-statuses"
+WRITES_A_MINUTE = 600
+REMEMBERED = timedelta(minutes=2)
+
+
+class ConfirmFirstRun(Body):
+    """Let a new installation begin: with all spaces, or with the named ones alone until more are taken in."""
+
+    spaces: Literal["all"] | Annotated[list[SpaceKey], Field(min_length=1, max_length=500)]
+
+
+class StatusCount(Model):
+    """How many contents would have one status; null where the site could not say."""
+
+    status: str
+    name: str
+    contents: int | None
+
+
+class SpaceChoice(Model):
+    """A space in the first-run panel."""
+
+    key: str
+    name: str
+    included: bool
+    reason: str | None = None
+
+
+class FirstRun(Model):
+    """What a new installation would do, for the administrator who decides."""
+
+    pending: bool
+    counts: list[StatusCount]
+    contents: int | None
+    spaces: list[SpaceChoice]
+    spaces_included: int
+    spaces_excluded: int
+    estimated_points: int
+    estimated_minutes: int
+    mail: str | None = Field(description="Why mail cannot be sent; null when it can")
+    archive: str | None = Field(description="Why pages cannot be archived; null when they can")
+    rules_on: int = Field(description="Notification rules that are switched on already")
+    automations_on: int = Field(description="Automations that are switched on already")
+
+
+class Confirmed(Model):
+    """The first run is confirmed; this version of the policies holds."""
+
+    pending: bool
+    policy_version: int
+    execution: Execution | None = Field(description="The first refresh, which was started at once")
+    not_started: str | None = Field(None, description="Why no refresh was started; null when one was")
+
+
+class FirstRunApi:
+    """The first run of a new installation, for Confluence administrators."""
+
+    def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
+        self._parts = parts
+        self._access = access
+        self._presenter = presenter
+        self._glances: Remembered[FirstRun] = Remembered(parts.clock, 200)
+
+    @operation("GET", "/first-run", answers={200: FirstRun}, problems=(401, 403, 503), name="get_first_run")
+    def get(self, caller: Caller) -> FirstRun:
+        """Return what the first run would find and cost: counts and spaces, read at a glance."""
+        self._access.site(caller)
+        pending, version, document = self._state(caller.tenant_id)
+        known = self._glances.get(caller.tenant_id, str(version), REMEMBERED)
+        glance = known[0] if known is not None else self._glance(caller.tenant_id, document)
+        self._glances.put(caller.tenant_id, str(version), glance)
+        return glance.model_copy(update={"pending": pending})
+
+    @operation(
+        "POST",
+        "/first-run",
+        body=ConfirmFirstRun,
+        answers={200: Confirmed},
+        problems=(400, 401, 403, 409, 412, 413, 415, 422, 503),
+        name="confirm_first_run",
+    )
+    def confirm(self, caller: Caller, *, body: ConfirmFirstRun) -> Confirmed:
+        """Let a new installation begin with all spaces or with the named ones, and start its first refresh."""
+        viewer = self._access.site(caller, write=True)
+        pending, version, document = self._state(caller.tenant_id)
+        if not pending:
+            raise _confirmed_before()
+        with self._parts.confluence.client(caller.tenant_id) as client:
+            spaces = [] if body.spaces == "all" else labelled(client, client.spaces(), document)
+            zone = _zone(client)
+        changes: dict[str, object] = {"schedules": document.schedules.model_copy(update={"hold": Hold()})}
+        if body.spaces != "all":
+            changes["included_spaces"] = _chosen(document, spaces, body.spaces)
+        document = self._parts.policies.in_zone(caller.tenant_id, document.model_copy(update=changes), zone)
+        checked = self._parts.policies.check(document)
+        with self._parts.db.write(caller.tenant_id) as session:
+            lane = queries.lane(session, caller.tenant_id)
+            if lane is None or not lane.first_run:
+                raise _confirmed_before()
+            version = self._parts.policies.put_checked(
+                session, caller.tenant_id, checked, if_match=version, by=caller.account_id
+            )
+            apply_policies(self._parts.engine, session, caller.tenant_id, checked.document, by=caller.account_id)
+            self._parts.engine.confirm_first_run(session, caller.tenant_id, caller.account_id)
+            confirmed = Confirmed(pending=False, policy_version=version, execution=None)
+            try:
+                row = self._parts.engine.start(
+                    session,
+                    tenant_id=caller.tenant_id,
+                    job_type=FIRST_JOB,
+                    scope="site",
+                    started_by=caller.account_id,
+                )
+            except (Held, Refused) as error:
+                confirmed.not_started = error.reason
+            else:
+                confirmed.execution = self._presenter.execution(session, row, viewer)
+        return confirmed
+
+    def _state(self, tenant_id: TenantId) -> tuple[bool, int, PolicyDocument]:
+        with self._parts.db.read(tenant_id) as session:
+            lane = queries.lane(session, tenant_id)
+            version, document = self._parts.policies.current(session, tenant_id)
+        return lane is None or lane.first_run, version, document
+
+    def _glance(self, tenant_id: TenantId, document: PolicyDocument) -> FirstRun:
+        with self._parts.confluence.client(tenant_id) as client:
+            spaces = labelled(client, client.spaces(), document)
+            reasons = {space.key: document.exclusion(space) for space in spaces}
+            included = [space for space in spaces if reasons[space.key] is None]
+            estimate = estimated(client, document, included, self._spelling(tenant_id, client))
+            archive = _no_archive(client)
+        hours = estimate.points // self._parts.settings.quota_points
+        known = [count for count in estimate.counts.values() if count is not None]
+        return FirstRun(
+            pending=True,
+            counts=[
+                StatusCount(status=each.id, name=each.name, contents=estimate.counts[each.id])
+                for each in reversed(document.statuses)
+                if each.id in estimate.counts
+            ],
+            contents=sum(known) if len(known) == len(estimate.counts) else None,
+            spaces=[
+                SpaceChoice(
+                    key=space.key, name=space.name, included=reasons[space.key] is None, reason=reasons[space.key]
+                )
+                for space in spaces
+            ],
+            spaces_included=len(included),
+            spaces_excluded=len(spaces) - len(included),
+            rules_on=sum(each.enabled for scheme in document.notification_schemes for each in scheme.rules),
+            automations_on=sum(each.enabled for scheme in document.automation_schemes for each in scheme.automations),
+            estimated_points=len(spaces) + estimate.points,
+            estimated_minutes=hours * 60 + max(1, math.ceil(estimate.writes / WRITES_A_MINUTE)),
+            mail=self._no_mail(tenant_id),
+            archive=archive,
+        )
+
+    def _spelling(self, tenant_id: TenantId, client: SiteClient) -> Spelling:
+        """Return how negations are put to the site, which no refresh has asked yet how it reads them."""
+        namespace = self._parts.settings.namespace
+        with self._parts.db.read(tenant_id) as session:
+            slugs = self._parts.policies.slugs(session, tenant_id)
+        return spelling(probe(Counting(client), status_alias(namespace), expiration_alias(namespace), slugs) or {})
+
+    def _no_mail(self, tenant_id: TenantId) -> str | None:
+        with self._parts.db.read(tenant_id) as session:
+            try:
+                self._parts.engine.jobs["send-notifications"].admit(session, tenant_id)
+            except Refused as error:
+                return error.reason
+        return None
+
+
+def _confirmed_before() -> Problem:
+    return Problem(409, "first-run-confirmed", "The first run was confirmed before.")
+
+
+def _zone(client: SiteClient) -> str | None:
+    """Return the site's own time zone, None where it does not say one that is known here."""
+    try:
+        zone = client.system_info().time_zone
+    except SiteError as error:
+        log.info("the site's time zone is unknown: %s", error)
+        return None
+    return zone if zone in zone_names() else None
+
+
+def _no_archive(client: SiteClient) -> str | None:
+    try:
+        edition = client.system_info().edition
+    except SiteError as error:
+        log.info("the site's edition is unknown: %s", error)
+        return "Confluence did not say which plan this site has: on the Free plan pages cannot be archived."
+    if edition == "free":
+        return "This site is on Confluence's Free plan, where pages cannot be archived: automations skip them."
+    return None
+
+
+def _chosen(document: PolicyDocument, spaces: Sequence[Space], chosen: Sequence[str]) -> tuple[Selector, ...]:
+    """Return the selectors of the chosen spaces. Raises Problem 422 on a space not to be had."""
+    included = {space.key for space in spaces if document.exclusion(space) is None}
+    errors = [
+        FieldError(f"/spaces/{position}", f"The space {key} is excluded, archived or not visible to Content Steward.")
+        for position, key in enumerate(chosen)
+        if key not in included
+    ]
+    if errors:
+        raise Problem(422, "invalid", "Not every chosen space can be started with.", errors=errors)
+    return tuple(Selector(key=key) for key in sorted(set(chosen)))
