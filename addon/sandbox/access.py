@@ -1,4 +1,4 @@
-"""Who may see and change what? Space permissions and content restrictions, for people and for the app's own user.
+"""The rights of a person and of the app's own user: space permissions and content restrictions.
 
 The app's user is bound by both like a person (docs/rules/confluence-api.md 2).
 """

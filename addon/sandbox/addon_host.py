@@ -1,4 +1,4 @@
-"""How does the site install an add-on and open its pages? The host side of Connect.
+"""The host side of Connect: how the site installs an add-on and opens its pages.
 
 Signed lifecycle calls: docs/rules/connect.md 2; page URLs and context tokens: docs/rules/connect.md 1.5, 3.1, 3.3. Only
 add-ons on loopback are installed.

@@ -1,4 +1,4 @@
-"""Is this request really from the add-on? Verifies the HS256 token as Confluence does, with a qsh of its own.
+"""The check of the add-on's requests: the HS256 token as Confluence verifies it, with a qsh of its own.
 
 The qsh rules are those of docs/rules/connect.md 3.2, written here a second time on purpose: the add-on's own
 implementation must agree with a reading it does not share.

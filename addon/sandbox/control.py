@@ -1,4 +1,4 @@
-"""How do tests and the demo turn the site's knobs? The /sandbox/* control API: JSON, loopback only."""
+"""The /sandbox/* control API, with which tests and the demo turn the site's knobs: JSON, loopback only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which moment does a CQL date mean? Literals in the site's zone, now(), startOf…() and endOf…() with increments.
+"""Moments of CQL dates: literals in the site's zone, now(), startOf…() and endOf…() with increments.
 
 Forms and increments: docs/rules/confluence-api.md 8. A moment carries its width, because `=` on a plain date means that
 day.

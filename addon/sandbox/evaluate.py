@@ -1,4 +1,4 @@
-"""Does a content match a CQL expression? Compiles the AST of addon.confluence.cql.parser into a predicate.
+"""Evaluation of CQL: the AST of addon.confluence.cql.parser compiled into a predicate over contents.
 
 Fields, operators and the equivalence of `!=` with NOT: docs/rules/confluence-api.md 8. Whether a negation finds content
 that lacks an indexed property is for the site's `negations` to say; NOT over AND and OR is read into their parts.

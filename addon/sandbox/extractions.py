@@ -1,4 +1,4 @@
-"""Which parts of content properties can be searched? What installed descriptors declare (docs/rules/connect.md 1.3)."""
+"""The parts of content properties that search indexes, as installed descriptors declare them."""
 
 from __future__ import annotations
 

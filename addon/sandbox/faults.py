@@ -1,4 +1,4 @@
-"""What goes wrong on purpose? Rules that match requests and answer them badly, late or not at all."""
+"""Injected faults: rules that match requests and answer them badly, late or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does the site answer over HTTP? The one way every REST request takes, and the shapes of errors and pages.
+"""The one way that every REST request takes, and the shapes of errors and pages.
 
 Order of a request: injected faults, latency, token, quota, scope, the endpoint under the site's lock, then points,
 rate-limit headers and the request log.

@@ -1,4 +1,4 @@
-"""What mail did the add-on send, and to whom? An SMTP server on loopback that keeps every message in memory."""
+"""The demo's inbox: an SMTP server on loopback that keeps every message in memory."""
 
 from __future__ import annotations
 

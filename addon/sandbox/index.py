@@ -1,4 +1,4 @@
-"""Where are the contents, and which of their states does search see? Shelves of records, live and lagging."""
+"""Shelves of content records, live and lagging: which of their states search sees."""
 
 from __future__ import annotations
 

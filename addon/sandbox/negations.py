@@ -1,6 +1,6 @@
 """How the pretend site reads each form of negation for content that lacks the field it negates.
 
-Confluence's documents do not say (docs/rules/confluence-api.md 4.1), so every combination can be pretended by itself.
+Confluence's documents do not say (docs/rules/confluence-api.md 4.1), so that every combination can be set apart.
 """
 
 from __future__ import annotations

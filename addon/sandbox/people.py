@@ -1,4 +1,4 @@
-"""Who is on the site? Users, groups, administrators, and what each may do in a space."""
+"""The people of the site: users, groups, administrators, and what each may do in a space."""
 
 from __future__ import annotations
 

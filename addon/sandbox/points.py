@@ -1,4 +1,4 @@
-"""What has the add-on used of its hour? Points as Atlassian counts them, usage per endpoint, and a request log.
+"""The add-on's use of its hour: points as Atlassian counts them, usage per endpoint, and a request log.
 
 Prices, windows and headers: docs/rules/confluence-api.md 4.
 """

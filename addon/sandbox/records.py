@@ -1,6 +1,6 @@
-"""What does the pretend site store? Plain records; a content record is never changed in place but replaced.
+"""Plain records of what the pretend site stores; a content record is never changed in place but replaced.
 
-Replacing makes a lagging search index cheap: the index simply goes on holding the record of some seconds ago.
+Replacing makes a lagging search index cheap: the index keeps the record of some seconds ago.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which v1 endpoints does the site speak? Search, archive, long tasks, users, restrictions, system info.
+"""The v1 endpoints: search, archive, long tasks, users, restrictions, system info.
 
 What has left v1 (content and space reading and writing) answers 410, as it may any day in Confluence
 (docs/rules/confluence-api.md 3). Limits, caps and odd error codes: docs/rules/confluence-api.md 2.2, 2.4, 2.5, 2.6.

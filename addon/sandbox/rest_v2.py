@@ -1,4 +1,4 @@
-"""Which v2 endpoints does the site speak? Spaces, contents, properties, permissions, roles, users.
+"""The v2 endpoints of spaces, properties, permissions, roles and users.
 
 Parameters, limits and shapes: Atlassian's v2 specification and docs/rules/confluence-api.md 2.1, 2.3, 2.5. A missing
 permission answers 404 like a missing content.

@@ -1,4 +1,4 @@
-"""Which v2 endpoints are about one kind of content? Lists by id and space, one by id, trash, and its properties."""
+"""The v2 endpoints of one kind of content: lists by id and space, one by id, trash, and its properties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which contents does a CQL text find for the app, or for a person? Parses, picks candidates, filters, sorts, caches.
+"""Search: a CQL text parsed, candidates picked, filtered and sorted, for the app or for a person, and cached.
 
 The cache serves the pages of one walk. It holds as long as nothing changed in the spaces searched; after a change the
 next page is cut from a new result, so that rows move under a walking client as they do in Confluence.

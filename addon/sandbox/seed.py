@@ -1,4 +1,4 @@
-"""What does the pretend site hold at first? A small company's wiki for the demo, or equal spaces of any number.
+"""The pretend site's first contents: a small company's wiki for the demo, or equal spaces of any number.
 
 Both are the same every time for the same seed and clock. Ages are relative to the site's clock.
 """

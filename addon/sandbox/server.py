@@ -1,4 +1,4 @@
-"""How is a site served? One Flask application, and a waitress server for it on a free loopback port."""
+"""The server of a site: one Flask application, and waitress on a free loopback port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does the site write a content, a space, a user? The v1 and v2 JSON of records, as Atlassian's specs have it."""
+"""The v1 and v2 JSON of contents, spaces and users, as Atlassian's specifications have it."""
 
 from __future__ import annotations
 

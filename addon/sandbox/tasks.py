@@ -1,4 +1,4 @@
-"""How does archiving go on? Long tasks: one archive job at a time for the site, done when its time has come.
+"""Long tasks of archiving: one archive job at a time for the site, done when its time has come.
 
 Rules of editions, the 300 ids and the single job: docs/rules/confluence-api.md 2.4.
 """

@@ -1,4 +1,4 @@
-"""What is on the pretend site, and how do its spaces, contents and properties change?
+"""The wiki of the pretend site: its spaces, contents and properties, and every change of them.
 
 Every change happens under one lock, reaches the live shelf at once and the search index after its lag.
 """

@@ -1,4 +1,4 @@
-"""Does a text contain these words? What `~` and `=` mean for titles, texts and text extractions."""
+"""The meaning of `~` and `=` for titles, texts and text extractions."""
 
 from __future__ import annotations
 

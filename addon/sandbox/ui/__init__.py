@@ -1,4 +1,4 @@
-"""What do people see of the pretend site? Its pages, the frame around the add-on's, and the script between them."""
+"""What people see of the pretend site: its pages, the frame around the add-on's, and the script between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does the site's API answer to the person who looks at a page, not to the app? For AP.request.
+"""The site's API for the person who looks at a page, not for the app, behind AP.request.
 
 See docs/rules/connect.md 5.2.
 

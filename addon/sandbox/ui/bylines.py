@@ -1,4 +1,4 @@
-"""Which items stand below a content's title? Those of add-ons whose conditions hold, as their content property says.
+"""The items below a content's title: those of add-ons whose conditions hold, as their content property says.
 
 An item shows what its module declares; each of name, tooltip and icon that the property named by contentPropertyKey
 holds takes its place (docs/rules/connect.md 1.3). Conditions read the add-on's own properties (docs/rules/connect.md

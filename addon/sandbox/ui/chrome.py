@@ -1,4 +1,4 @@
-"""Who looks at the site, and what surrounds every page? The person of the cookie, the top bar, the headers."""
+"""The person of the cookie, the top bar, and the headers: what surrounds every page of the site."""
 
 from __future__ import annotations
 

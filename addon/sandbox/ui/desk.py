@@ -1,4 +1,4 @@
-"""What belongs to the sandbox and not to Confluence? Who one is, the inbox, API activity, files, the frame's tokens."""
+"""The pages that belong to the sandbox and not to Confluence: who one is, inbox, API activity, files, tokens."""
 
 from __future__ import annotations
 

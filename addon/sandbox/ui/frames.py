@@ -1,6 +1,6 @@
-"""How does the site open an add-on's page? From the descriptor's module to what the host's script needs.
+"""Frames of an add-on's pages: from the descriptor's module to what the host's script needs.
 
-The signed address and the tokens are made by the site's add-on host; here is where modules have their place.
+The signed address and the tokens are made by the site's add-on host; this module knows where modules have their place.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How do the site's records read on its pages? Plain values for the templates: names, addresses, dates, lozenges."""
+"""The site's records as its pages show them: names, addresses, dates, lozenges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pages does the pretend site show to people? Spaces, contents, search, settings, and the add-on's frames."""
+"""The pages that the pretend site shows to people: spaces, contents, search, settings, and the add-on's frames."""
 
 from __future__ import annotations
 
