@@ -1,6 +1,6 @@
 """What one editor writes, by whatever app: it costs their own page something at most, and no other page anything.
 
-Each round writes hostile properties, titles, names, restrictions and permissions beside pages that have work waiting
+Each round writes hostile properties, titles, names, restrictions and permissions next to pages that have work waiting
 for every job; then each job and the byline do that work as if nobody had written anything. STEWARD_FUZZ multiplies the
 rounds.
 """
@@ -215,7 +215,7 @@ def successful(house: House, job: str) -> dict[str, Any]:
 
 
 def nothing_but_their_own(house: House, wanted: list[dict[str, Any]]) -> None:
-    """Let every job and the byline meet the hostile pages beside others, and look at the others."""
+    """Let every job and the byline meet the hostile pages among others, and look at the others."""
     old = {space: old_page(house, space) for space in SPACES}
     hostile = [hostile_page(house, SPACES[number % 2], each) for number, each in enumerate([*_fresh(KNOWN), *wanted])]
     house.clock.advance(timedelta(hours=1))

@@ -119,7 +119,7 @@ class AddonHost:
         return addons[key]
 
     def send_webhook(self, event: str, payload: Mapping[str, Any], *, key: str | None = None) -> list[int]:
-        """Post `payload` to every webhook of an add-on for `event`; return the statuses, 0 where nobody answered.
+        """Post `payload` to every webhook of an add-on for `event`; return the statuses, 0 where no answer came.
 
         Signed with the shared secret for this very request (docs/rules/connect.md 6.1). Raises NoSuchAddon.
         """

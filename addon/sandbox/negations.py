@@ -11,7 +11,7 @@ from typing import Literal
 Negation = Literal["inclusive", "exclusive"]
 FORMS = ("!=", "not in", "not")
 TYPES = ("date", "string")
-"""Types of indexed values that are told apart; text and numbers are read like strings."""
+"""Types of indexed values that are distinguished; text and numbers are read like strings."""
 
 
 @dataclass(slots=True)

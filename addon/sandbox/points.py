@@ -100,7 +100,7 @@ class Meter:
         self.log.append(LoggedRequest(self._clock.now(), method, target, status, points))
 
     def reset(self) -> None:
-        """Start totals, per-endpoint counters and the log anew; the hour's use stays."""
+        """Start totals, per-endpoint counters and the log again from nothing; the hour's use stays."""
         self.points = self.calls = 0
         self.by_endpoint.clear()
         self.log.clear()

@@ -80,7 +80,7 @@ def _found(site: Site, limit: int, **flags: bool) -> tuple[list[Content], int, i
     """Return one page of matches, its start and the number of all. The `start` parameter is not honoured.
 
     Search only knows ids; what is shown of a content comes from the site as it is now, so a hit of a lagging index may
-    have another status by now, and one that was deleted for good is left out.
+    have another status by now, and one that was deleted permanently is left out.
     """
     _whole("start", 0)
     text = request.args.get("cql", "")

@@ -94,7 +94,7 @@ class _Plan:
 
 @dataclass(slots=True)
 class Search:
-    """The search of one site. Nobody finds what they may not see (docs/rules/confluence-api.md 2.2)."""
+    """The search of one site. No one finds what they may not see (docs/rules/confluence-api.md 2.2)."""
 
     site: Site
     _cache: OrderedDict[Question, _Cached] = field(default_factory=OrderedDict)

@@ -87,7 +87,7 @@ class Wiki:
         created_at: datetime | None = None,
         homepage: bool = True,
     ) -> Space:
-        """Add a space, with a home page unless told otherwise.
+        """Add a space, with a home page unless `home` says otherwise.
 
         `admins` are account ids, `admin_groups` group ids; `readers` is the group whose members read and write.
         """
@@ -294,7 +294,7 @@ class Wiki:
             return self._put(old.evolve(status="current", parent_id=old.parent_id if stays else None))
 
     def purge(self, content_id: str) -> None:
-        """Delete a content for good."""
+        """Delete a content permanently."""
         with self.lock:
             self.live.remove(content_id)
             self.access.unrestrict(content_id)

@@ -1,4 +1,4 @@
-"""A time zone is one of IANA's names; what a machine keeps beside them is none."""
+"""A time zone is one of IANA's names; what a machine keeps next to them is none."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How are the figures shown? One line for each case, its target beside it; and the same as JSON."""
+"""The table of figures: one line for each case with its target, and the same as JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Row:
 
     `figure` is what the target speaks of, as a number, and `unit` its words; `most` is the target, None where the
     figure is only shown. `hard` tells whether a missed target fails the bench: points and calls do, seconds and
-    megabytes depend on the machine. `like` names the run of the usual script (script.py) beside it, and `usual` are
+    megabytes depend on the machine. `like` names the run of the usual script (script.py) to compare, and `usual` are
     that run's points, scaled linearly from the script's twin site.
     """
 

@@ -178,7 +178,7 @@ def test_while_the_app_is_disabled_every_door_but_the_lifecycles_is_closed(insta
 
 
 def test_an_install_token_is_good_for_one_body_only(installed: Host) -> None:
-    """The body is not signed: whoever saw the token could send it once more with a secret that they know."""
+    """The body is not signed: someone who saw the token could send it once more with a secret that they know."""
     token = installed.keys.sign(install_claims(now=installed.clock.now()))
     assert installed.lifecycle("installed", token=token).status_code == 204
     assert installed.lifecycle("installed", token=token).status_code == 204, "a repeated delivery"

@@ -1,7 +1,7 @@
 """A new operator's path, as docs/deploying.md has it: from nothing to a finished run, backup, restore, upgrade.
 
 The commands are the document's own, block by block, in a copy of the repository and a shell that knows nothing else.
-What stands between them in words (edit the settings, start, stop, install into a site) is done here.
+What is between them in words (edit the settings, start, stop, install into a site) is done here.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def test_from_nothing_to_a_finished_run_then_backup_restore_and_upgrade(
 
 
 def _finished(stack: Stack) -> dict:  # type: ignore[type-arg]
-    """The run that the confirmed first run begins by itself, or one by hand."""
+    """The run that the confirmed first run starts automatically, or one by hand."""
     items = stack.api("GET", "/api/executions").json()["items"]
     return stack.ended(items[0]["id"]) if items else stack.run("refresh-statuses")
 

@@ -81,7 +81,7 @@ def dark(page: Page) -> None:
 
 def test_a_refresh_is_started_watched_and_shows_its_results_at_once(stack: Stack, page: Page, screenshot: Shot) -> None:
     stack.site.latency_ms = 100
-    # The run stands still after two thirds of its writes, so that nobody has to look at the right moment.
+    # The run stops after two thirds of its writes, so that no one has to look at the right moment.
     stack.site.faults.add("hang", method="POST", path="/properties$", skip=80)
     frame = site_jobs(stack, page)
     start(frame)

@@ -1,4 +1,4 @@
-"""After the add-on's process was killed in the middle of its work, the same run goes on and ends well."""
+"""After the add-on's process was killed in the middle of its work, the same run continues and ends well."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_an_operators_stop_hands_the_run_over_and_the_next_process_ends_it(stack
 def test_a_stop_leaves_at_once_when_its_time_is_over_and_a_call_still_hangs(tmp_path: Path) -> None:
     site = Site(SystemClock())
     seed_sized(site, spaces=2, pages=20)
-    # A call may take a minute here: whoever waited for its thread would not be gone within the time a stop has.
+    # A call may take a minute here: a process that waited for its thread would not be gone within the time a stop has.
     patient = {"STEWARD_LEASE_SECONDS": "120", "STEWARD_STOP_SECONDS": "1"}
     with stack_over(site, tmp_path, **patient) as stack:
         held = site.faults.add("hang", seconds=300, method="POST", path="/properties$")

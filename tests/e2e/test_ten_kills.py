@@ -89,7 +89,7 @@ def test_ten_kills_spread_over_a_run_of_sixty_spaces_end_it_successful(
             assert held.reached.wait(60), f"kill {number}"
             house.kill(started["id"])
             site.faults.clear()
-            # Before anybody else goes on, so that no more than a share of the run passes between two kills.
+            # Before any other process continues, so that no more than a share of the run passes between two kills.
             held = hold()
             house.replace()
         site.faults.clear()

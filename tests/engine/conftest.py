@@ -1,4 +1,4 @@
-"""What the engine's tests stand on: an installed tenant, engines over one database, and a job that does as told."""
+"""The base of the engine's tests: an installed tenant, engines over one database, and a scripted job."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from tests.engine.stories import CHECKED, STORIES, World
 POINTS = [f"{name}:{side}" for name in (*(row.name for row in TABLE), *failpoints.OTHER) for side in failpoints.SIDES]
 TERMINAL_TAGS = {f"job:execution:{row.event}" for row in TABLE if row.terminal}
 SQL = pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
-"""Mark for tests of what is in the database, whoever wakes the runners."""
+"""Mark for tests of what is in the database, however runners are woken."""
 
 
 class Died(BaseException):
@@ -88,7 +88,7 @@ def passed_points(world: World, story: str) -> list[str]:
 
 
 def recover(world: World) -> None:
-    """Let another process go on until nothing is left to do; what never began is asked for once more."""
+    """Let another process work until nothing is left to do; what never began is asked for once more."""
     other = world.engine()
     for _ in range(40):
         other.reaper_tick()

@@ -253,7 +253,7 @@ def lost_for_good_unsettled(world: World) -> None:
 
 
 def hang(world: World, engine: Engine, run: Run) -> None:
-    """Pass no safe point for half an hour while the heart goes on beating."""
+    """Pass no safe point for half an hour while the heart keeps beating."""
     for _ in range(31):
         world.clock.advance(59)
         engine._heart.beat()

@@ -1,4 +1,4 @@
-"""The database dies, hangs, locks or fills up under a running engine: nothing is lost, twice, or stuck for good."""
+"""The database dies, hangs, locks or fills up under a running engine: nothing is lost, doubled, or stuck for ever."""
 
 # ruff: noqa: F811  (imported fixtures)
 

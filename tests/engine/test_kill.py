@@ -1,4 +1,4 @@
-"""A real process killed with SIGKILL: the next one goes on, and nothing is done twice or lost."""
+"""A real process killed with SIGKILL: the next one continues, and nothing is done twice or lost."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from tests.support.fakerun import FakeRun
 
 
 class BriskClock(VirtualClock):
-    """A clock for which waiting is no matter: whoever waits is told that the time has passed."""
+    """A clock on which every wait is over at once: the time has passed."""
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         self.advance(seconds)

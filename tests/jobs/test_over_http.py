@@ -45,7 +45,7 @@ class Addon:
 
 @pytest.fixture
 def clock() -> VirtualClock:
-    """Stands still: the engine's heartbeat waits by it."""
+    """Does not move: the engine's heartbeat waits by it."""
     return VirtualClock()
 
 

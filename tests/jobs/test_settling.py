@@ -63,7 +63,7 @@ class Site:
         return run_next(engine._core, engine._heart)
 
     def finish(self, engine: Engine, execution_id: str) -> None:
-        """Drive to the end. No heart beats here, so whoever waits longer than a lease passes the execution on."""
+        """Drive to the end. No heart beats here, so a wait longer than a lease passes the execution on."""
         for _ in range(2 * TASK_SECONDS // 60 + 1):
             if self.row(execution_id).status in ACTIVE:
                 assert self.drive(engine)

@@ -194,7 +194,7 @@ def test_what_no_bound_foresees_ends_the_process_and_costs_its_own_template_only
 ) -> None:
     source = Path(sandboxed.__file__).read_text(encoding="utf-8")
     hole = tmp_path / "sandboxed.py"
-    # A filter without bounds stands for the one that nobody thought of.
+    # A filter without bounds plays the one that no one thought of.
     for bounded, unbounded in {
         '"title": _of_text(filters.do_title)': '"title": lambda value: list(range(10**7)) * 10**4',
         '"trim": _of_text(filters.do_trim)': '"trim": lambda value: 7 ** (7**9)',

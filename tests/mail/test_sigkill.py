@@ -1,4 +1,4 @@
-"""A process that really dies by SIGKILL while it sends: the next one goes on, and nobody gets a digest twice."""
+"""A process that really dies by SIGKILL while it sends: the next one continues, and no one gets a digest twice."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tests.support.smtp import MailServer
 
 
 class Killed(BaseException):
-    """Stands in for SIGKILL: nothing of ours handles it."""
+    """Takes the place of SIGKILL: nothing of ours handles it."""
 
 
 class DyingTransport:

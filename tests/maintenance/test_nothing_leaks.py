@@ -73,7 +73,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
 
 
 def _open(heard: Heard, url: str) -> int:
-    """Open a page as a browser does, without a library that logs the address by itself."""
+    """Open a page as a browser does, without a library that logs the address."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=10)
     connection.request("GET", f"{parts.path}?{parts.query}")

@@ -18,7 +18,7 @@ from addon.sandbox.site import Site
 from tests.support.site import Caller
 
 SPECS = Path(__file__).parents[2].parent / "shared" / "openapi"
-pytestmark = pytest.mark.skipif(not SPECS.is_dir(), reason="Atlassian's specifications are not beside the project")
+pytestmark = pytest.mark.skipif(not SPECS.is_dir(), reason="Atlassian's specifications are not next to the project")
 
 EXPAND = (
     "history.lastUpdated,history.contributors,version,space,ancestors,metadata.labels,"

@@ -89,7 +89,7 @@ class House:
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with the schema, made once: copying it is quicker than making it anew for every test."""
+    """A file with the schema, made once: copying it is quicker than making it for every test."""
     import addon.migrations.tables  # noqa: F401  (registers every table)
 
     path = tmp_path_factory.mktemp("schema") / "empty.sqlite3"

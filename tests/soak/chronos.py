@@ -101,7 +101,7 @@ class Chronos:
         self.in_stops: dict[Span, set[TenantId]] = {}
 
     def check(self, until: datetime) -> dict[str, object]:
-        """Assert all that was promised; return what was counted. At `until` all schedules were held for good."""
+        """Assert all that was promised; return what was counted. At `until` all schedules were held."""
         assert not self.diary.complaints, self.diary.complaints
         for schedule in self.schedules.values():
             self._each_slot_in_one_record(schedule)
@@ -150,7 +150,7 @@ class Chronos:
                 self._coalesced(fire)
 
     def _covered(self, fire: ScheduleFire, slots: list[datetime]) -> list[datetime]:
-        """Return the slots that a record stands for: as many as it says, and all of one fate."""
+        """Return the slots that a record covers: as many as it says, and all of one fate."""
         if not fire.earlier:
             assert fire.earlier_since is None
             return [fire.scheduled_for]
@@ -276,7 +276,7 @@ class Chronos:
         assert count <= self.few, f"{count} ticks from {gap[0]} to {gap[1]} did not start {job_type} of {tenant}"
 
     def _beside_a_slow_one(self, began: float, ended: float) -> bool:
-        """Return whether a tick, here or elsewhere, stood still meanwhile: it may have had the site's lane locked."""
+        """Return whether a tick, here or elsewhere, stalled meanwhile: it may have had the site's lane locked."""
         return any(since < ended and began < until for since, until in self.slow)
 
     def _begin(self, row: JobExecution) -> datetime:

@@ -140,7 +140,7 @@ def note_ends(engine: Engine, pace: Pace, note: Note) -> None:
 
 
 def longer_rounds(factor: float) -> float:
-    """Return how long a tick may go on from tenant to tenant: its work is as slow as ever, only its clock is not."""
+    """Return how long a tick may continue from tenant to tenant: its work is as slow as ever, only its clock is not."""
     return tick.ROUND_SECONDS * factor
 
 

@@ -1,6 +1,6 @@
 """A night of the whole product: web and workers on PostgreSQL are killed one after the other, the site stumbles.
 
-Refreshes, automations and digests go on meanwhile. In the morning every status is right, every page that left is in the
+Refreshes, automations and digests run meanwhile. In the morning every status is right, every page that left is in the
 log exactly once, and nobody has a mail twice. `make soak` runs it.
 """
 

@@ -1,4 +1,4 @@
-"""PostgreSQL dies and comes back while workers run: they go on by themselves, nothing is lost, nothing twice."""
+"""PostgreSQL dies and comes back while workers run: they recover automatically, nothing is lost, nothing done twice."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ SCHEDULES = (
         ScheduleSpec(MAILS, "s/daily", "daily, at a time that is left out", "30 2 * * *", FORWARD),
         ScheduleSpec(MAILS, "s/fives", "each fifth minute", "*/5 * * * *", BACK),
     ),
-    (ScheduleSpec(REFRESH, "", "each other minute, counted anew", "*/2 * * * *", "UTC"),),
+    (ScheduleSpec(REFRESH, "", "each other minute, counted again", "*/2 * * * *", "UTC"),),
 )
 HELD, REINSTALLED = 3, 4
 FEW = 3
@@ -112,7 +112,7 @@ class Town:
             self.at(end, release)
 
     def reinstall(self) -> None:
-        """Have every next time counted anew, by a host whose clock is behind: some come again that have been."""
+        """Have every next time computed again, by a host whose clock is behind: some come again that have been."""
         tenant = self.arena.tenants[REINSTALLED]
         if self.stopped or tenant in self.arena.active():
             self.later(self.reinstall)
@@ -155,7 +155,7 @@ class Town:
         self.living.clear()
 
     def stop(self, leases: float) -> None:
-        """Stop a process for so many leases; then it goes on as if nothing had been."""
+        """Stop a process for so many leases; then it resumes as if nothing had been."""
         if self.stopped or not self.living:
             return
         pid = self.living.pop(self.random.randrange(len(self.living)))
@@ -185,7 +185,7 @@ class Town:
             self.at(self.clock.now() + BREATH, what)
 
     def live(self, until: datetime) -> None:
-        """Let things happen until then, and until all that was stopped or held goes on; look all the time."""
+        """Let things happen until then, and until all that was stopped or on hold resumes; look all the time."""
         self.until = until
         while self.clock.now() < until or self._events:
             while self._events and self._events[0][0] <= self.clock.now():

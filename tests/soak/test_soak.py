@@ -44,7 +44,7 @@ def slowness() -> float:
 
 
 class Stalls:
-    """How many seconds this process stood still on a machine that had no time for it, since the block began."""
+    """The seconds that this process waited for a machine with no time for it, since the block began."""
 
     STEP = 0.02
 
@@ -70,7 +70,7 @@ class Stalls:
 
 
 def draining(arena: Arena) -> tuple[float, float]:
-    """Wait until no execution is active; return how many seconds it took, and how many of them the machine stood."""
+    """Wait until no execution is active; return how many seconds it took, and how many of them the machine stalled."""
     began = CLOCK.monotonic()
     with Stalls() as stalls:
         eventually(lambda: not arena.active())
@@ -180,7 +180,7 @@ def test_workers_are_killed_again_and_again(arena: Arena, kills: int, capsys: py
         "kills": done,
         "lease": arena.ttl,
         "drained": round(drained, 2),
-        "of them the machine stood still": round(stalled, 2),
+        "of them the machine stalled": round(stalled, 2),
         "effects": effects,
         **statuses,
     }
@@ -217,9 +217,9 @@ def test_the_one_process_on_sqlite_is_killed_again_and_again(
     figures = {
         "kills": kills,
         "lease": arena.ttl,
-        "longest until work went on": round(longest, 2),
+        "longest until work resumed": round(longest, 2),
         "drained": round(drained, 2),
-        "of them the machine stood still": round(stalled, 2),
+        "of them the machine stalled": round(stalled, 2),
         "effects": effects,
         **statuses,
     }
@@ -244,7 +244,7 @@ def test_a_stopped_process_that_comes_back_writes_nothing(
             return {row[0]: row[1] for row in session.execute(calls, {"id": execution_id})}
 
     def stopped_in_a_call(pid: int, execution_id: str) -> int | None:
-        """Stop the process; return its fence, or None when it did not own the run at that moment, and goes on."""
+        """Stop the process; return its fence, or None when it did not own the run at that moment and continues."""
         os.kill(pid, signal.SIGSTOP)
         row = arena.row(execution_id)
         if row.owner is not None and calls_by_fence(execution_id).get(row.fence):
@@ -254,7 +254,7 @@ def test_a_stopped_process_that_comes_back_writes_nothing(
 
     late_calls = 0
     for _ in range(rounds):
-        # It comes back between two of many calls, which it would go on with.
+        # It comes back between two of many calls, which it would continue with.
         first = arena.send("work", arena.ttl / 10, 10_000)
         execution = arena.start(arena.tenants[0])
         assert execution is not None

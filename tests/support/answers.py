@@ -1,4 +1,4 @@
-"""What every answer of the add-on has to look like, whoever asked and whatever went wrong."""
+"""What every answer of the add-on has to look like, to every caller and for every error."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Trouble(Exception):
 class FakeJob:
     """Works each space on the call threads with `call`, one safe point and one write per outcome.
 
-    `call(run, space)` stands for the HTTP of a space and returns its metrics; Trouble fails the space.
+    `call(run, space)` plays the HTTP of a space and returns its metrics; Trouble fails the space.
     """
 
     type: str = "refresh-statuses"
@@ -110,9 +110,9 @@ class FakeJob:
 
 @dataclass
 class SubmittingJob(FakeJob):
-    """Submits something of the spaces in `submits` to the site, which goes on without it, and reads back the outcome.
+    """Submits something of the spaces in `submits` to the site, which continues without it, and reads back the outcome.
 
-    The checkpoint of a space remembers it, `reading` stands for the HTTP of reading back, each outcome is an item.
+    The checkpoint of a space remembers it, `reading` plays the HTTP of reading back, each outcome is an item.
     Nothing is submitted twice, also where a space was still open when its outcome was read back.
     """
 

@@ -76,7 +76,7 @@ class House:
         late = 0
         while thread.is_alive():
             thread.join(0.02)
-            # Time does not run away from a heart that stands still; without a database it may beat in vain.
+            # Time does not run away from a heart that stalls; without a database it may beat in vain.
             late = late + 1 if self._heart_is_late() else 0
             if not 0 < late < PATIENCE:
                 self.clock.advance(0.1)

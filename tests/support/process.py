@@ -20,7 +20,7 @@ from tests.support.fakejob import FakeJob, spaces
 
 CLOCK = SystemClock()
 TTL = 4.0
-"""Where a lease has to end: seconds, more than a busy machine stands still."""
+"""Where a lease has to end: seconds, more than a busy machine stalls."""
 LONG = 600.0
 """Where none has to."""
 TICK = 0.3
@@ -52,7 +52,7 @@ class LongJob(FakeJob):
 
     def _chain(self, run: Run, space: RunSpace) -> dict[str, Any]:
         for _ in range(self.calls_of_a_space):
-            # Asked before the engine is: a thread that stands still in between began no call late.
+            # Asked before the engine is: a thread that stalls in between began no call late.
             began = CLOCK.monotonic()
             run.call_seconds(write=True)
             self.calls.append(began)

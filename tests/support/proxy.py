@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that loses what passes it: connections cut with a reset, or half open for good."""
+"""A TCP proxy on loopback that loses what passes it: connections cut with a reset, or half open for ever."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Proxy:
         return len(pairs)
 
     def swallow(self, *, new: bool = False) -> int:
-        """Take what the present connections send and pass nothing on, in neither direction, for good.
+        """Take what the present connections send and pass nothing on, in neither direction, for ever.
 
         `new`: as well of those that are opened until `heal`. Return how many connections there are.
         """

@@ -82,7 +82,7 @@ class Desk:
             return show(self.site, "inbox.html", mails=rows, account=account)
 
     def _mail_row(self, mail: Mail) -> dict[str, Any]:
-        name = present.person(self.site, mail.account_id)["display_name"] if mail.account_id else "nobody of this site"
+        name = present.person(self.site, mail.account_id)["display_name"] if mail.account_id else "no one on this site"
         arrived = self._date(mail.received_at)
         return {"id": mail.id, "name": name, "to": mail.recipient, "subject": mail.subject, "arrived": arrived}
 
@@ -95,7 +95,7 @@ class Desk:
             return show(self.site, "mail.html", mail=found, arrived=self._date(found.received_at))
 
     def mail_html(self, number: int) -> Response:
-        """Serve the HTML of one message by itself; its links open beside the site."""
+        """Serve the HTML of one message alone; its links open next to the site."""
         found = self.site.inbox.mail(number) if self.site.inbox else None
         if found is None or found.html is None:
             return make_response("No such mail", 404)

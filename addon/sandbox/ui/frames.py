@@ -65,7 +65,7 @@ def opened(
 ) -> dict[str, Any]:
     """Return what the host's script needs to open the page for a person: its signed address and its context.
 
-    `content_id` is the content whose byline it stands in. Each opening has a channel of its own, by which frame and
+    `content_id` is the content whose byline it is in. Each opening has a channel of its own, by which frame and
     host tell their messages from others.
     """
     channel = f"{module.addon.key}__{module.key}__{secrets.token_hex(6)}"

@@ -126,7 +126,7 @@ def test_no_server_can_hold_a_call_beyond_its_total_time(
     transport: Transport, serve: Callable[..., Server], script: Any
 ) -> None:
     server = serve(script)
-    # None of them ever ends by itself, so that a call that ends was ended.
+    # None of them ever ends unasked, so that a call that ends was ended.
     with pytest.raises(Timeout):
         fetch(transport, server)
 

@@ -1,4 +1,4 @@
-"""A real run through the whole add-on with a quota that is too small for it: it pauses, goes on, and people work on."""
+"""A real run with a quota that is too small for it: it pauses, resumes, and people keep working."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ DOCS, HR = Space("1", "DOCS", "Documents", "global"), Space("2", "HR", "People",
 
 
 class Site:
-    """Stands for the gateway and its clients: who administers what, and how often that was asked."""
+    """A double of the gateway and its clients: who administers what, and how often that was asked."""
 
     def __init__(self) -> None:
         self.site_admins = {(ONE, "ada")}

@@ -16,7 +16,7 @@ TEN_YEARS = timedelta(days=3650)
 
 
 def for_one_tick(rig: Rig, act: Any) -> None:
-    """Do something while the wall clock is ten years ahead; the monotonic one goes on as it was."""
+    """Do something while the wall clock is ten years ahead; the monotonic one runs as before."""
     clock = rig.clock
     clock._now += TEN_YEARS
     act()

@@ -1,4 +1,4 @@
-"""Dead, stalled and returning workers: what they leave goes on, what they write late counts for nothing."""
+"""Dead, stalled and returning workers: what they leave continues, what they write late counts for nothing."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Memory:
     gone: set[str] = field(default_factory=set)
     """Executions whose installation is over: nobody can read back for them."""
     refused: set[str] = field(default_factory=set)
-    """Executions for which the site refused for good to tell what became of something."""
+    """Executions for which the site refused permanently to say what became of something."""
 
 
 def check(memory: Memory, before: Picture, now: Picture) -> None:
@@ -87,7 +87,7 @@ def _rows(was: Any, row: Any) -> None:
         assert row == was, "what has ended never changes"
     assert row.fence >= was.fence, "the fence never falls"
     if row.owner != was.owner and row.status in ACTIVE:
-        assert row.fence > was.fence, "whoever takes or lets go raises the fence"
+        assert row.fence > was.fence, "each claim and each release raises the fence"
     assert row.seq >= was.seq
     assert row.percent >= was.percent
     if row.status in ("cancelling", "finalizing"):
@@ -195,7 +195,7 @@ def _fires(memory: Memory, now: Picture) -> None:
 
 
 def covered(fire: Any, slots: Iterable[datetime]) -> list[datetime]:
-    """Return the slots that a record stands for, its own as the last one."""
+    """Return the slots that a record covers, its own as the last one."""
     first = fire.earlier_since or fire.scheduled_for
     found = [slot for slot in slots if first <= slot < fire.scheduled_for]
     assert len(found) == fire.earlier, "as many as it says"

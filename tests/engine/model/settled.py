@@ -54,7 +54,7 @@ def check_settled(memory: Memory, before: Picture, now: Picture, row: Any) -> No
 
 
 def _only_settled(before: Picture, now: Picture, row: Any) -> None:
-    """Whoever takes what is cancelling reads back and does nothing else."""
+    """A process that takes what is cancelling reads back and does nothing else."""
     found = {space.space_id: space.state for space in now.spaces[row.id]}
     for space in before.open_spaces(row.id):
         assert found[space.space_id] in (space.state, "pending", "cancelled"), "no space is worked on any more"

@@ -1,4 +1,4 @@
-"""What does the site answer to whoever wants to read back what was submitted? As long as a rule does not change it."""
+"""The site's answers to a process that reads back what was submitted, until a rule changes them."""
 
 from __future__ import annotations
 

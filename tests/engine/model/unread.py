@@ -23,7 +23,7 @@ class Unread(Zombies):
 
     @rule(answer=st.sampled_from(ANSWERS), once=st.booleans())
     def site_changes(self, answer: str, once: bool) -> None:
-        """From now on, or for one question, whoever reads back is answered otherwise."""
+        """From now on, or for one question, reading back gets another answer."""
         self.site.answer, self.site.once = answer, once
 
     @precondition(lambda self: self.young)
@@ -34,7 +34,7 @@ class Unread(Zombies):
         then=st.lists(st.tuples(st.sampled_from(THEN), st.sampled_from(ANSWERS)), min_size=1, max_size=4),
     )
     def leave_unread(self, tenant: int, worker: int, way: str, then: list[tuple[str, str]]) -> None:
-        """A run is left while the site goes on with what it was given; then this and that happens."""
+        """A run is left while the site continues with what it was given; then this and that happens."""
         execution = self.leave(tenant, worker, way)
         tenant = 0 if execution is None else self.tenants.index(self.row(execution).tenant_id)
         for deed, answer in then:

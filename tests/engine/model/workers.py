@@ -77,7 +77,7 @@ class Workers(Runs):
 
     @rule(tenant=tenants, worker=pick, first=st.sampled_from(("half", "failed", "transient", "skipped")), then=ENDINGS)
     def contradict(self, tenant: int, worker: int, first: str, then: str) -> None:
-        """A space that has ended is worked on again, as by a job that forgot; its first outcome stands."""
+        """A space that has ended is worked on again, as by a job that forgot; its first outcome stays."""
         hand = self.held_by(tenant, worker)
         if hand is None or self.row(hand.run.execution_id).status != "running":
             return
@@ -239,7 +239,7 @@ class Workers(Runs):
     @precondition(lambda self: any(map(self.claimable, self.seen.all_active())) and self.young)
     @rule(worker=pick, times=st.sampled_from((0, 1, 5)), busy=st.sampled_from(("idle", "begin", "submit")))
     def keep_dying(self, worker: int, times: int, busy: str) -> None:
-        """Whoever takes it dies, again and again."""
+        """Each process that takes it dies, again and again."""
         for number in range(times + 1):
             hand = self.claim(self.worker(worker))
             if hand is None:

@@ -1,4 +1,4 @@
-"""What do all rules of the model stand on? Two tenants, two workers, a clock, and what has been seen of them."""
+"""The world of the model's rules: two tenants, two workers, a clock, and what has been seen of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SETTINGS = EngineSettings(
     ttl=TTL, call_threads=1, runners=0, max_attempts=3, precedence_attempts=1, recorded_slots=RECORDED
 )
 """Chains are short, so that the retry before which slots wait and the one that waits for slots both come up; records of
-slots are few, so that some stand for many."""
+slots are few, so that some cover many."""
 SUBMITS = "execute-automations"
 """The job that submits work to the site; the other does everything itself."""
 SCHEDULES = (
@@ -162,7 +162,7 @@ class World(RuleBasedStateMachine):
                 empty(self.db)
 
     def come_to_an_end(self) -> None:
-        """Whatever has happened: honest workers bring everything to an end, however the site goes on."""
+        """Whatever has happened: honest workers bring everything to an end, however the site behaves."""
         self.calm_jobs()
         self.site.answer, self.site.once = self.last, False
         engine = self.new_worker()

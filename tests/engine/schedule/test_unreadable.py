@@ -67,7 +67,7 @@ def test_a_schedule_that_cannot_be_read_stops_alone_with_a_record_and_a_reason(
     assert (slot.name, slot.outcome, slot.reason) == ("b", "withdrawn", "unreadable")
     for hour in range(2, 5):
         rig.clock.set(datetime(2026, 11, 22, 12 + hour, tzinfo=UTC))
-        assert engine.schedule_tick() == 1, "its neighbours go on"
+        assert engine.schedule_tick() == 1, "its neighbours continue"
         engine.run_due()
         assert engine.schedule_tick() == 1
         engine.run_due()

@@ -1,4 +1,4 @@
-"""What was submitted to the site is read back before an execution ends, whoever does it and however long it takes."""
+"""What was submitted to the site is read back before an execution ends, however long it takes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ARCHIVED = {"B": "done"}
 
 @pytest.fixture
 def job(rig: Rig, caplog: pytest.LogCaptureFixture) -> SubmittingJob:
-    """A job whose space B is submitted to the site, which archives it whatever becomes of the run."""
+    """A job whose space B is submitted to the site, which archives it whatever happens to the run."""
     caplog.set_level(logging.CRITICAL)
     made = SubmittingJob(submits={"B"})
     rig.job = made

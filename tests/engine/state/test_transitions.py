@@ -78,7 +78,7 @@ def test_each_transition_happens_from_its_statuses_under_its_guard_only_and_leav
             assert row.status == ((transition.target or status) if allowed else status)
             assert rig.events(started.id) == ["started", *([transition.event] if allowed else [])]
             if allowed and (transition.releases or transition.name == "claim"):
-                assert row.fence == 8, "whoever comes after is told apart from whoever was before"
+                assert row.fence == 8, "a later owner is distinguished from an earlier one"
             if allowed and transition.releases:
                 assert (row.owner, row.lease_until) == (None, None)
             if allowed and transition.to_settle:

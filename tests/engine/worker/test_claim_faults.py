@@ -54,7 +54,7 @@ def failing(db: Database, at: int) -> Iterator[list[str]]:
 
 
 def goes_on(rig: Rig, execution_id: str) -> None:
-    """Let runners and reapers go on for less than a lease, and see that the run ends well without a loss."""
+    """Let runners and reapers work for less than a lease, and see that the run ends well without a loss."""
     for _ in range(5):
         engine = rig.engine()
         engine.reaper_tick()

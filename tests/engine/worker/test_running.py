@@ -243,7 +243,7 @@ def test_what_a_failed_transaction_counted_is_not_counted(rig: Rig) -> None:
     engine.run_due()
     metrics = rig.row(started.id).metrics
     assert metrics is not None
-    assert metrics["statusesChanged"] == 3, "the first outcome of a space stands"
+    assert metrics["statusesChanged"] == 3, "the first outcome of a space stays"
     assert "contentsMatched" not in metrics
 
 

@@ -1,4 +1,4 @@
-"""Pause, shutdown and standstill: how a run stops before its end, and how it goes on."""
+"""Pause, shutdown and standstill: how a run stops before its end, and how it resumes."""
 
 from __future__ import annotations
 

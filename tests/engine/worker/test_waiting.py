@@ -1,4 +1,4 @@
-"""A run that waits for the site hears a stop, a lost lease and a cancel within a second, whoever asks for it."""
+"""A run that waits for the site hears a stop, a lost lease and a cancel within a second, wherever it comes from."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_what_another_process_did_is_heard_by_listening_between_two_beats(rig: R
             with rig.db.write_all() as session:
                 session.execute(sa.update(JobExecution).values(fence=JobExecution.fence + 1))
         mine._heart.listen()
-        assert not run.cancelled.is_set(), "who does not wait asks by itself, with its next write"
+        assert not run.cancelled.is_set(), "a run that does not wait asks with its next write"
 
         def listen() -> None:
             mine._heart.listen()

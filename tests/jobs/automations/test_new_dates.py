@@ -1,4 +1,4 @@
-"""Dates that somebody has just set: for a day they send no page to the trash, unless whoever set them may do that."""
+"""Dates that somebody has just set: for a day they send no page to the trash, unless their author may do that."""
 
 from __future__ import annotations
 

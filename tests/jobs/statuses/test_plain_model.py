@@ -3,7 +3,7 @@
 Random sites, schemes and changes: edits, labels, moves, copies, trash and return, lost and forged stamps, contents the
 app may not edit, spaces assigned to other schemes, statuses taken out of use, stamps switched off and on, an index that
 lags, a site that negates in another way than before or does not say how. The model asks search for every entry's full
-set and walks the tree by itself; the job asks only for what enters or leaves.
+set and walks the tree alone; the job asks only for what enters or leaves.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A successful run that could not reach everything says so beside its status."""
+"""A successful run that could not reach everything says so next to its status."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Screen:
 
 
 def _hour(house: House, *screens: Screen, running: tuple[timedelta, timedelta]) -> int:
-    """Leave the screens open for an hour in which a run goes on between the two times; return the points used."""
+    """Leave the screens open for an hour in which a run is active between the two times; return the points used."""
     site, clock = house.site, house.clock
     opened = clock.now()
     due = dict.fromkeys(screens, opened)
@@ -120,7 +120,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 @pytest.mark.parametrize("mode", ["PRE_ROLES", "ROLES"])
 def test_a_space_screen_left_open_for_an_hour_stays_within_its_points(house: House, mode: str) -> None:
-    """For ten of its minutes a run over all spaces goes on. The grant is the last of 426 rows, for one of 31 groups."""
+    """For ten of its minutes a run over the site is active. The grant is the last of 426 rows, for one of 31 groups."""
     house.site.access.role_mode = mode  # type: ignore[assignment]
     if mode != "PRE_ROLES":
         docs = house.site.space("DOCS").id

@@ -14,7 +14,7 @@ UNKNOWN = "00000000-0000-7000-8000-000000000000"
 
 
 def failing(house: House, *keys: str, job: str = "refresh-statuses") -> FakeJob:
-    """Let these spaces fail for good from now on."""
+    """Let these spaces fail permanently from now on."""
 
     def call(run: Run, space: RunSpace) -> dict[str, Any]:
         if space.key in keys:
@@ -130,7 +130,7 @@ def test_a_retry_by_hand_ends_the_schedules_own_retry_and_works_while_all_is_hel
     assert retry(house, row.id).status_code == 201
     assert house.get("/jobs").json["retries"] == []
     house.parts.engine.run_due()
-    assert house.get("/jobs").json["retries"] == [], "a run by hand is not retried by itself"
+    assert house.get("/jobs").json["retries"] == [], "a run by hand is not retried automatically"
 
 
 def test_a_retry_takes_the_newest_policies_and_stays_a_dry_run(house: House) -> None:

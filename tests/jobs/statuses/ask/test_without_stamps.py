@@ -126,7 +126,7 @@ def test_an_excluded_space_without_stamps_is_forgotten_without_a_call(bench: Ben
 def test_what_a_person_had_refreshed_since_a_run_began_to_read_is_not_written_over(
     bench: Bench, version: int | None, wins: str
 ) -> None:
-    """Unless the run wrote a later version of the same stamp, which then stands in Confluence."""
+    """Unless the run wrote a later version of the same stamp, which is then in Confluence."""
     began = bench.clock.now()
     bench.clock.advance(1)
     ours = ledger.Row(

@@ -1,4 +1,4 @@
-"""One content refreshed by itself, beside the runs over everything."""
+"""One content refreshed alone, next to the runs over everything."""
 
 from __future__ import annotations
 
