@@ -1,4 +1,4 @@
-"""What does a refresh cost? Points and calls as the pretend site counts them, and as the add-on counts them itself.
+"""The cost of a refresh: points and calls as the pretend site counts them, and as the add-on counts them itself.
 
 `make bench` prints the table of refreshes and one of what a tick costs (ticks.py), and writes bench.json. It exits 1
 when any status differs from the plain model (model.py), when the two counts differ, or when a target in points, calls

@@ -1,4 +1,4 @@
-"""Which cases are measured, in which order, and what is asked of each figure?
+"""The measured cases, in their order, and the target of each figure.
 
 All on one large site, except the one with personal spaces: each case leaves the site as the next one expects it. What
 happens between two cases (a new scheme, contents that were closed) is settled by runs that are not shown; they are

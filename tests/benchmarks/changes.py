@@ -1,4 +1,4 @@
-"""What happens on the site between two runs? Contents that people edit, and contents that grow old."""
+"""Changes on the site between two runs: contents that people edit, and contents that grow old."""
 
 from __future__ import annotations
 

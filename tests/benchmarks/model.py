@@ -1,4 +1,4 @@
-"""Which status should each content have? A plain look at every one of them, without CQL, index or ledger of search."""
+"""The status each content should have: a plain look at every one of them, without CQL, index or ledger of search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long does a first refresh take, and how much memory? The add-on as a process of its own, by the real clock."""
+"""Seconds and memory of a first refresh: the add-on as a process of its own, by the real clock."""
 
 from __future__ import annotations
 

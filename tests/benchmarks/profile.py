@@ -1,4 +1,4 @@
-"""How large is what is measured?"""
+"""The sizes of what is measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does the usual script cost? It lists every content, reads its status property and writes what differs.
+"""The usual script, as a baseline: it lists every content, reads its status property and writes what differs.
 
 No worse than it has to be: lists of 250, one session, properties read by key, nothing written that is right already,
 personal spaces left out. It asks a pretend site over HTTP like the add-on, and the site counts its points.

@@ -1,4 +1,4 @@
-"""What does one tick cost with thousands of installations, all of whose schedules are due at once?"""
+"""The cost of one tick with thousands of installations, all of whose schedules are due at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What did one run cost, and is everything right after it? A site of any size with the add-on on it."""
+"""A site of any size with the add-on on it: the cost of one run, and whether everything is right after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does a real browser say of the frame: its Content Security Policy, who may frame it, cookies and referrers?"""
+"""The frame in a real browser: its Content Security Policy, who may frame it, cookies and referrers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be true after a process died anywhere in a story?
+"""Deaths anywhere in a story, and what must be true after them.
 
 The stories run in a process that dies at a failpoint: pretended in the test's own process, or a real child.
 """

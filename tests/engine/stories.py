@@ -1,4 +1,4 @@
-"""Which ways does an execution go? Each story passes failpoints that nothing else passes, in a world of one tenant."""
+"""The ways of an execution: each story passes failpoints that no other passes, in a world of one tenant."""
 
 from __future__ import annotations
 

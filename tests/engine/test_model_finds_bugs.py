@@ -1,4 +1,4 @@
-"""Has the model teeth? Bugs of many kinds are planted into the engine, and each is found within a few histories."""
+"""The model's own test: planted bugs of many kinds, each found within a few histories."""
 
 from __future__ import annotations
 

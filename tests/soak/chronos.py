@@ -1,4 +1,4 @@
-"""Did every slot fire exactly once, in time? Judged afterwards by the rows, a plain list of slots, and who did what."""
+"""The judge of slots: each fired exactly once, in time, by the rows, a plain list of slots, and who did what."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long from the click on Cancel to cancelled, while eight threads write to a slow site? Nothing is written after.
+"""From the click on Cancel to cancelled, while eight threads write to a slow site: nothing is written after.
 
 Prints its figures (-s shows them). The click is the real request, the writes are real requests that take 50 ms each.
 """

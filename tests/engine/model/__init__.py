@@ -1,4 +1,4 @@
-"""What may people, workers, the reaper, the schedule and the clock do to executions, in any order?
+"""A model of what people, workers, the reaper, schedules and the clock do to executions, in any order.
 
 A state machine for Hypothesis over the engine's own SQL. Workers act step by step with the engine's own parts, so that
 one can die, sleep past its lease or come back between any two transactions. Time is virtual. What is expected comes

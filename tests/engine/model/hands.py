@@ -1,4 +1,4 @@
-"""What can somebody who holds, or held, an execution do to it? The engine's own steps, one transaction at a time."""
+"""The engine's own steps by a process that owns, or owned, an execution, one transaction at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may time and the ticks do? Hours pass with everybody at work or nobody, and each tick does what is due."""
+"""Time and ticks: hours pass with everybody at work or nobody, and each tick does what is due."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is the model explored? The rules put together, over one database, as often as asked."""
+"""The state machine that explores the model: the rules put together, over one database, as often as asked."""
 
 from __future__ import annotations
 

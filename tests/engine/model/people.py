@@ -1,4 +1,4 @@
-"""What may people do? Start, retry by hand, cancel, hold, edit schedules, disable and uninstall, at any moment."""
+"""The acts of people: start, retry by hand, cancel, hold, edit schedules, disable and uninstall, at any moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is stored at one moment? Everything the engine keeps, read past its own queries."""
+"""A picture of everything the engine keeps at one moment, read past its own queries."""
 
 from __future__ import annotations
 

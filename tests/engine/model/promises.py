@@ -1,4 +1,4 @@
-"""What has the engine promised? Compared after each step: the last look, this look, and what must not be forgotten."""
+"""The engine's promises, compared after each step: the last look, this look, and what must not be forgotten."""
 
 from __future__ import annotations
 

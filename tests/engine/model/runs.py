@@ -1,4 +1,4 @@
-"""What may happen during a whole run in the engine's own loop? Each way it can stop, and a death at each commit."""
+"""A whole run in the engine's own loop: each way it can stop, and a death at each commit."""
 
 from __future__ import annotations
 

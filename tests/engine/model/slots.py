@@ -1,4 +1,4 @@
-"""Which slots does a cron have? Found by looking at the wall clock all the time: an oracle that shares no code."""
+"""The slots of a cron, found by looking at the wall clock minute by minute: an oracle that shares no code."""
 
 from __future__ import annotations
 

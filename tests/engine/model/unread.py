@@ -1,4 +1,4 @@
-"""What may happen while something is submitted and not read back? The short way to there, and what comes then."""
+"""The time while something is submitted and not read back: the short way to there, and what comes then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may workers do that hold an execution? All that a runner does, in any order, until it dies at any commit."""
+"""Workers that own an execution: all that a runner does, in any order, until it dies at any commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may workers do that do not hold their execution any more? Try to write, in every way there is; in vain."""
+"""Workers that do not own their execution any more: they try to write in every way there is, in vain."""
 
 from __future__ import annotations
 

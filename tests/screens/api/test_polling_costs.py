@@ -1,4 +1,4 @@
-"""What does an open screen cost the site's hour of points? Its polling is played with a clock that the test turns."""
+"""The cost of an open screen in points of the site's hour, its polling played with a clock that the test turns."""
 
 from __future__ import annotations
 
