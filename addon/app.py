@@ -13,7 +13,8 @@ from flask import Flask
 
 from addon.base import Clock, Database, SecretBox, SystemClock, TenantId
 from addon.config import Settings
-from addon.confluence import Confluence, CqlRefused, Permissions, check_administrators_cql, rights_changes
+from addon.confluence import Confluence, Permissions, rights_changes
+from addon.confluence.cql import CqlRefused, check_administrators_cql
 from addon.connect import InstallKeys, Tenants, check_rules, install_boundary, lifecycle_blueprint, webhook_blueprint
 from addon.engine import Dispatcher, Engine, EngineSettings, Metronome, Tick
 from addon.jobs import JobSettings, build_jobs, mail_addresses

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from addon.base.nearest import nearest
 from addon.config import Settings
-from addon.connect.hosts import AllowedHosts
+from addon.connect import AllowedHosts
 from addon.mail import Sender, SmtpTransport
 
 PREFIX = "STEWARD_"

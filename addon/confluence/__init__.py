@@ -1,15 +1,13 @@
 """The only way out to a Confluence site: signed, metered, typed.
 
-`Confluence` makes a `SiteClient` per tenant; `Permissions` says who administers what. CQL is read and written by
-`addon.confluence.cql.parser`, built by `addon.confluence.cql.queries`, checked by `addon.confluence.cql.rules`.
+`Confluence` makes a `SiteClient` per tenant; `Permissions` says who administers what. CQL is a door of its own:
+`addon.confluence.cql`.
 """
 
 from addon.confluence.client import SiteClient
-from addon.confluence.content import Content, Kind, LongTask, Operation, Property, SystemInfo, User
-from addon.confluence.cql.parser import CqlSyntaxError, parse, to_cql
-from addon.confluence.cql.queries import base, group_spaces
-from addon.confluence.cql.rules import Checked, CqlRefused, check_administrators_cql
+from addon.confluence.content import Content, Kind, LongTask, Operation, Property, Restriction, SystemInfo, User
 from addon.confluence.errors import (
+    AskedForFewer,
     BadRequest,
     Conflict,
     CqlRejected,
@@ -38,15 +36,13 @@ __all__ = [
     "CALLS",
     "READ_AGE",
     "WRITE_AGE",
+    "AskedForFewer",
     "BadRequest",
     "CallGuard",
-    "Checked",
     "Conflict",
     "Confluence",
     "Content",
-    "CqlRefused",
     "CqlRejected",
-    "CqlSyntaxError",
     "Forbidden",
     "HintKind",
     "Kind",
@@ -61,6 +57,7 @@ __all__ = [
     "QuotaExhausted",
     "RateLimited",
     "Redirected",
+    "Restriction",
     "ServerError",
     "SiteBusy",
     "SiteClient",
@@ -68,14 +65,9 @@ __all__ = [
     "SystemInfo",
     "Timeout",
     "User",
-    "base",
-    "check_administrators_cql",
     "forget_hints",
-    "group_spaces",
     "hints_since",
     "note_hint",
     "note_rights_change",
-    "parse",
     "rights_changes",
-    "to_cql",
 ]

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from addon.base import Space, TenantId, within
 from addon.base.database import insert
 from addon.confluence import HintKind, SiteClient, hints_since
-from addon.confluence.cql.queries import all_of, encoded_length, group_spaces, values
+from addon.confluence.cql import all_of, encoded_length, group_spaces, values
 from addon.engine.job import Run, RunSpace
 from addon.jobs import site_facts as traits
 from addon.jobs.counting import Counting

@@ -16,8 +16,8 @@ from typing import Any
 
 from addon.base import known_zone
 from addon.base.bounds import utc
-from addon.confluence.content import Content
-from addon.confluence.cql.parser import (
+from addon.confluence import Content
+from addon.confluence.cql import (
     And,
     Clause,
     CqlSyntaxError,

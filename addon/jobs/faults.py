@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from addon.base import TenantGone, Unreachable
-from addon.confluence.errors import Postponed, SiteError
+from addon.confluence import Postponed, SiteError
 from addon.engine.errors import DATABASE_AWAY
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Pause, Refused
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from addon.confluence import SiteClient
-from addon.confluence.content import Content
-from addon.confluence.cql.negation import Spelling, spelled
-from addon.confluence.cql.queries import all_of
+from addon.confluence import Content, SiteClient
+from addon.confluence.cql import Spelling, all_of, spelled
 
 
 def plainly(

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import TenantId
 from addon.base.database import insert
-from addon.confluence.cql.negation import Spelling, spelling
+from addon.confluence.cql import Spelling, spelling
 from addon.jobs.models import SiteTrait
 
 Negation = Literal["inclusive", "exclusive", "unknown"]

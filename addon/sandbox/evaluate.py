@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from addon.confluence.cql.parser import And, Clause, Expression, Function, Literal, Not, Or, Value
+from addon.confluence.cql import And, Clause, Expression, Function, Literal, Not, Or, Value
 from addon.sandbox import dates, wording
 from addon.sandbox.extractions import Extraction
 from addon.sandbox.index import Shelf

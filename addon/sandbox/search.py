@@ -14,8 +14,8 @@ from datetime import datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from addon.confluence.cql import parser as cql
-from addon.confluence.cql.parser import Clause, Expression
+from addon.confluence import cql
+from addon.confluence.cql import Clause, Expression
 from addon.sandbox import extractions
 from addon.sandbox.evaluate import (
     NEGATIVE,

@@ -12,9 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from addon.base import Space
-from addon.confluence import errors
-from addon.confluence.content import Content, Kind, LongTask, Property, SystemInfo, User
-from addon.confluence.cql.queries import encoded_length
+from addon.confluence import Content, Kind, LongTask, Property, SystemInfo, User, errors
+from addon.confluence.cql import encoded_length
 from addon.sandbox import records
 from addon.sandbox.search import CqlRejected, question
 from addon.sandbox.site import Site, StaleVersion

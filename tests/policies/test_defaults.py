@@ -10,7 +10,7 @@ import pytest
 from cronsim import CronSim
 
 from addon.base import TenantId, new_id
-from addon.confluence import check_administrators_cql
+from addon.confluence.cql import check_administrators_cql
 from addon.mail import Renderer
 from addon.policies import Policies, refresh_cron, shipped
 from tests.support.clock import VirtualClock

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from addon.base import TenantId
-from addon.confluence import check_administrators_cql
+from addon.confluence.cql import check_administrators_cql
 from addon.policies.checks import check_texts
 from addon.policies.defaults import shipped
 from addon.policies.document import PolicyDocument

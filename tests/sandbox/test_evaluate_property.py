@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from addon.confluence.cql.parser import And, Clause, Expression, Function, Literal, Not, Or, to_cql
+from addon.confluence.cql import And, Clause, Expression, Function, Literal, Not, Or, to_cql
 from addon.sandbox.people import BOT
 from addon.sandbox.records import Content
 from addon.sandbox.search import Question

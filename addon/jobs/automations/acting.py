@@ -12,9 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from addon.confluence import BadRequest, NotFound, SiteClient, SiteError
-from addon.confluence.content import Content, Kind, LongTask
-from addon.confluence.errors import Postponed
+from addon.confluence import BadRequest, Content, Kind, LongTask, NotFound, Postponed, SiteClient, SiteError
 from addon.engine.job import CancelRequested, Item, Pause, Run
 from addon.jobs.automations import submitted
 from addon.jobs.automations.guards import GONE

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from addon.base import Space
-from addon.confluence import SiteClient
-from addon.confluence.content import Content
-from addon.confluence.cql.negation import Spelling
-from addon.confluence.cql.queries import base
+from addon.confluence import Content, SiteClient
+from addon.confluence.cql import Spelling, base
 from addon.engine.job import Run
 from addon.jobs.plainly import plainly
 from addon.policies import Automation, PolicyDocument

@@ -10,8 +10,7 @@ from datetime import datetime
 from itertools import groupby
 
 from addon.base import Space
-from addon.confluence import SiteClient, SystemInfo
-from addon.confluence.content import Content, Kind
+from addon.confluence import Content, Kind, SiteClient, SystemInfo
 from addon.engine.job import Item, Run, RunSpace
 from addon.jobs import ledger
 from addon.jobs import site_facts as traits

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from addon.base import Space
-from addon.confluence import NotFound, SiteClient
-from addon.confluence.content import Content
+from addon.confluence import Content, NotFound, SiteClient
 from addon.jobs.automations.claims import Claim
 from addon.jobs.automations.newdates import NewDates
 from addon.jobs.facts import confirmed, facts, uses_statuses

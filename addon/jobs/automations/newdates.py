@@ -12,8 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from addon.confluence import NotFound, SiteClient
-from addon.confluence.content import Content, Kind, Property
+from addon.confluence import Content, Kind, NotFound, Property, SiteClient
 from addon.jobs.facts import Fact, certain, read_by, review_fields, status_fields
 from addon.jobs.review import review_key
 from addon.policies.document import StatusEntry

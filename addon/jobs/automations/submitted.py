@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import new_id
-from addon.confluence.content import Content
+from addon.confluence import Content
 from addon.engine.job import Run, RunSpace
 from addon.engine.models import ExecutionItem, ExecutionSpace, JobExecution
 from addon.engine.worker.spaces import as_run_space

@@ -17,9 +17,8 @@ from sqlalchemy.orm import Session
 from addon.base import Space
 from addon.base.database import insert
 from addon.base.piecemeal import write_piecemeal
-from addon.confluence import SiteClient
-from addon.confluence.content import Content
-from addon.confluence.cql.queries import base
+from addon.confluence import Content, SiteClient
+from addon.confluence.cql import base
 from addon.engine.job import Run, RunSpace
 from addon.jobs import site_facts as traits
 from addon.jobs import spaces as scope

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from addon.base import known_zone
-from addon.confluence import SiteClient, SiteError
-from addon.confluence.content import User
+from addon.confluence import SiteClient, SiteError, User
 from addon.engine.job import Run
 from addon.engine.models import ExecutionSpace
 from addon.jobs.models import NotificationMatch

@@ -6,8 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from addon.base import REMOVED_PERSON
-from addon.confluence import SiteClient
-from addon.confluence.content import Content
+from addon.confluence import Content, SiteClient
 from addon.policies import Recipient
 
 

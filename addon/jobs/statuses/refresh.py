@@ -14,7 +14,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from addon.confluence import HintKind, SiteClient, hints_since
-from addon.confluence.cql.negation import Spelling, spelling
+from addon.confluence.cql import Spelling, spelling
 from addon.engine.job import CancelRequested, Interrupted, Run, RunSpace
 from addon.engine.models import JobExecution
 from addon.jobs import ledger

@@ -7,8 +7,8 @@ of Confluence by the browser, as the person who looks (docs/adr/0016).
 from __future__ import annotations
 
 from addon.base import Caller, FieldError, Problem
-from addon.confluence import BadRequest, CqlRefused, check_administrators_cql
-from addon.confluence.cql.queries import CONTENT, all_of
+from addon.confluence import BadRequest
+from addon.confluence.cql import CONTENT, CqlRefused, all_of, check_administrators_cql
 from addon.parts import Parts
 from addon.screens.access import Access
 from addon.screens.api import schemas

@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from addon.base import Space
-from addon.confluence import SiteClient, SiteError, base, group_spaces
-from addon.confluence.cql.negation import Spelling, with_not
-from addon.confluence.cql.queries import all_of, any_of, encoded_length, none_of
+from addon.confluence import SiteClient, SiteError
+from addon.confluence.cql import Spelling, all_of, any_of, base, encoded_length, group_spaces, none_of, with_not
 from addon.policies import PolicyDocument, StatusScheme
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from addon.base import Caller, FieldError, Problem, Space, TenantId, zone_names
 from addon.confluence import SiteClient, SiteError
-from addon.confluence.cql.negation import Spelling, spelling
+from addon.confluence.cql import Spelling, spelling
 from addon.engine import Held, Refused, queries
 from addon.jobs.apply import apply_policies
 from addon.jobs.counting import Counting

@@ -16,9 +16,8 @@ from pydantic import Field, StringConstraints
 from sqlalchemy.orm import Session
 
 from addon.base import Caller, Problem, Space, TenantId
-from addon.confluence import READ_AGE, base
-from addon.confluence.cql.parser import quote
-from addon.confluence.cql.queries import none_of, values
+from addon.confluence import READ_AGE
+from addon.confluence.cql import base, none_of, quote, values
 from addon.engine import ExecutionSpace, queries
 from addon.jobs.counting import Counting
 from addon.jobs.models import SiteTrait

@@ -13,7 +13,7 @@ from flask import Response, request
 
 from addon.base import Caller, FieldError, Problem
 from addon.confluence import CqlRejected, QuotaExhausted, SiteError
-from addon.confluence.cql.queries import CONTENT, all_of
+from addon.confluence.cql import CONTENT, all_of
 from addon.jobs.apply import apply_policies
 from addon.parts import Parts
 from addon.policies import MAX_BYTES, MEDIA_TYPES, Notice, PolicyDocument, dump, keys_named, lines, parse

@@ -11,9 +11,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from addon.confluence.cql.negation import Piece, Pieces, crossed, widest
-from addon.confluence.cql.parser import quote
-from addon.confluence.cql.queries import all_of, any_of, base, encoded_length, none_of, values
+from addon.confluence.cql import (
+    Piece,
+    Pieces,
+    all_of,
+    any_of,
+    base,
+    crossed,
+    encoded_length,
+    none_of,
+    quote,
+    values,
+    widest,
+)
 from addon.jobs.statuses.ask.terms import Pair, Terms
 
 URL_BYTES = 5_500

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from addon.base import Space
-from addon.confluence.cql.parser import quote
-from addon.confluence.cql.queries import MOST_SPACES, encoded_length
+from addon.confluence.cql import MOST_SPACES, encoded_length, quote
 from addon.jobs.statuses.ask import clauses
 from addon.jobs.statuses.ask.clauses import ID_BYTES, SPAN_BYTES, Group, QueryTooLong, held_bytes
 from addon.jobs.statuses.ask.terms import Pair, Terms

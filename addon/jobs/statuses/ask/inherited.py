@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from addon.confluence import SiteClient
-from addon.confluence.content import Content
-from addon.confluence.cql.queries import encoded_length, group_spaces
+from addon.confluence import Content, SiteClient
+from addon.confluence.cql import encoded_length, group_spaces
 from addon.engine.job import Run
 from addon.jobs.faults import reason_of
 from addon.jobs.statuses.ask.clauses import URL_BYTES, Group

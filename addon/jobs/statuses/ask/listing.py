@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
-from addon.confluence.content import Content
+from addon.confluence import Content
 from addon.jobs.statuses.ask.clauses import without_held
 from addon.jobs.statuses.ask.pairs import listed
 from addon.jobs.statuses.ask.reading import Questions

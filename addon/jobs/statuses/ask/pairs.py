@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from addon.confluence import SiteClient
-from addon.confluence.content import Content
+from addon.confluence import Content, SiteClient
 from addon.jobs.statuses.ask.clauses import Group
 from addon.jobs.statuses.ask.terms import Pair
 

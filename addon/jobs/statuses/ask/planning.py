@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from addon.base import Space
-from addon.confluence.cql.negation import Spelling, others_fields, with_not
+from addon.confluence.cql import Spelling, others_fields, with_not
 from addon.engine.job import Run, RunSpace
 from addon.jobs import ledger
 from addon.jobs import spaces as scope

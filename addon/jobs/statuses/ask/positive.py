@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
-from addon.confluence.content import Content
+from addon.confluence import Content
 from addon.jobs.statuses.ask import unstamped as held
 from addon.jobs.statuses.ask.clauses import Span
 from addon.jobs.statuses.ask.pairs import difference

@@ -12,8 +12,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from addon.base import within
-from addon.confluence.cql.negation import FORMS, TYPES, spelling
-from addon.confluence.cql.queries import CONTENT, all_of, any_of, values
+from addon.confluence.cql import CONTENT, FORMS, TYPES, all_of, any_of, spelling, values
 from addon.jobs.counting import Counting
 from addon.jobs.site_facts import Negation, Readings, Traits
 

@@ -14,8 +14,7 @@ from datetime import datetime
 from typing import Literal
 
 from addon.base import Clock
-from addon.confluence import SiteClient
-from addon.confluence.content import Content, Property
+from addon.confluence import Content, Property, SiteClient
 from addon.engine.job import RunSpace
 from addon.jobs.counting import Counting
 from addon.jobs.ledger import Expected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from addon.confluence.cql.negation import Piece, Pieces, TooManyPieces, failing, holding
+from addon.confluence.cql import Piece, Pieces, TooManyPieces, failing, holding
 
 
 @dataclass(frozen=True, slots=True)

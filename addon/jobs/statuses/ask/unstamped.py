@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping
 from functools import reduce
 from itertools import combinations
 
-from addon.confluence.content import Content
-from addon.confluence.cql.negation import Pieces, TooManyPieces, crossed, widest
-from addon.confluence.cql.queries import any_of
+from addon.confluence import Content
+from addon.confluence.cql import Pieces, TooManyPieces, any_of, crossed, widest
 from addon.jobs.statuses.ask.clauses import Group, Halve, without_held
 from addon.jobs.statuses.ask.pairs import listed
 from addon.jobs.statuses.ask.reading import Questions

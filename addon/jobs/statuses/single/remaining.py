@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from addon.confluence import parse, to_cql
-from addon.confluence.cql.parser import And, Clause, Expression, Not, Or
+from addon.confluence.cql import And, Clause, Expression, Not, Or, parse, to_cql
 
 Judge = Callable[[Clause], bool | None]
 """Whether a condition holds, None where it is not known."""

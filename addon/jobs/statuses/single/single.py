@@ -20,10 +20,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, Space, TenantId
-from addon.confluence import Conflict, Confluence, Content, CqlRejected, CqlSyntaxError, Kind, SiteClient
-from addon.confluence.cql.negation import Spelling
-from addon.confluence.cql.parser import Clause
-from addon.confluence.cql.queries import CONTENT, all_of
+from addon.confluence import Conflict, Confluence, Content, CqlRejected, Kind, SiteClient
+from addon.confluence.cql import CONTENT, Clause, CqlSyntaxError, Spelling, all_of
 from addon.engine.models import ExecutionSpace, JobExecution
 from addon.jobs import ledger
 from addon.jobs import site_facts as traits

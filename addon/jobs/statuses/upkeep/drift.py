@@ -18,8 +18,7 @@ import sqlalchemy as sa
 
 from addon.base import within
 from addon.confluence import SiteClient
-from addon.confluence.cql.parser import quote
-from addon.confluence.cql.queries import CONTENT, all_of, any_of, encoded_length
+from addon.confluence.cql import CONTENT, all_of, any_of, encoded_length, quote
 from addon.engine.job import Run
 from addon.engine.models import ExecutionSpace
 from addon.jobs import ledger

@@ -9,8 +9,7 @@ import logging
 
 import sqlalchemy as sa
 
-from addon.confluence import SiteClient
-from addon.confluence.errors import NotFound
+from addon.confluence import NotFound, SiteClient
 from addon.engine.job import Run
 from addon.engine.models import ExecutionSpace
 from addon.jobs import ledger

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from addon.confluence import SiteClient
-from addon.confluence.content import Content, Kind
+from addon.confluence import Content, Kind, SiteClient
 from addon.engine.job import Run
 from addon.jobs.faults import reason_of
 from addon.jobs.ledger import Row

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from addon.confluence.content import Content, Kind
+from addon.confluence import Content, Kind
 from addon.jobs.ledger import Row
 from addon.jobs.statuses.ask.reading import Candidate, Plan, Reading
 from addon.jobs.statuses.write.stamp import own_stamp

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
 from addon.base.bounds import utc
-from addon.confluence.content import Property
+from addon.confluence import Property
 from addon.jobs.statuses.write import icons
 from addon.policies import PolicyDocument
 

@@ -13,9 +13,17 @@ from datetime import datetime
 from typing import Literal
 
 from addon.base import Clock
-from addon.confluence import SiteClient
-from addon.confluence.content import Kind, Property
-from addon.confluence.errors import Conflict, Forbidden, NotFound, QuotaExhausted, RateLimited, SiteError
+from addon.confluence import (
+    Conflict,
+    Forbidden,
+    Kind,
+    NotFound,
+    Property,
+    QuotaExhausted,
+    RateLimited,
+    SiteClient,
+    SiteError,
+)
 from addon.jobs.ledger import LAG, Row
 from addon.jobs.statuses.write.stamp import Stamp, Status, own_stamp, stamp_value
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from addon.confluence.cql.queries import encoded_length
+from addon.confluence.cql import encoded_length
 from tests.jobs.conftest import Bench
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from addon.confluence.errors import ServerError
+from addon.confluence import ServerError
 from addon.jobs.statuses.ask import grouping
 from tests.jobs.conftest import Bench
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from addon.confluence import SiteClient
-from addon.confluence.cql.parser import Clause
+from addon.confluence.cql import Clause
 from addon.jobs.statuses.single.remaining import settled
 from addon.sandbox.records import Content
 from tests.support.clock import VirtualClock

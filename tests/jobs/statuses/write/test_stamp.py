@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addon.base.bounds import EARLIEST, LATEST
-from addon.confluence.content import Property
+from addon.confluence import Property
 from addon.jobs.review import Review
 from addon.jobs.statuses.write.stamp import own_stamp
 
