@@ -55,7 +55,7 @@ def create_app(
     the server answers at once.
 
     On SQLite the schema is migrated here. Raises schema.SchemaOutdated on any other database that is not up to date,
-    engine.LockHeld when another process holds the SQLite file, ValueError on malformed settings.
+    engine.LockTaken when another process holds the SQLite file, ValueError on malformed settings.
     """
     settings = settings or Settings()
     parts = _parts(settings, clock or SystemClock(), web_threads)

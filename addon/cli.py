@@ -263,12 +263,12 @@ def _starting(start: Callable[[], Any]) -> Any:
     """Start the add-on; exit 3 when another process holds the database, 1 with the reason otherwise."""
     from sqlalchemy.exc import DBAPIError
 
-    from addon.engine import LockHeld
+    from addon.engine import LockTaken
     from addon.migrations.schema import SchemaOutdated
 
     try:
         return start()
-    except LockHeld as error:
+    except LockTaken as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(3)
     except (SchemaOutdated, ValueError) as error:

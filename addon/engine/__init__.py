@@ -2,7 +2,7 @@
 
 from addon.engine import queries
 from addon.engine.engine import Engine
-from addon.engine.errors import Busy, Fenced, Held, NotCancellable, NotFound, NotRetryable, UnknownJob
+from addon.engine.errors import Busy, Fenced, NotAdmitted, NotCancellable, NotFound, NotRetryable, UnknownJob
 from addon.engine.job import (
     Abandon,
     CancelRequested,
@@ -10,14 +10,14 @@ from addon.engine.job import (
     Interrupted,
     Item,
     Job,
+    JobRefused,
     Metrics,
     Pause,
-    Refused,
     Run,
     RunSpace,
 )
 from addon.engine.lease.lease import fenced
-from addon.engine.lease.lockfile import LockFile, LockHeld
+from addon.engine.lease.lockfile import LockFile, LockTaken
 from addon.engine.models import (
     ACTIVE,
     TERMINAL,
@@ -56,25 +56,25 @@ __all__ = [
     "ExecutionSpace",
     "Fatal",
     "Fenced",
-    "Held",
     "Interrupted",
     "Item",
     "Job",
     "JobExecution",
+    "JobRefused",
     "JobSchedule",
     "Lane",
     "Lease",
     "LocalDispatcher",
     "LockFile",
-    "LockHeld",
+    "LockTaken",
     "Metrics",
     "Metronome",
+    "NotAdmitted",
     "NotCancellable",
     "NotFound",
     "NotRetryable",
     "Pause",
     "Progress",
-    "Refused",
     "RetryDue",
     "Run",
     "RunSpace",

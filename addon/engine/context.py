@@ -17,7 +17,7 @@ PolicyVersion = Callable[[Session, TenantId], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Core:
+class EngineContext:
     """Handed to every part. `worker_id` is new at every process start: no old lease is ever taken for ours."""
 
     db: Database

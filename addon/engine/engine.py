@@ -15,19 +15,16 @@ from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, ScheduleSpec, Space, TenantId, seconds_since
 from addon.engine import failpoints
-from addon.engine.context import Core, PolicyVersion
+from addon.engine.context import EngineContext, PolicyVersion
 from addon.engine.errors import DATABASE_AWAY
 from addon.engine.job import Job
 from addon.engine.lease import reaper
 from addon.engine.lease.leasetime import LeaseTime
 from addon.engine.lease.lockfile import LockFile
 from addon.engine.models import JobExecution, Worker
-from addon.engine.schedule import scheduler as tick
-from addon.engine.schedule import schedules
+from addon.engine.schedule import scheduler, schedules
 from addon.engine.settings import EngineSettings
-from addon.engine.state import admission as lane
-from addon.engine.state import cancel as cancelling
-from addon.engine.state import start as starting
+from addon.engine.state import admission, cancel, start
 from addon.engine.state.retry_failed import retry_failed
 from addon.engine.state.transitions import Actor
 from addon.engine.wake.dispatcher import Dispatcher, LocalDispatcher
@@ -58,26 +55,26 @@ class Engine:
         """`jobs` by type; `policy_version` returns the version of the policies a new execution keeps."""
         self._bell = dispatcher if isinstance(dispatcher, LocalDispatcher) else LocalDispatcher()
         time = LeaseTime(db, clock)
-        self._core = Core(db, clock, settings, dict(jobs), dispatcher or self._bell, policy_version, time)
-        self._heart = Heart(self._core)
-        self._runners = Runners(self._core, self._heart, self._bell)
+        self._context = EngineContext(db, clock, settings, dict(jobs), dispatcher or self._bell, policy_version, time)
+        self._heart = Heart(self._context)
+        self._runners = Runners(self._context, self._heart, self._bell)
         self._lock: LockFile | None = None
         self._booted = False
 
     @property
     def worker_id(self) -> str:
         """Return the id of this process in the worker registry, new at every start."""
-        return self._core.worker_id
+        return self._context.worker_id
 
     @property
     def jobs(self) -> Mapping[str, Job]:
         """Return the jobs by type."""
-        return self._core.jobs
+        return self._context.jobs
 
     @property
     def settings(self) -> EngineSettings:
         """Return the engine's numbers."""
-        return self._core.settings
+        return self._context.settings
 
     # Executions
 
@@ -96,13 +93,13 @@ class Engine:
     ) -> JobExecution:
         """Start an execution and return its row, accepted but not claimed yet.
 
-        A manual start of a job ends the retry chain of the same job. Raises Busy with the active execution, Held with
-        the reason, UnknownJob, or Refused by the job.
+        A manual start of a job ends the retry chain of the same job. Raises Busy with the active execution,
+        NotAdmitted with the reason, UnknownJob, or JobRefused by the job.
         """
-        wanted = starting.Start(
+        wanted = start.StartRequest(
             tenant_id, job_type, scope, trigger, space, started_by, dict(params or {}), dry_run=dry_run
         )
-        return starting.start(self._core, session, wanted)
+        return start.start(self._context, session, wanted)
 
     def retry_failed(
         self,
@@ -117,7 +114,7 @@ class Engine:
 
         `space` is that of a space-scope execution. Raises NotFound, NotRetryable, and what `start` raises.
         """
-        return retry_failed(self._core, session, tenant_id, execution_id, space=space, by=started_by)
+        return retry_failed(self._context, session, tenant_id, execution_id, space=space, by=started_by)
 
     def cancel(
         self,
@@ -132,14 +129,14 @@ class Engine:
 
         Raises NotFound, or NotCancellable when it is finalizing or has ended.
         """
-        execution = cancelling.cancel(self._core, session, tenant_id, execution_id, Actor(actor_type, actor_id))
+        execution = cancel.cancel(self._context, session, tenant_id, execution_id, Actor(actor_type, actor_id))
         self._nudge_cancelled(session, execution.id)
         return execution
 
     def cancel_active(self, session: Session, tenant_id: TenantId, actor_type: str) -> None:
         """End what the tenant has at work, waiting retries included (uninstall). One that is finalizing stays."""
-        execution = lane.active(session, tenant_id)
-        cancelling.cancel_active(self._core, session, tenant_id, Actor(actor_type))
+        execution = admission.active(session, tenant_id)
+        cancel.cancel_active(self._context, session, tenant_id, Actor(actor_type))
         if execution is not None:
             self._nudge_cancelled(session, execution.id)
 
@@ -157,15 +154,15 @@ class Engine:
 
     def open_lane(self, session: Session, tenant_id: TenantId, *, first_run: bool) -> None:
         """Let the tenant's executions start. `first_run` counts for a tenant never seen before."""
-        lane.open_lane(self._core, session, tenant_id, first_run=first_run)
+        admission.open_lane(self._context, session, tenant_id, first_run=first_run)
 
     def close_lane(self, session: Session, tenant_id: TenantId) -> None:
         """Let nothing start any more (disabled, uninstalled)."""
-        lane.close_lane(self._core, session, tenant_id)
+        admission.close_lane(self._context, session, tenant_id)
 
     def confirm_first_run(self, session: Session, tenant_id: TenantId, by: str | None = None) -> None:
-        """End the first run's hold. Raises Held when the tenant has no lane."""
-        lane.confirm_first_run(self._core, session, tenant_id, by)
+        """End the first run's hold. Raises NotAdmitted when the tenant has no lane."""
+        admission.confirm_first_run(self._context, session, tenant_id, by)
 
     def set_hold(
         self,
@@ -177,38 +174,38 @@ class Engine:
         by: str | None = None,
         until: datetime | None = None,
     ) -> None:
-        """Hold or release scheduled starts; manual ones work meanwhile. Raises Held when the tenant has no lane."""
-        lane.set_hold(self._core, session, tenant_id, on=on, reason=reason, by=by, until=until)
+        """Hold or release scheduled starts; manual ones work meanwhile. Raises NotAdmitted without a lane."""
+        admission.set_hold(self._context, session, tenant_id, on=on, reason=reason, by=by, until=until)
 
     def replace_schedules(self, session: Session, tenant_id: TenantId, specs: Sequence[ScheduleSpec]) -> None:
         """Make `specs` the tenant's schedules; unchanged ones keep their next time. Raises ValueError on a bad cron."""
-        schedules.replace_schedules(self._core, session, tenant_id, specs)
+        schedules.replace_schedules(self._context, session, tenant_id, specs)
 
     def restart_schedules(self, session: Session, tenant_id: TenantId) -> None:
         """Compute every next time anew from now (re-install)."""
-        schedules.restart_schedules(self._core, session, tenant_id)
+        schedules.restart_schedules(self._context, session, tenant_id)
 
-    def waiting(self, session: Session, tenant_id: TenantId) -> list[tick.Waiting]:
+    def waiting(self, session: Session, tenant_id: TenantId) -> list[scheduler.Waiting]:
         """Return what starts when the lane is free, the first one first; nothing while starts are held."""
-        return tick.waiting(self._core, session, tenant_id)
+        return scheduler.waiting(self._context, session, tenant_id)
 
     # Ticks
 
     def schedule_tick(self) -> int:
         """Start what is due; return how many executions were started."""
-        return tick.schedule_tick(self._core)
+        return scheduler.schedule_tick(self._context)
 
     def reaper_tick(self) -> int:
         """Take executions from dead or stuck owners and wake runners for what nobody has claimed; return the former."""
-        taken = reaper.reap(self._core)
-        if reaper.wake_claimable(self._core):
+        taken = reaper.reap(self._context)
+        if reaper.wake_claimable(self._context):
             self._bell.nudge()
-        reaper.forget_old_workers(self._core)
+        reaper.forget_old_workers(self._context)
         return taken
 
     def ticks(self) -> list[Tick]:
         """Return the engine's ticks for the metronome."""
-        settings = self._core.settings
+        settings = self._context.settings
         return [
             Tick("schedule", settings.tick_seconds, self.schedule_tick, settings.tick_seconds / 10),
             Tick("reaper", settings.reaper, self.reaper_tick, settings.margin),
@@ -221,7 +218,7 @@ class Engine:
         began_heart = self._heart.start()
         count = 0
         try:
-            while run_next(self._core, self._heart):
+            while run_next(self._context, self._heart):
                 count += 1
         finally:
             if began_heart:
@@ -239,12 +236,12 @@ class Engine:
         """Register the worker and start heartbeat and runners.
 
         On SQLite the process takes the lock file first, which proves every other owner dead, and reaps their leases at
-        once. Raises LockHeld when another process has the database.
+        once. Raises LockTaken when another process has the database.
         """
-        core = self._core
-        if core.db.is_sqlite and core.db.url.database not in (None, "", ":memory:"):
-            self._lock = LockFile.beside(str(core.db.url.database))
-            self._lock.take(core.worker_id, core.clock)
+        context = self._context
+        if context.db.is_sqlite and context.db.url.database not in (None, "", ":memory:"):
+            self._lock = LockFile.beside(str(context.db.url.database))
+            self._lock.take(context.worker_id, context.clock)
         try:
             self._register()
         except BaseException:
@@ -255,24 +252,24 @@ class Engine:
         self._booted = True
 
     def _register(self) -> None:
-        core = self._core
-        now = core.clock.now()
-        with core.db.write_all() as session:
+        context = self._context
+        now = context.clock.now()
+        with context.db.write_all() as session:
             session.add(
                 Worker(
-                    id=core.worker_id,
+                    id=context.worker_id,
                     host=socket.gethostname(),
                     pid=os.getpid(),
-                    version=core.settings.version,
+                    version=context.settings.version,
                     started_at=now,
                     heartbeat_at=now,
-                    runners=core.settings.runners,
+                    runners=context.settings.runners,
                 )
             )
             failpoints.boundary(session, "boot")
-        if core.db.is_sqlite:
-            reaper.reap(core, everyone=True)
-        schedules.read_again(core)
+        if context.db.is_sqlite:
+            reaper.reap(context, everyone=True)
+        schedules.read_again(context)
 
     def _release(self) -> None:
         lock, self._lock = self._lock, None
@@ -288,11 +285,11 @@ class Engine:
 
         Return whether all have stopped. A run that does not stop in time keeps its lease until that expires.
         """
-        core = self._core
+        context = self._context
         if self._booted:
             try:
-                with core.db.write_all() as session:
-                    session.execute(sa.update(Worker).where(Worker.id == core.worker_id).values(draining=True))
+                with context.db.write_all() as session:
+                    session.execute(sa.update(Worker).where(Worker.id == context.worker_id).values(draining=True))
             except DATABASE_AWAY:
                 log.warning("the database is away while this process stops; its leases will expire", exc_info=True)
         stopped = self._runners.stop(wait_seconds)
@@ -310,5 +307,5 @@ class Engine:
 
     def heartbeat_age(self, session: Session) -> float | None:
         """Return the seconds since this process's last good heartbeat, or None when it has not booted."""
-        beat = session.scalar(sa.select(Worker.heartbeat_at).where(Worker.id == self._core.worker_id))
-        return None if beat is None else seconds_since(beat, self._core.clock.now())
+        beat = session.scalar(sa.select(Worker.heartbeat_at).where(Worker.id == self._context.worker_id))
+        return None if beat is None else seconds_since(beat, self._context.clock.now())

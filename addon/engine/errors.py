@@ -41,7 +41,7 @@ class Busy(Exception):
         self.active = active
 
 
-class Held(Exception):
+class NotAdmitted(Exception):
     """Nothing may start now. `kind` for programs, `reason` for people, `until` when it is known to end."""
 
     def __init__(

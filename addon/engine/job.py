@@ -53,7 +53,7 @@ class Fatal(Exception):
         self.transient = transient
 
 
-class Refused(Exception):
+class JobRefused(Exception):
     """The job cannot start at all, such as notifications without a mail transport. `reason` says what to do."""
 
     def __init__(self, reason: str) -> None:
@@ -198,7 +198,7 @@ class Job(Protocol):
     title: str
 
     def admit(self, session: Session, tenant_id: TenantId) -> None:
-        """Raise Refused if the job cannot run for this tenant now. Called before a start, without HTTP."""
+        """Raise JobRefused if the job cannot run for this tenant now. Called before a start, without HTTP."""
         ...
 
     def list_spaces(self, run: Run) -> Sequence[RunSpace]:

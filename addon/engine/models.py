@@ -79,7 +79,7 @@ class JobSchedule(TenantScoped, Base):
     time_zone: Mapped[str] = mapped_column(sa.String(64))
     enabled: Mapped[bool]
     next_fire_at: Mapped[datetime | None]
-    settled_until: Mapped[datetime | None]
+    recorded_until: Mapped[datetime | None] = mapped_column("settled_until")
     """What was due before then has its record: set where the next time was taken back because of a wrong clock."""
     max_lateness_s: Mapped[int]
     version: Mapped[int] = mapped_column(default=1)
@@ -182,7 +182,7 @@ class JobExecution(TenantScoped, Base):
     owner: Mapped[str | None] = mapped_column(sa.String(36))
     fence: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     lease_until: Mapped[datetime | None]
-    losses: Mapped[int] = mapped_column(default=0)
+    lease_losses: Mapped[int] = mapped_column("losses", default=0)
     not_before: Mapped[datetime | None]
     pause_reason: Mapped[str | None] = mapped_column(sa.Text)
     cancel_requested_at: Mapped[datetime | None]
@@ -237,7 +237,7 @@ class ExecutionSpace(TenantScoped, Base):
     state: Mapped[str] = mapped_column(sa.String(16), default="pending")
     suspect: Mapped[bool] = mapped_column(default=False)
     """It was in work, with others or alone, when a lease was lost: it runs alone from then on."""
-    losses: Mapped[int] = mapped_column(default=0)
+    lease_losses: Mapped[int] = mapped_column("losses", default=0)
     """Leases lost while it was in work alone."""
     checkpoint: Mapped[dict[str, Any] | None]
     metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from addon.base import TenantGone, Unreachable
 from addon.confluence import Postponed, SiteError
 from addon.engine.errors import DATABASE_AWAY
-from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Pause, Refused
+from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, JobRefused, Pause
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def reason_of(error: BaseException) -> Reason:
     Fatal (signature refused), a database that is away, and the engine's own exceptions as they are.
     """
     match error:
-        case Interrupted() | CancelRequested() | Pause() | Abandon() | Fatal() | Refused():
+        case Interrupted() | CancelRequested() | Pause() | Abandon() | Fatal() | JobRefused():
             raise error
         case Postponed():
             raise Pause(error.until, error.reason) from error

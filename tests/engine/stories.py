@@ -67,7 +67,7 @@ class World:
 
     def drive(self, engine: Engine | None = None) -> bool:
         engine = engine or self.engine()
-        return run_next(engine._core, engine._heart)
+        return run_next(engine._context, engine._heart)
 
     def lose_a_worker(self) -> None:
         try:

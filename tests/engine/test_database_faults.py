@@ -95,7 +95,7 @@ def test_half_open_connections_are_given_up_and_the_run_goes_on_over_new_ones(
     eventually(lambda: worker.ended(started))
     assert swallowed[0] > 0
     assert worker.events(started)[:4] == ["started", "claimed", "handed_over", "claimed"]
-    assert (worker.row(started).losses, worker.row(started).spaces_done) == (0, 3)
+    assert (worker.row(started).lease_losses, worker.row(started).spaces_done) == (0, 3)
 
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
@@ -148,7 +148,7 @@ def test_a_run_that_waits_in_vain_for_a_locked_row_is_given_back_and_no_space_is
         eventually(lambda: "the database failed while running" in caplog.text)
     eventually(lambda: worker.ended(started))
     assert worker.events(started) == ["started", "claimed", "handed_over", "claimed", "finalizing", "successful"]
-    assert (worker.row(started).losses, worker.row(started).spaces_done) == (0, 3)
+    assert (worker.row(started).lease_losses, worker.row(started).spaces_done) == (0, 3)
 
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
@@ -179,7 +179,7 @@ def test_a_run_that_loses_its_connection_again_and_again_waits_longer_and_goes_o
     first, second = worker.waits(started)
     assert second > 1.5 * first > 0
     assert (events.count("handed_over"), events.count("paused")) == (OUTAGES_AT_ONCE, 2)
-    assert (worker.row(started).losses, worker.row(started).spaces_done) == (0, 3)
+    assert (worker.row(started).lease_losses, worker.row(started).spaces_done) == (0, 3)
 
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)

@@ -16,11 +16,9 @@ from addon.base import Database
 from addon.engine import Fenced, JobExecution, JobSchedule
 from addon.engine.lease import lease, reaper
 from addon.engine.models import ScheduleFire
-from addon.engine.schedule import scheduler as tick
-from addon.engine.schedule import schedules, slots
+from addon.engine.schedule import scheduler, schedules, slots
 from addon.engine.schedule.cron import next_fire
-from addon.engine.state import admission as lane
-from addon.engine.state import transitions
+from addon.engine.state import admission, transitions
 from addon.engine.worker import runner, spaces
 from tests.engine.model import explore
 
@@ -113,8 +111,8 @@ def listed_as_one(due: Any, now: Any) -> Any:
 def removed_with_its_record(patch: pytest.MonkeyPatch) -> None:
     replace_schedules = schedules.replace_schedules
 
-    def tidy(core: Any, session: Any, tenant: Any, specs: Any) -> None:
-        replace_schedules(core, session, tenant, specs)
+    def tidy(context: Any, session: Any, tenant: Any, specs: Any) -> None:
+        replace_schedules(context, session, tenant, specs)
         for gone in session.scalars(sa.select(JobSchedule.id).where(JobSchedule.removed_at.is_not(None))).all():
             session.execute(sa.delete(ScheduleFire).where(ScheduleFire.schedule_id == gone))
             session.execute(sa.delete(JobSchedule).where(JobSchedule.id == gone))
@@ -123,16 +121,16 @@ def removed_with_its_record(patch: pytest.MonkeyPatch) -> None:
 
 
 def slots_move_on_while_held(patch: pytest.MonkeyPatch) -> None:
-    start = tick.schedule_tick
+    start = scheduler.schedule_tick
 
-    def moving(core: Any) -> int:
-        now = core.clock.now()
-        with core.db.write_all() as session:
-            held = sa.select(lane.Lane.tenant_id).where(lane.Lane.hold)
+    def moving(context: Any) -> int:
+        now = context.clock.now()
+        with context.db.write_all() as session:
+            held = sa.select(admission.Lane.tenant_id).where(admission.Lane.hold)
             for row in session.scalars(sa.select(JobSchedule).where(JobSchedule.tenant_id.in_(held))).all():
                 if row.next_fire_at is not None and row.next_fire_at <= now:
                     row.next_fire_at = next_fire(row.cron, row.time_zone, now)
-        return start(core)
+        return start(context)
 
     swap(patch, start, moving)
 
@@ -161,31 +159,35 @@ def finished_space_redone(patch: pytest.MonkeyPatch) -> None:
 
 def finalizing_never_reaped(patch: pytest.MonkeyPatch) -> None:
     find = reaper._find
-    swap(patch, find, lambda core, condition: find(core, sa.and_(condition, JobExecution.status != "finalizing")))
+    swap(patch, find, lambda context, condition: find(context, sa.and_(condition, JobExecution.status != "finalizing")))
 
 
 def pause_forgets_until_when(patch: pytest.MonkeyPatch) -> None:
     pause = lease.pause
-    swap(patch, pause, lambda core, held, until, *rest, **more: pause(core, held, core.clock.now(), *rest, **more))
+    swap(
+        patch,
+        pause,
+        lambda context, held, until, *rest, **more: pause(context, held, context.clock.now(), *rest, **more),
+    )
 
 
 def everybody_is_asked(patch: pytest.MonkeyPatch) -> None:
     """The tick does not choose tenants: what it asks each of them is all that keeps them from starting."""
 
-    def all_of_them(core: Any, session: Any, now: Any) -> list[Any]:
-        return list(session.scalars(sa.select(lane.Lane.tenant_id)))
+    def all_of_them(context: Any, session: Any, now: Any) -> list[Any]:
+        return list(session.scalars(sa.select(admission.Lane.tenant_id)))
 
-    patch.setattr(tick, "_tenants_with_due", all_of_them)
+    patch.setattr(scheduler, "_tenants_with_due", all_of_them)
 
 
 def hold_not_asked(patch: pytest.MonkeyPatch) -> None:
     everybody_is_asked(patch)
-    patch.setattr(tick, "held", lambda lane, now: False)
+    patch.setattr(scheduler, "on_hold", lambda lane, now: False)
 
 
 def retry_comes_early(patch: pytest.MonkeyPatch) -> None:
     everybody_is_asked(patch)
-    retries = tick._retries
+    retries = scheduler._retries
 
     def hasty(session: Any, tenant: Any) -> Any:
         found = retries(session, tenant)
@@ -236,8 +238,8 @@ def claim_comes_early(patch: pytest.MonkeyPatch) -> None:
 
 ALWAYS: dict[str, Plant] = {
     "finalize while cancelling": changed("finalize", sources=("running", "cancelling")),
-    "the reaper leaves the fence": without_effect("lose", "fence"),
-    "the reaper counts no losses": without_effect("lose", "losses"),
+    "the reaper leaves the fence": without_effect("expire_lease", "fence"),
+    "the reaper counts no losses": without_effect("expire_lease", "lease_losses"),
     "a cancel is only acknowledged": does_nothing("state.cancel", "move", True),
     "an end is told twice": end_told_twice,
     "a withdrawn slot is not recorded": does_nothing("schedule.slots", "Withdrawals.withdraw"),
@@ -268,8 +270,8 @@ MORE: dict[str, Plant] = {
     "a hold is not asked": hold_not_asked,
     "a retry comes early": retry_comes_early,
     "a cancel does not ask what was submitted": does_nothing("state.cancel", "unsettled", False),
-    "what waits to be settled keeps its fence": without_effect("leave_to_settle", "fence"),
-    "who is lost while it settles is not counted": without_effect("lose_cancelling", "losses"),
+    "what waits to be settled keeps its fence": without_effect("defer_settlement", "fence"),
+    "who is lost while it settles is not counted": without_effect("expire_cancelling", "lease_losses"),
     "no patience with a run that is only settled": lambda patch: patch.setattr(reaper, "_MORE_LOSSES", 0),
     "the reaper takes what nobody holds": reaper_takes_what_nobody_holds,
     "what is only to be settled is worked on": settled_is_worked_on,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from addon.base import SystemClock
-from addon.engine import EngineSettings, LockFile, LockHeld, Metronome, Tick
+from addon.engine import EngineSettings, LockFile, LockTaken, Metronome, Tick
 from tests.engine.conftest import Rig
 
 QUIET = EngineSettings(runners=0)
@@ -39,7 +39,7 @@ def test_a_second_process_on_the_database_is_told_who_holds_it(rig: Rig) -> None
     try:
         assert other.stdout.readline() == "taken\n"
         engine = rig.engine(settings=QUIET)
-        with pytest.raises(LockHeld, match=f"held by process {other.pid} on .* since 20"):
+        with pytest.raises(LockTaken, match=f"held by process {other.pid} on .* since 20"):
             engine.boot()
     finally:
         other.kill()
@@ -47,7 +47,7 @@ def test_a_second_process_on_the_database_is_told_who_holds_it(rig: Rig) -> None
         other.stdin.close()
         other.stdout.close()
     engine.boot()
-    with pytest.raises(LockHeld):
+    with pytest.raises(LockTaken):
         rig.engine(settings=QUIET).boot()
     engine.shutdown()
     again = rig.engine(settings=QUIET)
@@ -73,7 +73,7 @@ def test_a_lock_file_of_somebody_who_wrote_nonsense_is_still_respected(tmp_path:
     first, second = LockFile(tmp_path / "db.lock"), LockFile(tmp_path / "db.lock")
     first.take("w-1", SystemClock())
     (tmp_path / "db.lock").write_text("nonsense")
-    with pytest.raises(LockHeld, match="another process"):
+    with pytest.raises(LockTaken, match="another process"):
         second.take("w-2", SystemClock())
     first.release()
     second.take("w-2", SystemClock())
@@ -86,7 +86,7 @@ def test_another_name_of_the_same_database_file_finds_the_same_lock(tmp_path: Pa
     (tmp_path / "link.db").symlink_to(tmp_path / "real.db")
     first, second = LockFile.beside(str(tmp_path / "real.db")), LockFile.beside(str(tmp_path / "link.db"))
     first.take("w-1", SystemClock())
-    with pytest.raises(LockHeld):
+    with pytest.raises(LockTaken):
         second.take("w-2", SystemClock())
     first.release()
 
@@ -115,7 +115,7 @@ def test_who_is_started_in_the_place_of_a_killed_process_waits_until_the_dead_le
     assert len(clock.waits) == 3
     alive = LockFile(tmp_path / "db.lock")
     clock.waits = [0.0] * 3
-    with pytest.raises(LockHeld, match="held by process"):
+    with pytest.raises(LockTaken, match="held by process"):
         alive.take("w-3", clock)
     assert sum(clock.waits) == pytest.approx(2)
     successor.release()

@@ -167,7 +167,7 @@ def test_a_database_of_the_first_revision_keeps_its_rows_on_the_way_to_the_newes
         assert [(space.space_key, space.state) for space in spaces] == [
             ("A", "done"), ("B", "pending"), ("C", "pending"),
         ]  # fmt: skip
-        assert [(space.suspect, space.losses) for space in spaces[1:]] == [(True, 0), (False, 0)]
+        assert [(space.suspect, space.lease_losses) for space in spaces[1:]] == [(True, 0), (False, 0)]
         rows = session.scalars(sa.select(JobExecution).order_by(JobExecution.id)).all()
         assert [(row.id, row.status, row.points) for row in rows] == [
             ("ended", "successful", 7), ("running", "running", 7),

@@ -332,7 +332,7 @@ class Chronos:
             **statuses,
             "retries": triggers["retry"],
             "chains ended": ended,
-            "leases lost": sum(row.losses for row in self.executions),
+            "leases lost": sum(row.lease_losses for row in self.executions),
             "late starts": self.late,
             "worst lateness": round(self.worst.total_seconds()),
             "worst on a free lane from the first tick": round(self.worst_free, 1),

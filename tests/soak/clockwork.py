@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from addon.base import Database
 from addon.engine import Engine, EngineSettings, Metronome, Run, RunSpace
-from addon.engine.schedule import scheduler as tick
+from addon.engine.schedule import scheduler
 from addon.engine.wake.metronome import Tick
 from addon.engine.worker.run import ActiveRun
 from tests.support.fakejob import FakeJob, spaces
@@ -141,7 +141,7 @@ def note_ends(engine: Engine, pace: Pace, note: Note) -> None:
 
 def longer_rounds(factor: float) -> float:
     """Return how long a tick may continue from tenant to tenant: its work is as slow as ever, only its clock is not."""
-    return tick.ROUND_SECONDS * factor
+    return scheduler.ROUND_SECONDS * factor
 
 
 class Complaints(logging.Handler):
@@ -157,7 +157,7 @@ class Complaints(logging.Handler):
 
 def keep_time(db: Database, ttl: float, pace: Pace, seed: int, folder: Path) -> None:
     """Be a process until killed; a file of its own in `folder` tells what it did, a line each."""
-    tick.ROUND_SECONDS = longer_rounds(pace.factor)
+    scheduler.ROUND_SECONDS = longer_rounds(pace.factor)
     file = os.open(folder / str(os.getpid()), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def note(*what: object) -> None:

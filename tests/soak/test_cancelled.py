@@ -49,9 +49,9 @@ def click_elsewhere(house: House, execution: str) -> None:
     """Cancel in another process: the runner learns of it with its next heartbeat."""
     mine = house.parts.engine
     other = Engine(house.parts.db, CLOCK, mine.settings, mine.jobs)
-    with other._core.db.read_all() as session:
+    with other._context.db.read_all() as session:
         tenant_id = session.get_one(JobExecution, execution).tenant_id
-    with other._core.db.write(tenant_id) as session:
+    with other._context.db.write(tenant_id) as session:
         other.cancel(session, tenant_id=tenant_id, execution_id=execution, actor_id="u-elsewhere")
 
 

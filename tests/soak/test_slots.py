@@ -28,7 +28,7 @@ from addon.base import Database, ScheduleSpec, TenantId
 from addon.engine import JobSchedule, RetryDue
 from addon.engine.lease.leasetime import LeaseTime
 from addon.engine.models import Lane
-from addon.engine.schedule import scheduler as tick
+from addon.engine.schedule import scheduler
 from tests.soak.chronos import Chronos, Diary, Hold, slots_after
 from tests.soak.clockwork import MAILS, REFRESH, Pace, engine_on, longer_rounds, note_ends, reaping, tick_together
 from tests.soak.conftest import Arena
@@ -288,7 +288,7 @@ def test_each_slot_fires_once_with_three_threads_ticking_in_the_one_process_on_s
     town = Town(arena, BEFORE_BACK, 120, folder, seed=3)
     until = town.born + timedelta(minutes=4)
     assert clocks_change(BACK, town.born, until)
-    monkeypatch.setattr(tick, "ROUND_SECONDS", longer_rounds(town.clock.factor))
+    monkeypatch.setattr(scheduler, "ROUND_SECONDS", longer_rounds(town.clock.factor))
     stop, failures = threading.Event(), []
     engines = [engine_on(town.db, arena.ttl, town.clock, seed) for seed in range(3)]
     reaper = reaping(engines[0], town.clock.factor)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId
-from addon.engine.job import Item, Metrics, Refused, Run, RunSpace
+from addon.engine.job import Item, JobRefused, Metrics, Run, RunSpace
 from addon.engine.models import ExecutionSpace
 from addon.engine.worker.spaces import as_run_space
 
@@ -51,7 +51,7 @@ class FakeJob:
 
     def admit(self, session: Session, tenant_id: TenantId) -> None:
         if self.refusal is not None:
-            raise Refused(self.refusal)
+            raise JobRefused(self.refusal)
 
     def list_spaces(self, run: Run) -> Sequence[RunSpace]:
         if run.scope == "space":

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.engine.context import Core
+from addon.engine.context import EngineContext
 from addon.engine.errors import DATABASE_AWAY, Fenced
 from addon.engine.models import AuditEvent, ExecutionSpace, JobExecution, is_active
 from addon.engine.state.settlement import DETAIL, Later
@@ -55,7 +55,7 @@ class Claim:
     unsure: Exception | None = None
 
 
-def claim(core: Core, stopping: threading.Event | None = None) -> Claim | None:
+def claim(context: EngineContext, stopping: threading.Event | None = None) -> Claim | None:
     """Take the oldest claimable execution of any tenant, or return None. An expired lease is never taken.
 
     Nothing is taken once `stopping` is set: what this process hands over is for others. Everything that a runner needs
@@ -63,8 +63,8 @@ def claim(core: Core, stopping: threading.Event | None = None) -> Claim | None:
     """
     taken: Claim | None = None
     try:
-        with core.db.write_all() as session:
-            taken = _claim(core, session, stopping)
+        with context.db.write_all() as session:
+            taken = _claim(context, session, stopping)
     except DATABASE_AWAY as error:
         if taken is None:
             raise
@@ -72,15 +72,15 @@ def claim(core: Core, stopping: threading.Event | None = None) -> Claim | None:
     return taken
 
 
-def _claim(core: Core, session: Session, stopping: threading.Event | None) -> Claim | None:
-    now = core.clock.now()
+def _claim(context: EngineContext, session: Session, stopping: threading.Event | None) -> Claim | None:
+    now = context.clock.now()
     row = JobExecution
     candidate = session.execute(
         sa.select(row.id, row.tenant_id)
         .where(
             is_active(),
             claimable(now),
-            row.job_type.in_(tuple(core.jobs)),
+            row.job_type.in_(tuple(context.jobs)),
         )
         .order_by(row.id)
         .limit(1)
@@ -94,61 +94,63 @@ def _claim(core: Core, session: Session, stopping: threading.Event | None) -> Cl
         "claim",
         candidate.id,
         at=now,
-        actor=Actor("runner", core.worker_id),
+        actor=Actor("runner", context.worker_id),
         values={
-            "owner": core.worker_id,
-            "lease_until": core.time.after(core.settings.ttl),
-            "progress_at": core.time.now(),
+            "owner": context.worker_id,
+            "lease_until": context.time.after(context.settings.ttl),
+            "progress_at": context.time.now(),
         },
     )
     if moved is None:
         return None
     taken = session.get_one(row, candidate.id, populate_existing=True)
     session.expunge(taken)
-    return Claim(Lease(candidate.id, moved.tenant_id, core.worker_id, moved.fence), taken)
+    return Claim(Lease(candidate.id, moved.tenant_id, context.worker_id, moved.fence), taken)
 
 
-def hand_over(core: Core, lease: Lease, counters: dict[str, Any]) -> bool:
+def hand_over(context: EngineContext, lease: Lease, counters: dict[str, Any]) -> bool:
     """Give a running or finalizing execution back, to be claimed at once. False when it is being cancelled.
 
     Only to be called when all threads of the run have stopped. Raises Fenced when it was not ours.
     """
-    with core.db.write(lease.tenant_id) as session:
+    with context.db.write(lease.tenant_id) as session:
         fenced(session, lease)
-        return _handed_over(core, session, lease, counters, {})
+        return _handed_over(context, session, lease, counters, {})
 
 
-def hand_over_after_outage(core: Core, lease: Lease, counters: dict[str, Any]) -> bool:
+def hand_over_after_outage(context: EngineContext, lease: Lease, counters: dict[str, Any]) -> bool:
     """Give a running or finalizing execution back whose owner lost the database and has it again. As `hand_over`.
 
     No lease expired, so nothing counts as lost. Whoever meets outages again and again waits longer each time: a
     running execution is put aside, a finalizing one is left to its lease.
     """
-    now = core.clock.now()
-    with core.db.write(lease.tenant_id) as session:
+    now = context.clock.now()
+    with context.db.write(lease.tenant_id) as session:
         row = fenced(session, lease)
         more = _outages(session, lease.execution_id, now - OUTAGES_COUNT_FOR) - OUTAGES_AT_ONCE
         if more < 0 or row.status == "cancelling":
-            return _handed_over(core, session, lease, counters, {OUTAGE: True})
+            return _handed_over(context, session, lease, counters, {OUTAGE: True})
         if row.status == "finalizing":
             return True
-        until = now + timedelta(seconds=min(core.settings.ttl / 2 * 2**more, core.settings.ttl * 10))
-        return _put_aside(core, session, lease, until, OUTAGE_REASON, counters, {OUTAGE: True})
+        until = now + timedelta(seconds=min(context.settings.ttl / 2 * 2**more, context.settings.ttl * 10))
+        return _put_aside(context, session, lease, until, OUTAGE_REASON, counters, {OUTAGE: True})
 
 
-def _handed_over(core: Core, session: Session, lease: Lease, counters: dict[str, Any], detail: dict[str, Any]) -> bool:
+def _handed_over(
+    context: EngineContext, session: Session, lease: Lease, counters: dict[str, Any], detail: dict[str, Any]
+) -> bool:
     _reopen_spaces(session, lease.execution_id)
-    moved = _left(core, session, "hand_over", lease, counters, detail)
+    moved = _left(context, session, "hand_over", lease, counters, detail)
     if moved:
-        core.dispatcher.wake(session, lease.tenant_id)
+        context.dispatcher.wake(session, lease.tenant_id)
     return moved
 
 
 def _left(
-    core: Core, session: Session, name: str, lease: Lease, values: dict[str, Any], detail: dict[str, Any]
+    context: EngineContext, session: Session, name: str, lease: Lease, values: dict[str, Any], detail: dict[str, Any]
 ) -> bool:
     """Make a transition by which the owner gives its lease away; False when the row's status does not allow it."""
-    at, actor = core.clock.now(), Actor("runner", core.worker_id)
+    at, actor = context.clock.now(), Actor("runner", context.worker_id)
     moved = move(session, name, lease.execution_id, at=at, actor=actor, lease=lease, values=values, detail=detail)
     return moved is not None
 
@@ -161,19 +163,25 @@ def _outages(session: Session, execution_id: str, since: datetime) -> int:
 
 
 def pause(
-    core: Core, lease: Lease, until: datetime, reason: str, counters: dict[str, Any], *, to_settle: bool = False
+    context: EngineContext,
+    lease: Lease,
+    until: datetime,
+    reason: str,
+    counters: dict[str, Any],
+    *,
+    to_settle: bool = False,
 ) -> bool:
     """Put the execution aside until a time; no thread is held. False when it is being cancelled meanwhile.
 
     `to_settle`: it waits for nothing but what it has submitted.
     """
-    with core.db.write(lease.tenant_id) as session:
+    with context.db.write(lease.tenant_id) as session:
         fenced(session, lease)
-        return _put_aside(core, session, lease, until, reason, counters, {DETAIL: True} if to_settle else {})
+        return _put_aside(context, session, lease, until, reason, counters, {DETAIL: True} if to_settle else {})
 
 
 def _put_aside(
-    core: Core,
+    context: EngineContext,
     session: Session,
     lease: Lease,
     until: datetime,
@@ -183,11 +191,11 @@ def _put_aside(
 ) -> bool:
     _reopen_spaces(session, lease.execution_id)
     values = {"not_before": until, "pause_reason": reason, **counters}
-    return _left(core, session, "pause", lease, values, {"until": until.isoformat(), "reason": reason} | detail)
+    return _left(context, session, "pause", lease, values, {"until": until.isoformat(), "reason": reason} | detail)
 
 
-def leave_to_settle(
-    core: Core, session: Session, lease: Lease, counters: dict[str, Any], later: Later | None = None
+def defer_settlement(
+    context: EngineContext, session: Session, lease: Lease, counters: dict[str, Any], later: Later | None = None
 ) -> bool:
     """Let the next runner settle an execution that is being cancelled; False when it is not.
 
@@ -197,9 +205,9 @@ def leave_to_settle(
     if later is not None:
         values |= {"not_before": later.until, "pause_reason": later.reason}
         detail = {DETAIL: True, "until": later.until.isoformat(), "reason": later.reason}
-    moved = _left(core, session, "leave_to_settle", lease, values, detail)
+    moved = _left(context, session, "defer_settlement", lease, values, detail)
     if moved:
-        core.dispatcher.wake(session, lease.tenant_id)
+        context.dispatcher.wake(session, lease.tenant_id)
     return moved
 
 

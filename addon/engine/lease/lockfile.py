@@ -17,7 +17,7 @@ SECONDS_BETWEEN_LOOKS = 0.1
 """A killed process has the lock until its last thread is gone: whoever is started in its place waits so long for it."""
 
 
-class LockHeld(Exception):
+class LockTaken(Exception):
     """Another process holds the database. The message says which one."""
 
 
@@ -34,7 +34,7 @@ class LockFile:
         return cls(Path(f"{os.path.realpath(database)}.lock"))
 
     def take(self, worker_id: str, clock: Clock) -> None:
-        """Take the lock, within two seconds, and write who holds it. Raises LockHeld, naming the holder."""
+        """Take the lock, within two seconds, and write who holds it. Raises LockTaken, naming the holder."""
         file = self.path.open("a+", encoding="utf-8")
         looks = 1
         while not (locked := _locked(file)) and looks < LOOKS:
@@ -44,7 +44,7 @@ class LockFile:
             file.seek(0)
             holder = _holder(file.read())
             file.close()
-            raise LockHeld(
+            raise LockTaken(
                 f"{self.path} is held by {holder}. SQLite is one process: stop that one first, or use PostgreSQL."
             )
         file.truncate(0)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId
-from addon.engine.context import Core
+from addon.engine.context import EngineContext
 from addon.engine.errors import DATABASE_AWAY
 from addon.engine.models import ExecutionSpace, JobExecution, Worker, is_active
 from addon.engine.state.finish import INTERRUPTED, OPEN, close_open_spaces, end
@@ -27,49 +27,49 @@ _BATCH = 200
 _WORKER_SECONDS = 86400.0
 
 
-def reap(core: Core, *, everyone: bool = False) -> int:
+def reap(context: EngineContext, *, everyone: bool = False) -> int:
     """Take executions from owners that are dead or stuck; return how many.
 
     `everyone`: every owner but this process is known to be dead (SQLite under its lock file).
     """
-    settings, time = core.settings, core.time
+    settings, time = context.settings, context.time
     stuck = JobExecution.progress_at < time.after(-settings.stuck_seconds)
     expired = time.over(JobExecution.lease_until, settings.ttl)
-    dead = JobExecution.owner != core.worker_id if everyone else expired
-    found = _find(core, dead)
-    reaped = sum(_try(core, tenant_id, execution_id, dead, stuck=False) for tenant_id, execution_id in found)
+    dead = JobExecution.owner != context.worker_id if everyone else expired
+    found = _find(context, dead)
+    reaped = sum(_try(context, tenant_id, execution_id, dead, stuck=False) for tenant_id, execution_id in found)
     if everyone:
         return reaped
-    found = _find(core, stuck)
-    return reaped + sum(_try(core, tenant_id, execution_id, stuck, stuck=True) for tenant_id, execution_id in found)
+    found = _find(context, stuck)
+    return reaped + sum(_try(context, tenant_id, execution_id, stuck, stuck=True) for tenant_id, execution_id in found)
 
 
-def wake_claimable(core: Core) -> int:
+def wake_claimable(context: EngineContext) -> int:
     """Wake runners for what nobody has claimed, so that a lost wake costs a tick and never a job; return how many."""
-    now = core.clock.now()
+    now = context.clock.now()
     row = JobExecution
     unclaimed = sa.select(row.tenant_id).where(is_active(), claimable(now)).limit(_BATCH)
-    with core.db.read_all() as session:
+    with context.db.read_all() as session:
         tenants = session.scalars(unclaimed).all()
     for tenant_id in tenants:
-        with core.db.write(tenant_id) as session:
-            core.dispatcher.wake(session, tenant_id)
+        with context.db.write(tenant_id) as session:
+            context.dispatcher.wake(session, tenant_id)
     return len(tenants)
 
 
-def forget_old_workers(core: Core) -> None:
+def forget_old_workers(context: EngineContext) -> None:
     """Delete the registry rows of processes that stopped long ago, or beat by a clock that was days ahead."""
-    beat, day = Worker.heartbeat_at, core.time.after(_WORKER_SECONDS)
-    old = sa.or_(beat < core.time.after(-_WORKER_SECONDS), beat > day)
-    gone = sa.and_(Worker.id != core.worker_id, old)
-    with core.db.read_all() as session:
+    beat, day = Worker.heartbeat_at, context.time.after(_WORKER_SECONDS)
+    old = sa.or_(beat < context.time.after(-_WORKER_SECONDS), beat > day)
+    gone = sa.and_(Worker.id != context.worker_id, old)
+    with context.db.read_all() as session:
         if session.scalar(sa.select(sa.func.count()).select_from(Worker).where(gone)) == 0:
             return
-    with core.db.write_all() as session:
+    with context.db.write_all() as session:
         session.execute(sa.delete(Worker).where(gone))
 
 
-def _find(core: Core, condition: sa.ColumnElement[bool]) -> list[tuple[TenantId, str]]:
+def _find(context: EngineContext, condition: sa.ColumnElement[bool]) -> list[tuple[TenantId, str]]:
     row = JobExecution
     statement = (
         sa.select(row.tenant_id, row.id)
@@ -77,14 +77,16 @@ def _find(core: Core, condition: sa.ColumnElement[bool]) -> list[tuple[TenantId,
         .order_by(row.id)
         .limit(_BATCH)
     )
-    with core.db.read_all() as session:
+    with context.db.read_all() as session:
         return [(found.tenant_id, found.id) for found in session.execute(statement)]
 
 
-def _try(core: Core, tenant_id: TenantId, execution_id: str, dead: sa.ColumnElement[bool], *, stuck: bool) -> bool:
+def _try(
+    context: EngineContext, tenant_id: TenantId, execution_id: str, dead: sa.ColumnElement[bool], *, stuck: bool
+) -> bool:
     """Take one execution; what goes wrong with it must not keep the others from being taken."""
     try:
-        return _take(core, tenant_id, execution_id, dead, stuck=stuck)
+        return _take(context, tenant_id, execution_id, dead, stuck=stuck)
     except DATABASE_AWAY:
         raise
     except Exception:
@@ -92,9 +94,11 @@ def _try(core: Core, tenant_id: TenantId, execution_id: str, dead: sa.ColumnElem
         return False
 
 
-def _take(core: Core, tenant_id: TenantId, execution_id: str, dead: sa.ColumnElement[bool], *, stuck: bool) -> bool:
+def _take(
+    context: EngineContext, tenant_id: TenantId, execution_id: str, dead: sa.ColumnElement[bool], *, stuck: bool
+) -> bool:
     """Take one execution from its owner. False when the owner came back or another process was first."""
-    with core.db.write(tenant_id) as session:
+    with context.db.write(tenant_id) as session:
         execution = session.scalars(
             sa.select(JobExecution)
             .where(JobExecution.id == execution_id, is_active(), JobExecution.owner != TO_SETTLE)
@@ -104,7 +108,7 @@ def _take(core: Core, tenant_id: TenantId, execution_id: str, dead: sa.ColumnEle
         if execution is None:
             return False
         owner = execution.owner
-        _Taking(core, session, execution, dead, stuck=stuck).take()
+        _Taking(context, session, execution, dead, stuck=stuck).take()
     log.warning("took execution %s from %s (%s)", execution_id, owner, "stuck" if stuck else "lease expired")
     return True
 
@@ -113,7 +117,7 @@ def _take(core: Core, tenant_id: TenantId, execution_id: str, dead: sa.ColumnEle
 class _Taking:
     """One execution whose row is locked, and what becomes of it."""
 
-    core: Core
+    context: EngineContext
     session: Session
     execution: JobExecution
     dead: sa.ColumnElement[bool]
@@ -126,32 +130,32 @@ class _Taking:
             self._cancelling()
         elif self.stuck:
             self._stuck()
-        elif row.losses < MAX_LOSSES:
+        elif row.lease_losses < MAX_LOSSES:
             self._give_back_spaces()
-            self._move("lose")
-        elif row.status == "running" and row.losses < MAX_LOSSES + _MORE_LOSSES and self._unsettled():
-            close_open_spaces(self.session, row.id, "failed", at=self.core.clock.now(), reason=INTERRUPTED)
-            self._move("lose_unsettled", error=INTERRUPTED, error_transient=False)
+            self._move("expire_lease")
+        elif row.status == "running" and row.lease_losses < MAX_LOSSES + _MORE_LOSSES and self._unsettled():
+            close_open_spaces(self.session, row.id, "failed", at=self.context.clock.now(), reason=INTERRUPTED)
+            self._move("expire_unsettled", error=INTERRUPTED, error_transient=False)
         else:
             self._end("interrupt")
 
     def _cancelling(self) -> None:
         row = self.execution
-        worth = row.losses < MAX_LOSSES and self._unsettled() and tries(self.session, row.id) < MAX_TRIES
+        worth = row.lease_losses < MAX_LOSSES and self._unsettled() and tries(self.session, row.id) < MAX_TRIES
         if not worth:
-            self._end("reap_cancelling")
+            self._end("finish_cancelling")
         elif self.stuck:
-            self._move("lose_cancelling", losses=row.losses)
+            self._move("expire_cancelling", lease_losses=row.lease_losses)
         else:
-            self._move("lose_cancelling")
+            self._move("expire_cancelling")
 
     def _stuck(self) -> None:
         """The spaces in work are to blame; without any, the run is. No lease has expired, so no loss is counted.
 
         A run that has failed as a whole, and hangs while it is settled, is not given to runners for ever.
         """
-        at, space = self.core.clock.now(), ExecutionSpace
-        reason = STUCK.format(minutes=round(self.core.settings.stuck_seconds / 60))
+        at, space = self.context.clock.now(), ExecutionSpace
+        reason = STUCK.format(minutes=round(self.context.settings.stuck_seconds / 60))
         failed = {"state": "failed", "reason": reason, "transient": False, "ended_at": at}
         in_work = self.session.scalars(
             sa.update(space)
@@ -165,10 +169,10 @@ class _Taking:
         if row.status == "finalizing" or (row.error is not None and tries(self.session, row.id) >= MAX_TRIES):
             self._end("fail_stuck", **error)
         elif in_work:
-            self._move("unstick")
+            self._move("rescue_stuck")
         else:
             close_open_spaces(self.session, row.id, "failed", at=at, reason=reason)
-            self._move("unstick", **error)
+            self._move("rescue_stuck", **error)
 
     def _give_back_spaces(self) -> None:
         """Spaces in work go back to pending as suspects; one that was alone in two lost leases fails.
@@ -180,10 +184,10 @@ class _Taking:
         in_work = of_this.where(space.state == "running").execution_options(synchronize_session=False)
         suspected: dict[str, Any] = {"state": "pending", "suspect": True}
         if self._alone():
-            at, losses = self.core.clock.now(), space.losses + 1
+            at, losses = self.context.clock.now(), space.lease_losses + 1
             failed = {"state": "failed", "reason": TWICE, "transient": False, "ended_at": at}
-            self.session.execute(in_work.where(space.losses >= 1).values(failed | {"losses": losses}))
-            suspected["losses"] = losses
+            self.session.execute(in_work.where(space.lease_losses >= 1).values(failed | {"lease_losses": losses}))
+            suspected["lease_losses"] = losses
         self.session.execute(in_work.values(suspected))
 
     def _alone(self) -> bool:
@@ -199,20 +203,22 @@ class _Taking:
         return in_work[0].suspect or not any(row.state == "pending" and not row.suspect for row in rows)
 
     def _unsettled(self) -> bool:
-        return unsettled(self.core, self.session, self.execution)
+        return unsettled(self.context, self.session, self.execution)
 
     def _move(self, name: str, **values: Any) -> None:
-        core, row = self.core, self.execution
-        at, actor = core.clock.now(), Actor("reaper", core.worker_id)
-        only_settled = name == "lose_cancelling" or (name == "unstick" and row.error is not None)
+        context, row = self.context, self.execution
+        at, actor = context.clock.now(), Actor("reaper", context.worker_id)
+        only_settled = name == "expire_cancelling" or (name == "rescue_stuck" and row.error is not None)
         detail = self._lost() | ({DETAIL: True} if only_settled else {})
         if move(self.session, name, row.id, at=at, actor=actor, dead=self.dead, values=values, detail=detail) is None:
             raise RuntimeError("a locked execution changed under its lock")
-        core.dispatcher.wake(self.session, row.tenant_id)
+        context.dispatcher.wake(self.session, row.tenant_id)
 
     def _end(self, name: str, **values: Any) -> None:
-        core, actor = self.core, Actor("reaper", self.core.worker_id)
-        end(core, self.session, name, self.execution, actor=actor, dead=self.dead, values=values, detail=self._lost())
+        context, actor = self.context, Actor("reaper", self.context.worker_id)
+        end(
+            context, self.session, name, self.execution, actor=actor, dead=self.dead, values=values, detail=self._lost()
+        )
 
     def _lost(self) -> dict[str, Any]:
-        return {"owner": self.execution.owner, "losses": self.execution.losses, "stuck": self.stuck}
+        return {"owner": self.execution.owner, "losses": self.execution.lease_losses, "stuck": self.stuck}

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId
-from addon.engine.context import Core
+from addon.engine.context import EngineContext
 from addon.engine.models import AuditEvent, JobExecution, Lane, RetryDue
 
 NEAR = timedelta(minutes=5)
@@ -78,7 +78,7 @@ NONE = Obstacles()
 
 
 def in_the_way(
-    core: Core, session: Session, tenant_id: TenantId, since: datetime, running: JobExecution | None = None
+    context: EngineContext, session: Session, tenant_id: TenantId, since: datetime, running: JobExecution | None = None
 ) -> Obstacles:
     """Return what was in the way of the tenant's slots from `since` on; `running` still is.
 
@@ -87,7 +87,7 @@ def in_the_way(
     runs = _ended(session, tenant_id, since)
     if running is not None:
         runs.append(running)
-    return Obstacles(_lane(session, tenant_id), [*_runs(core, runs), *_waiting(core, session, tenant_id)])
+    return Obstacles(_lane(session, tenant_id), [*_runs(context, runs), *_waiting(context, session, tenant_id)])
 
 
 def _ended(session: Session, tenant_id: TenantId, since: datetime) -> list[Any]:
@@ -101,19 +101,19 @@ def _ended(session: Session, tenant_id: TenantId, since: datetime) -> list[Any]:
     return list(session.execute(statement))
 
 
-def _runs(core: Core, runs: Sequence[Any]) -> Iterator[Obstacle]:
+def _runs(context: EngineContext, runs: Sequence[Any]) -> Iterator[Obstacle]:
     ends = {row.id: row.ended_at for row in runs}
     for row in runs:
         yield Obstacle("busy", row.started_at, row.ended_at or _END, row.id)
-        if row.trigger == "retry" and row.attempt - 1 <= core.settings.precedence_attempts:
+        if row.trigger == "retry" and row.attempt - 1 <= context.settings.precedence_attempts:
             waited_since = ends.get(row.retry_of) or _BEGINNING
             yield Obstacle("retry_waiting", waited_since, row.started_at, row.id, spares=row.job_type)
 
 
-def _waiting(core: Core, session: Session, tenant_id: TenantId) -> Iterator[Obstacle]:
+def _waiting(context: EngineContext, session: Session, tenant_id: TenantId) -> Iterator[Obstacle]:
     for retry in session.scalars(sa.select(RetryDue).where(RetryDue.tenant_id == tenant_id)):
-        if retry.attempt - 1 <= core.settings.precedence_attempts:
-            since = retry.due_at - timedelta(seconds=core.settings.retry_seconds)
+        if retry.attempt - 1 <= context.settings.precedence_attempts:
+            since = retry.due_at - timedelta(seconds=context.settings.retry_seconds)
             yield Obstacle("retry_waiting", since, retry.due_at, retry.failed_execution_id, spares=retry.job_type)
 
 

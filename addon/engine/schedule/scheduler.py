@@ -16,16 +16,16 @@ from sqlalchemy.orm import Session
 
 from addon.base import TenantId, is_away
 from addon.engine import failpoints
-from addon.engine.context import Core
-from addon.engine.errors import DATABASE_AWAY, Busy, Held, log_failure
-from addon.engine.job import Refused
+from addon.engine.context import EngineContext
+from addon.engine.errors import DATABASE_AWAY, Busy, NotAdmitted, log_failure
+from addon.engine.job import JobRefused
 from addon.engine.models import ExecutionSpace, JobExecution, JobSchedule, Lane, RetryDue, ScheduleFire, is_active
 from addon.engine.schedule import wrongclock
 from addon.engine.schedule.missed import NONE, in_the_way
 from addon.engine.schedule.schedules import stop_unreadable
 from addon.engine.schedule.slots import LONGEST_LATENESS, Due, go_on, look, records, write
-from addon.engine.state.admission import end_chains, held
-from addon.engine.state.start import Start, start
+from addon.engine.state.admission import end_chains, on_hold
+from addon.engine.state.start import StartRequest, start
 
 log = logging.getLogger(__name__)
 
@@ -37,40 +37,40 @@ _KEYS = 500
 _DUE = "due"
 
 
-def schedule_tick(core: Core) -> int:
+def schedule_tick(context: EngineContext) -> int:
     """Start what is due, at most one execution per tenant; return how many were started.
 
     Slots that have to stay pending (a job that refuses, a retry that others wait for) keep no other tenant waiting, nor
     does one whose look fails or takes long.
     """
-    deadline = core.clock.monotonic() + ROUND_SECONDS
-    with core.db.read_all() as session:
-        now = core.time.read(session)
-        rows = session.execute(sa.union_all(_tenants_with_due(core, now), *wrongclock.suspects(core, now))).all()
-        wrong = wrongclock.judge(core, session, rows, now)
+    deadline = context.clock.monotonic() + ROUND_SECONDS
+    with context.db.read_all() as session:
+        now = context.time.read(session)
+        rows = session.execute(sa.union_all(_tenants_with_due(context, now), *wrongclock.suspects(context, now))).all()
+        wrong = wrongclock.judge(context, session, rows, now)
     due = sorted((row for row in rows if row.kind == _DUE), key=lambda row: row.at)
     tenants = [TenantId(row.tenant_id) for row in due]
 
     def mend(session: Session, tenant_id: TenantId) -> bool:
-        return wrongclock.mend(core, session, wrong, tenant_id, now)
+        return wrongclock.mend(context, session, wrong, tenant_id, now)
 
     def start_due(session: Session, tenant_id: TenantId) -> bool:
-        return next_start(core, session, tenant_id, now) is not None
+        return next_start(context, session, tenant_id, now) is not None
 
-    round_ = _Round(core)
+    round_ = _Round(context)
     for tenant_id in wrong.tenants():
-        if core.clock.monotonic() > deadline:
+        if context.clock.monotonic() > deadline:
             break
         round_.look(tenant_id, mend)
-    if core.passed_over.issuperset(tenants):
-        core.passed_over.clear()
+    if context.passed_over.issuperset(tenants):
+        context.passed_over.clear()
     started = 0
-    for tenant_id in sorted(tenants, key=lambda each: (each in core.slow, each in core.passed_over)):
-        if core.clock.monotonic() > deadline:
+    for tenant_id in sorted(tenants, key=lambda each: (each in context.slow, each in context.passed_over)):
+        if context.clock.monotonic() > deadline:
             break
-        core.passed_over.add(tenant_id)
+        context.passed_over.add(tenant_id)
         if round_.look(tenant_id, start_due):
-            core.passed_over.discard(tenant_id)
+            context.passed_over.discard(tenant_id)
             started += 1
     return started
 
@@ -78,8 +78,8 @@ def schedule_tick(core: Core) -> int:
 class _Round:
     """The looks at one tenant after the other. What goes wrong with one reaches no other."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    def __init__(self, context: EngineContext) -> None:
+        self._context = context
         self._was_away = False
 
     def look(self, tenant_id: TenantId, what: Callable[[Session, TenantId], bool]) -> bool:
@@ -88,12 +88,12 @@ class _Round:
         Raises only when the database is away twice in a row: a transaction that takes too long loses its connection,
         which is its tenant's trouble.
         """
-        core, began = self._core, self._core.clock.monotonic()
-        core.slow.add(tenant_id)
+        context, began = self._context, self._context.clock.monotonic()
+        context.slow.add(tenant_id)
         try:
-            with core.db.write(tenant_id) as session:
+            with context.db.write(tenant_id) as session:
                 found = what(session, tenant_id)
-        except (Busy, Held):
+        except (Busy, NotAdmitted):
             log.debug("tenant %s was taken or held while its slot was started", tenant_id)
             found = False
         except DATABASE_AWAY as error:
@@ -106,12 +106,12 @@ class _Round:
             log.exception("the slots of tenant %s could not be looked at", tenant_id)
             return False
         self._was_away = False
-        if core.clock.monotonic() - began <= SLOW_SECONDS:
-            core.slow.discard(tenant_id)
+        if context.clock.monotonic() - began <= SLOW_SECONDS:
+            context.slow.discard(tenant_id)
         return found
 
 
-def next_start(core: Core, session: Session, tenant_id: TenantId, now: datetime) -> JobExecution | None:
+def next_start(context: EngineContext, session: Session, tenant_id: TenantId, now: datetime) -> JobExecution | None:
     """Start the tenant's next due execution in this transaction, or return None.
 
     Nothing is written while the lane is busy, closed, held or in its first run. Raises Busy when another transaction
@@ -124,9 +124,9 @@ def next_start(core: Core, session: Session, tenant_id: TenantId, now: datetime)
         .where(Lane.tenant_id == tenant_id, Lane.open, ~Lane.first_run, ~busy)
         .with_for_update(of=Lane, key_share=True, skip_locked=True)
     ).one_or_none()
-    if found is None or held(found.Lane, now):
+    if found is None or on_hold(found.Lane, now):
         return None
-    due, without = _due_by_job(core, session, tenant_id, now)
+    due, without = _due_by_job(context, session, tenant_id, now)
     for row in without:
         _go_on(session, row, now)
     retries = _retries(session, tenant_id) if found.waits else []
@@ -134,30 +134,30 @@ def next_start(core: Core, session: Session, tenant_id: TenantId, now: datetime)
     # A slot of the job itself takes the retry's place, if it starts: what is only skipped as late does not.
     foreign = [retry for retry in retries if retry.job_type not in own]
     for retry in foreign:
-        if precedes(core, retry):
+        if precedes(context, retry):
             if retry.due_at > now:
                 return None
-            execution = _start_retry(core, session, retry, now)
+            execution = _start_retry(context, session, retry, now)
             if execution is not None:
                 return execution
     for job_type, slots in due.items():
         ends_chain = any(retry.job_type == job_type for retry in retries)
-        execution = _start_slots(core, session, tenant_id, job_type, slots, now, ends_chain=ends_chain)
+        execution = _start_slots(context, session, tenant_id, job_type, slots, now, ends_chain=ends_chain)
         if execution is not None:
-            _end_late_chains(core, session, retries)
+            _end_late_chains(context, session, retries)
             return execution
     for retry in foreign:
-        if not precedes(core, retry) and retry.due_at <= now:
-            execution = _start_retry(core, session, retry, now)
+        if not precedes(context, retry) and retry.due_at <= now:
+            execution = _start_retry(context, session, retry, now)
             if execution is not None:
                 return execution
     return None
 
 
-def _end_late_chains(core: Core, session: Session, retries: list[RetryDue]) -> None:
+def _end_late_chains(context: EngineContext, session: Session, retries: list[RetryDue]) -> None:
     """A chain whose attempts with precedence are used up ends when another type has started before it."""
     for retry in retries:
-        if not precedes(core, retry):
+        if not precedes(context, retry):
             end_chains(session, retry.tenant_id, retry.job_type)
 
 
@@ -170,14 +170,14 @@ class Waiting:
     retry: RetryDue | None = None
 
 
-def waiting(core: Core, session: Session, tenant_id: TenantId) -> list[Waiting]:
+def waiting(context: EngineContext, session: Session, tenant_id: TenantId) -> list[Waiting]:
     """Return what `next_start` would start one after the other from now on, without starting it."""
-    now = core.clock.now()
+    now = context.clock.now()
     lane = session.get(Lane, tenant_id)
-    if lane is None or not lane.open or lane.first_run or held(lane, now):
+    if lane is None or not lane.open or lane.first_run or on_hold(lane, now):
         return []
     slots = []
-    for job_type, due in _due_by_job(core, session, tenant_id, now)[0].items():
+    for job_type, due in _due_by_job(context, session, tenant_id, now)[0].items():
         in_time = [slot.oldest for slot in due if not slot.too_late]
         if in_time:
             slots.append(Waiting(job_type, max(min(in_time), now - LONGEST_LATENESS)))
@@ -186,22 +186,22 @@ def waiting(core: Core, session: Session, tenant_id: TenantId) -> list[Waiting]:
     for retry in _retries(session, tenant_id):
         if retry.job_type in own:
             continue
-        if precedes(core, retry) and (slots or retry.due_at <= now):
+        if precedes(context, retry) and (slots or retry.due_at <= now):
             first.append(Waiting(retry.job_type, retry.due_at, retry))
         elif retry.due_at <= now and not slots:
             last.append(Waiting(retry.job_type, retry.due_at, retry))
     return first + slots + last
 
 
-def precedes(core: Core, retry: RetryDue) -> bool:
+def precedes(context: EngineContext, retry: RetryDue) -> bool:
     """Return whether a waiting retry keeps other job types' slots waiting: while at most three attempts have failed."""
-    return retry.attempt - 1 <= core.settings.precedence_attempts
+    return retry.attempt - 1 <= context.settings.precedence_attempts
 
 
-def _tenants_with_due(core: Core, now: datetime) -> sa.Select[Any]:
+def _tenants_with_due(context: EngineContext, now: datetime) -> sa.Select[Any]:
     """Return what reads the tenants for which something may start, each with the time of what is due for longest."""
     schedules = sa.select(JobSchedule.tenant_id, JobSchedule.next_fire_at.label("due")).where(
-        JobSchedule.enabled, JobSchedule.next_fire_at <= now, JobSchedule.job_type.in_(tuple(core.jobs))
+        JobSchedule.enabled, JobSchedule.next_fire_at <= now, JobSchedule.job_type.in_(tuple(context.jobs))
     )
     retries = sa.select(RetryDue.tenant_id, RetryDue.due_at.label("due")).where(RetryDue.due_at <= now)
     due = sa.union_all(schedules, retries).subquery()
@@ -216,7 +216,7 @@ def _tenants_with_due(core: Core, now: datetime) -> sa.Select[Any]:
 
 
 def _due_by_job(
-    core: Core, session: Session, tenant_id: TenantId, now: datetime
+    context: EngineContext, session: Session, tenant_id: TenantId, now: datetime
 ) -> tuple[dict[str, list[Due]], list[JobSchedule]]:
     """Return the due schedules by job type, the job type with the oldest slot first.
 
@@ -225,7 +225,7 @@ def _due_by_job(
     rows = session.scalars(
         sa.select(JobSchedule)
         .where(JobSchedule.tenant_id == tenant_id, JobSchedule.enabled, JobSchedule.next_fire_at <= now)
-        .where(JobSchedule.job_type.in_(tuple(core.jobs)))
+        .where(JobSchedule.job_type.in_(tuple(context.jobs)))
         .order_by(JobSchedule.next_fire_at, JobSchedule.id)
     )
     due: dict[str, list[Due]] = {}
@@ -251,7 +251,7 @@ def _go_on(session: Session, row: JobSchedule, now: datetime) -> None:
 
 
 def _start_slots(
-    core: Core,
+    context: EngineContext,
     session: Session,
     tenant_id: TenantId,
     job_type: str,
@@ -268,16 +268,16 @@ def _start_slots(
         rules = [slot.schedule.rule_id for slot in in_time.values() if slot.schedule.rule_id]
         params = {"rules": rules} if rules else {}
         try:
-            wanted = Start(
-                tenant_id, job_type, "site", "scheduled", params=params, lane_held=True, ends_chain=ends_chain
+            wanted = StartRequest(
+                tenant_id, job_type, "site", "scheduled", params=params, lane_locked=True, ends_chain=ends_chain
             )
-            execution = start(core, session, wanted)
-        except Refused as refusal:
+            execution = start(context, session, wanted)
+        except JobRefused as refusal:
             log.info("slot of %s for tenant %s stays pending: %s", job_type, tenant_id, refusal.reason)
             return None
     since = min((slot.oldest for slot in due if slot.older or slot.too_late), default=None)
-    obstacles = NONE if since is None else in_the_way(core, session, tenant_id, since)
-    most = core.settings.recorded_slots // len(due)
+    obstacles = NONE if since is None else in_the_way(context, session, tenant_id, since)
+    most = context.settings.recorded_slots // len(due)
     rows: list[dict[str, object]] = []
     for slot in due:
         rows += records(slot, execution if slot.schedule.id in in_time else None, now, obstacles, most)
@@ -309,7 +309,7 @@ def _retries(session: Session, tenant_id: TenantId) -> list[RetryDue]:
     return list(session.scalars(sa.select(RetryDue).where(RetryDue.tenant_id == tenant_id).order_by(RetryDue.due_at)))
 
 
-def _start_retry(core: Core, session: Session, retry: RetryDue, now: datetime) -> JobExecution | None:
+def _start_retry(context: EngineContext, session: Session, retry: RetryDue, now: datetime) -> JobExecution | None:
     """Start the retry over exactly the spaces not done before.
 
     None when its job refuses: like a slot it stays then, for a day, and keeps nobody waiting.
@@ -323,7 +323,7 @@ def _start_retry(core: Core, session: Session, retry: RetryDue, now: datetime) -
         params["spaces"] = list(session.scalars(left.order_by(ExecutionSpace.position)))
     elif "spaces" in failed.params:
         params["spaces"] = failed.params["spaces"]
-    wanted = Start(
+    wanted = StartRequest(
         retry.tenant_id,
         retry.job_type,
         failed.scope,
@@ -332,12 +332,12 @@ def _start_retry(core: Core, session: Session, retry: RetryDue, now: datetime) -
         policy_version=failed.policy_version,
         retry_of=failed.id,
         attempt=retry.attempt,
-        lane_held=True,
+        lane_locked=True,
     )
     execution: JobExecution | None = None
     try:
-        execution = start(core, session, wanted)
-    except Refused as refusal:
+        execution = start(context, session, wanted)
+    except JobRefused as refusal:
         log.info("the retry of %s waits: %s", failed.id, refusal.reason)
         if now - retry.due_at <= LONGEST_LATENESS:
             return None

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import ScheduleSpec, TenantId, new_id
-from addon.engine.context import Core
+from addon.engine.context import EngineContext
 from addon.engine.models import JobSchedule, ScheduleFire
 from addon.engine.schedule.cron import next_fire
 from addon.engine.schedule.slots import Withdrawals, withdraw_unread
@@ -19,7 +19,9 @@ from addon.engine.state.admission import end_chains, lock_lane
 log = logging.getLogger(__name__)
 
 
-def replace_schedules(core: Core, session: Session, tenant_id: TenantId, specs: Sequence[ScheduleSpec]) -> None:
+def replace_schedules(
+    context: EngineContext, session: Session, tenant_id: TenantId, specs: Sequence[ScheduleSpec]
+) -> None:
     """Make `specs` the tenant's schedules. What is unchanged keeps its next time, a pending slot included.
 
     What was pending of a schedule that is changed, switched off or removed is recorded as withdrawn. A removed one
@@ -29,8 +31,8 @@ def replace_schedules(core: Core, session: Session, tenant_id: TenantId, specs: 
     wanted = {(spec.job_type, spec.rule_id): spec for spec in specs}
     if len(wanted) != len(specs):
         raise ValueError("two schedules of one job type have the same rule id")
-    rows, now = _locked(core, session, tenant_id)
-    pending = Withdrawals(core, session, rows, now)
+    rows, now = _locked(context, session, tenant_id)
+    pending = Withdrawals(context, session, rows, now)
     for row in rows:
         spec = wanted.pop((row.job_type, row.rule_id), None)
         if spec is not None:
@@ -58,14 +60,14 @@ def replace_schedules(core: Core, session: Session, tenant_id: TenantId, specs: 
     session.flush()
 
 
-def restart_schedules(core: Core, session: Session, tenant_id: TenantId) -> None:
+def restart_schedules(context: EngineContext, session: Session, tenant_id: TenantId) -> None:
     """Compute every next time from now again, ending waiting retries (re-install, docs/rules/sites.md).
 
     Pending slots are recorded as withdrawn. A schedule that cannot be read stops; the others do not.
     """
-    rows, now = _locked(core, session, tenant_id)
+    rows, now = _locked(context, session, tenant_id)
     end_chains(session, tenant_id)
-    pending = Withdrawals(core, session, rows, now)
+    pending = Withdrawals(context, session, rows, now)
     for row in rows:
         pending.withdraw(row, "installed")
         if row.enabled:
@@ -80,7 +82,7 @@ def count_from(row: JobSchedule, now: datetime) -> None:
     except ValueError as error:
         row.next_fire_at, row.unreadable = None, str(error)
         log.error("schedule %s (%s) of tenant %s stops: %s", row.id, row.name, row.tenant_id, error)
-    row.settled_until = None
+    row.recorded_until = None
 
 
 def stop_unreadable(session: Session, row: JobSchedule, now: datetime) -> None:
@@ -89,18 +91,18 @@ def stop_unreadable(session: Session, row: JobSchedule, now: datetime) -> None:
     count_from(row, now)
 
 
-def read_again(core: Core) -> int:
+def read_again(context: EngineContext) -> int:
     """Let schedules that could not be read go on where they can be now; return how many.
 
     What can be read depends on the time zones that this process knows: it asks when it begins.
     """
-    with core.db.read_all() as session:
+    with context.db.read_all() as session:
         stopped = sa.select(JobSchedule.tenant_id).where(JobSchedule.unreadable.is_not(None), JobSchedule.enabled)
         tenants = session.scalars(stopped.distinct()).all()
     healed = 0
     for tenant_id in tenants:
-        with core.db.write(tenant_id) as session:
-            rows, now = _locked(core, session, tenant_id)
+        with context.db.write(tenant_id) as session:
+            rows, now = _locked(context, session, tenant_id)
             for row in rows:
                 if row.enabled and row.unreadable is not None:
                     count_from(row, now)
@@ -123,7 +125,7 @@ def forget_removed(session: Session, tenant_id: TenantId, limit: int) -> int:
     return len(ids)
 
 
-def _locked(core: Core, session: Session, tenant_id: TenantId) -> tuple[Sequence[JobSchedule], datetime]:
+def _locked(context: EngineContext, session: Session, tenant_id: TenantId) -> tuple[Sequence[JobSchedule], datetime]:
     """Return the tenant's schedules, removed ones included, and the time.
 
     With the lane locked no tick starts a slot between the look at what is pending and the change of it: either its
@@ -132,7 +134,7 @@ def _locked(core: Core, session: Session, tenant_id: TenantId) -> tuple[Sequence
     lock_lane(session, tenant_id)
     every = sa.select(JobSchedule).where(JobSchedule.tenant_id == tenant_id)
     rows = session.scalars(every.execution_options(populate_existing=True)).all()
-    return rows, core.time.read(session)
+    return rows, context.time.read(session)
 
 
 def _follow(row: JobSchedule, spec: ScheduleSpec, now: datetime, pending: Withdrawals) -> None:
@@ -143,7 +145,7 @@ def _follow(row: JobSchedule, spec: ScheduleSpec, now: datetime, pending: Withdr
         same_times = (spec.cron, spec.time_zone) == (row.cron, row.time_zone) and row.enabled and spec.enabled
         if not same_times:
             pending.withdraw(row, "changed" if spec.enabled else "switched_off")
-            row.next_fire_at, row.unreadable, row.settled_until = when if spec.enabled else None, None, None
+            row.next_fire_at, row.unreadable, row.recorded_until = when if spec.enabled else None, None, None
         row.cron, row.time_zone, row.enabled, row.max_lateness_s = new
         row.removed_at = None
         row.version += 1

@@ -14,7 +14,7 @@ from itertools import islice, takewhile
 from sqlalchemy.orm import Session
 
 from addon.base.database import insert
-from addon.engine.context import Core
+from addon.engine.context import EngineContext
 from addon.engine.models import JobExecution, JobSchedule, ScheduleFire
 from addon.engine.schedule.cron import SECOND, fires_back, next_fire
 from addon.engine.schedule.crontally import count_fires
@@ -67,9 +67,9 @@ def look(schedule: JobSchedule, now: datetime) -> Due | None:
 def _first_pending(schedule: JobSchedule, now: datetime) -> datetime | None:
     """Return the first slot without a record.
 
-    What lies before `settled_until` has one. Only where that is far ahead, a clock was, and what is due now starts.
+    What lies before `recorded_until` has one. Only where that is far ahead, a clock was, and what is due now starts.
     """
-    first, settled = schedule.next_fire_at, schedule.settled_until
+    first, settled = schedule.next_fire_at, schedule.recorded_until
     assert first is not None
     if settled is not None and first < settled:
         following = next_fire(schedule.cron, schedule.time_zone, now)
@@ -109,18 +109,18 @@ def write(session: Session, rows: Sequence[dict[str, object]]) -> None:
 def go_on(schedule: JobSchedule, now: datetime) -> None:
     """Let a schedule whose slots up to `now` have their record be due at its next time. Raises as `next_fire` does."""
     schedule.next_fire_at = next_fire(schedule.cron, schedule.time_zone, now)
-    if schedule.settled_until is not None and schedule.settled_until <= now:
-        schedule.settled_until = None
+    if schedule.recorded_until is not None and schedule.recorded_until <= now:
+        schedule.recorded_until = None
 
 
 class Withdrawals:
     """What is recorded of a tenant's pending slots when its schedules are changed. The lane is locked meanwhile."""
 
-    def __init__(self, core: Core, session: Session, rows: Sequence[JobSchedule], now: datetime) -> None:
+    def __init__(self, context: EngineContext, session: Session, rows: Sequence[JobSchedule], now: datetime) -> None:
         """`rows`: the tenant's schedules as they were; those that are due share the records that are written."""
-        self._core, self._session, self._now = core, session, now
+        self._context, self._session, self._now = context, session, now
         pending = [row.next_fire_at for row in rows if row.next_fire_at is not None and row.next_fire_at <= now]
-        self._most = core.settings.recorded_slots // max(len(pending), 1)
+        self._most = context.settings.recorded_slots // max(len(pending), 1)
         self._since = min(pending, default=now)
         self._obstacles: Obstacles | None = None
 
@@ -151,7 +151,7 @@ class Withdrawals:
         """Asked once for all schedules, and only where something was skipped."""
         if self._obstacles is None:
             running = active(self._session, schedule.tenant_id)
-            self._obstacles = in_the_way(self._core, self._session, schedule.tenant_id, self._since, running)
+            self._obstacles = in_the_way(self._context, self._session, schedule.tenant_id, self._since, running)
         return self._obstacles
 
 

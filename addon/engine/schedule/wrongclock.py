@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId
-from addon.engine.context import Core
+from addon.engine.context import EngineContext
 from addon.engine.models import JobExecution, JobSchedule, Lane, RetryDue, is_active
 from addon.engine.schedule.cron import next_fire
 
@@ -44,11 +44,11 @@ class Found:
         return sorted(self.others | set(self.schedules))
 
 
-def suspects(core: Core, now: datetime) -> list[sa.Select[Any]]:
+def suspects(context: EngineContext, now: datetime) -> list[sa.Select[Any]]:
     """Return what reads the suspects: (kind, tenant id, schedule id, cron, time zone, time), for one statement."""
-    retries = RetryDue.due_at > _retry(core, now) + NEAR
+    retries = RetryDue.due_at > _retry(context, now) + NEAR
     pauses = sa.and_(is_active(), JobExecution.not_before > now + LONGEST_PAUSE)
-    after = core.verified[0] if core.verified else ""
+    after = context.verified[0] if context.verified else ""
     return [
         alike(OTHER, RetryDue.tenant_id, at=RetryDue.due_at).where(retries),
         alike(OTHER, JobExecution.tenant_id, at=JobExecution.not_before).where(pauses),
@@ -56,12 +56,12 @@ def suspects(core: Core, now: datetime) -> list[sa.Select[Any]]:
     ]
 
 
-def judge(core: Core, session: Session, rows: Sequence[Any], now: datetime) -> Found:
+def judge(context: EngineContext, session: Session, rows: Sequence[Any], now: datetime) -> Found:
     """Return what of the suspects is too late to be true at `now`; once one schedule is, of all that follow as well."""
     found = Found(others={row.tenant_id for row in rows if row.kind == OTHER})
     portion = [row for row in rows if row.kind == SCHEDULE]
     right: dict[tuple[str, str], datetime | None] = {}
-    core.verified.clear()
+    context.verified.clear()
     while portion:
         for row in portion:
             key = row.cron, row.time_zone
@@ -71,13 +71,13 @@ def judge(core: Core, session: Session, rows: Sequence[Any], now: datetime) -> F
                 found.schedules[row.tenant_id].append(row.id)
         last = max(row.id for row in portion)
         if len(portion) == PORTION and not found.schedules:
-            core.verified.append(last)
+            context.verified.append(last)
             break
         portion = list(session.execute(_portion(now, last))) if len(portion) == PORTION else []
     return found
 
 
-def mend(core: Core, session: Session, found: Found, tenant_id: TenantId, now: datetime) -> bool:
+def mend(context: EngineContext, session: Session, found: Found, tenant_id: TenantId, now: datetime) -> bool:
     """Set what was found of one tenant to what the clock of now gives. Return False: nothing is started by that."""
     free = sa.select(Lane.tenant_id).where(Lane.tenant_id == tenant_id)
     if session.scalar(free.with_for_update(key_share=True, skip_locked=True)) is None:
@@ -87,11 +87,11 @@ def mend(core: Core, session: Session, found: Found, tenant_id: TenantId, now: d
             when = _next(row.cron, row.time_zone, now)
             log.warning("schedule %s was due next at %s, by a wrong clock; now at %s", row.id, row.next_fire_at, when)
             # Should it be the clock of now that is wrong, nothing before counts as missed later.
-            row.settled_until = max(filter(None, (row.next_fire_at, row.settled_until)))
+            row.recorded_until = max(filter(None, (row.next_fire_at, row.recorded_until)))
             row.next_fire_at = when
     if tenant_id in found.others:
-        late = sa.update(RetryDue).where(RetryDue.tenant_id == tenant_id, RetryDue.due_at > _retry(core, now) + NEAR)
-        session.execute(late.values(due_at=_retry(core, now)))
+        late = sa.update(RetryDue).where(RetryDue.tenant_id == tenant_id, RetryDue.due_at > _retry(context, now) + NEAR)
+        session.execute(late.values(due_at=_retry(context, now)))
         paused = sa.update(JobExecution).where(JobExecution.tenant_id == tenant_id, is_active())
         session.execute(paused.where(JobExecution.not_before > now + LONGEST_PAUSE).values(not_before=now))
     session.flush()
@@ -124,5 +124,5 @@ def _too_late(known: datetime | None, right: datetime | None) -> bool:
     return known is not None and right is not None and known > right
 
 
-def _retry(core: Core, now: datetime) -> datetime:
-    return now + timedelta(seconds=core.settings.retry_seconds)
+def _retry(context: EngineContext, now: datetime) -> datetime:
+    return now + timedelta(seconds=context.settings.retry_seconds)

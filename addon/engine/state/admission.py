@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId
-from addon.engine.context import Core
-from addon.engine.errors import Held
+from addon.engine.context import EngineContext
+from addon.engine.errors import NotAdmitted
 from addon.engine.models import JobExecution, Lane, RetryDue, is_active
 from addon.engine.state.transitions import Actor, record
 
@@ -20,13 +20,13 @@ FIRST_RUN = "A Confluence administrator has not confirmed the first run yet. Ope
 HOLD = "All schedules are on hold."
 
 
-def held(lane: Lane, now: datetime) -> bool:
+def on_hold(lane: Lane, now: datetime) -> bool:
     """Return whether scheduled starts are held now; a hold ends by itself when its time has come."""
     return lane.hold and (lane.hold_until is None or lane.hold_until > now)
 
 
 def require_open(session: Session, tenant_id: TenantId, now: datetime, *, scheduled: bool) -> Lane:
-    """Return the tenant's lane, kept from closing until this transaction ends. Raises Held with the reason."""
+    """Return the tenant's lane, kept from closing until this transaction ends. Raises NotAdmitted with the reason."""
     lane = session.scalars(
         sa.select(Lane)
         .where(Lane.tenant_id == tenant_id)
@@ -34,15 +34,15 @@ def require_open(session: Session, tenant_id: TenantId, now: datetime, *, schedu
         .execution_options(populate_existing=True)
     ).one_or_none()
     if lane is None or not lane.open:
-        raise Held("closed", CLOSED)
+        raise NotAdmitted("closed", CLOSED)
     if lane.first_run:
-        raise Held("first_run", FIRST_RUN)
-    if scheduled and held(lane, now):
-        raise Held("hold", lane.hold_reason or HOLD, lane.hold_until)
+        raise NotAdmitted("first_run", FIRST_RUN)
+    if scheduled and on_hold(lane, now):
+        raise NotAdmitted("hold", lane.hold_reason or HOLD, lane.hold_until)
     return lane
 
 
-def open_lane(core: Core, session: Session, tenant_id: TenantId, *, first_run: bool) -> None:
+def open_lane(context: EngineContext, session: Session, tenant_id: TenantId, *, first_run: bool) -> None:
     """Let executions start. `first_run` counts for a lane that is new; an old one keeps what it had."""
     lane = session.get(Lane, tenant_id)
     if lane is None:
@@ -50,10 +50,10 @@ def open_lane(core: Core, session: Session, tenant_id: TenantId, *, first_run: b
     else:
         lane.open = True
     session.flush()
-    _note(core, session, tenant_id, "opened", Actor("system"))
+    _note(context, session, tenant_id, "opened", Actor("system"))
 
 
-def close_lane(core: Core, session: Session, tenant_id: TenantId) -> None:
+def close_lane(context: EngineContext, session: Session, tenant_id: TenantId) -> None:
     """Let nothing start any more; what runs goes on unless it is cancelled as well."""
     lane = session.get(Lane, tenant_id)
     if lane is None:
@@ -61,23 +61,23 @@ def close_lane(core: Core, session: Session, tenant_id: TenantId) -> None:
     else:
         lane.open = False
     session.flush()
-    _note(core, session, tenant_id, "closed", Actor("system"))
+    _note(context, session, tenant_id, "closed", Actor("system"))
 
 
-def confirm_first_run(core: Core, session: Session, tenant_id: TenantId, by: str | None = None) -> None:
-    """End the first run's hold: from now on schedules and people start executions. Raises Held without a lane."""
+def confirm_first_run(context: EngineContext, session: Session, tenant_id: TenantId, by: str | None = None) -> None:
+    """Confirm the first run: from now on schedules and people start executions. Raises NotAdmitted without a lane."""
     lane = session.get(Lane, tenant_id)
     if lane is None:
-        raise Held("closed", CLOSED)
+        raise NotAdmitted("closed", CLOSED)
     if not lane.first_run:
         return
     lane.first_run = False
     session.flush()
-    _note(core, session, tenant_id, "first_run_confirmed", Actor("user", by))
+    _note(context, session, tenant_id, "first_run_confirmed", Actor("user", by))
 
 
 def set_hold(
-    core: Core,
+    context: EngineContext,
     session: Session,
     tenant_id: TenantId,
     *,
@@ -86,13 +86,13 @@ def set_hold(
     by: str | None,
     until: datetime | None,
 ) -> None:
-    """Hold or release all scheduled starts; manual ones work meanwhile. Raises Held without a lane.
+    """Hold or release all scheduled starts; manual ones work meanwhile. Raises NotAdmitted without a lane.
 
     The hold as it is already, whoever asks for it, stays that of the person who set it, and is no second event.
     """
     lane = session.get(Lane, tenant_id)
     if lane is None:
-        raise Held("closed", CLOSED)
+        raise NotAdmitted("closed", CLOSED)
     wanted = (on, reason if on else None, until if on else None)
     if wanted == (lane.hold, lane.hold_reason, lane.hold_until):
         return
@@ -100,7 +100,7 @@ def set_hold(
     lane.hold_by = by if on else None
     session.flush()
     told = {"until": until.isoformat()} if on and until is not None else None
-    _note(core, session, tenant_id, "held" if on else "released", Actor("user", by), told)
+    _note(context, session, tenant_id, "held" if on else "released", Actor("user", by), told)
 
 
 def end_chains(session: Session, tenant_id: TenantId, job_type: str | None = None) -> list[str]:
@@ -134,11 +134,11 @@ def lock_lane(session: Session, tenant_id: TenantId) -> None:
 
 
 def _note(
-    core: Core,
+    context: EngineContext,
     session: Session,
     tenant_id: TenantId,
     event: str,
     actor: Actor,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    record(session, tenant_id, None, 0, f"job:lane:{event}", core.clock.now(), actor, detail)
+    record(session, tenant_id, None, 0, f"job:lane:{event}", context.clock.now(), actor, detail)

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId
-from addon.engine.context import Core
+from addon.engine.context import EngineContext
 from addon.engine.errors import NotCancellable, NotFound
 from addon.engine.models import JobExecution
 from addon.engine.state.admission import active, end_chains
@@ -18,7 +18,9 @@ SITE_LEFT = ("uninstall", "disable")
 """Actors after whose cancel the site answers none of our calls."""
 
 
-def cancel(core: Core, session: Session, tenant_id: TenantId, execution_id: str, actor: Actor) -> JobExecution:
+def cancel(
+    context: EngineContext, session: Session, tenant_id: TenantId, execution_id: str, actor: Actor
+) -> JobExecution:
     """Cancel an execution and return its row: cancelling, or cancelled at once when nobody holds it.
 
     One that has submitted what is not read back yet is cancelling until a runner has settled that, except when the
@@ -38,21 +40,21 @@ def cancel(core: Core, session: Session, tenant_id: TenantId, execution_id: str,
         return execution
     if execution.status != "running":
         raise NotCancellable(execution.status)
-    at = core.clock.now()
+    at = context.clock.now()
     asked = {"cancel_requested_at": at, "cancel_requested_by": actor.id or actor.type}
-    if execution.owner is None and actor.type not in SITE_LEFT and unsettled(core, session, execution):
+    if execution.owner is None and actor.type not in SITE_LEFT and unsettled(context, session, execution):
         if move(session, "cancel_unsettled", execution_id, at=at, actor=actor, values=asked) is None:
             raise RuntimeError("a locked execution changed under its lock")
-        core.dispatcher.wake(session, tenant_id)
+        context.dispatcher.wake(session, tenant_id)
     elif execution.owner is None:
-        end(core, session, "cancel_at_once", execution, actor=actor, values=asked)
+        end(context, session, "cancel_at_once", execution, actor=actor, values=asked)
     elif move(session, "request_cancel", execution_id, at=at, actor=actor, values=asked) is None:
         raise RuntimeError("a locked execution changed under its lock")
     session.refresh(execution)
     return execution
 
 
-def cancel_active(core: Core, session: Session, tenant_id: TenantId, actor: Actor) -> None:
+def cancel_active(context: EngineContext, session: Session, tenant_id: TenantId, actor: Actor) -> None:
     """End what the tenant has at work: waiting retries go, the active execution is cancelled.
 
     One that is finalizing stays, and finds nothing to send any more (docs/rules/sites.md).
@@ -62,6 +64,6 @@ def cancel_active(core: Core, session: Session, tenant_id: TenantId, actor: Acto
     if execution is None:
         return
     try:
-        cancel(core, session, tenant_id, execution.id, actor)
+        cancel(context, session, tenant_id, execution.id, actor)
     except NotCancellable:
         return

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.engine import failpoints
-from addon.engine.context import Core
+from addon.engine.context import EngineContext
 from addon.engine.job import Metrics
 from addon.engine.models import ExecutionSpace, JobExecution, Lane, RetryDue
 from addon.engine.state.settlement import unsettled
@@ -37,7 +37,7 @@ def close_open_spaces(
 
 
 def end(
-    core: Core,
+    context: EngineContext,
     session: Session,
     name: str,
     execution: JobExecution,
@@ -55,7 +55,7 @@ def end(
     when something that was submitted is not read back. Raises RuntimeError, which rolls back, when the guard of the
     transition does not hold: under the lock that is a bug.
     """
-    at = core.clock.now()
+    at = context.clock.now()
     transition = BY_NAME[name]
     more = dict(values or {})
     if name == "interrupt":
@@ -64,8 +64,8 @@ def end(
         close_open_spaces(session, execution.id, "failed", at=at, reason=more["error"])
     elif transition.target == "cancelled":
         close_open_spaces(session, execution.id, "cancelled", at=at, reason="cancelled")
-    metrics = total(session, execution, extra or {}, core.jobs.get(execution.job_type), more)
-    told = dict(detail or {}) | ({"unsettled": True} if unsettled(core, session, execution) else {})
+    metrics = total(session, execution, extra or {}, context.jobs.get(execution.job_type), more)
+    told = dict(detail or {}) | ({"unsettled": True} if unsettled(context, session, execution) else {})
     more |= {
         "metrics": metrics,
         "spaces_done": metrics["spacesProcessed"],
@@ -79,16 +79,18 @@ def end(
     if transition.target == "failed":
         error = more.get("error", execution.error)
         transient = more.get("error_transient", execution.error_transient)
-        _note_retry(core, session, execution, at, permanent=error is not None and not transient)
+        _note_retry(context, session, execution, at, permanent=error is not None and not transient)
     return moved
 
 
-def _note_retry(core: Core, session: Session, execution: JobExecution, at: datetime, *, permanent: bool) -> None:
+def _note_retry(
+    context: EngineContext, session: Session, execution: JobExecution, at: datetime, *, permanent: bool
+) -> None:
     """Insert the waiting retry of a failed scheduled run, unless something permanent failed.
 
     See docs/rules/schedules.md.
     """
-    if permanent or execution.trigger == "manual" or execution.attempt >= core.settings.max_attempts:
+    if permanent or execution.trigger == "manual" or execution.attempt >= context.settings.max_attempts:
         return
     lane = session.get(Lane, execution.tenant_id)
     if lane is None or not lane.open or lane.first_run:
@@ -104,7 +106,7 @@ def _note_retry(core: Core, session: Session, execution: JobExecution, at: datet
             failed_execution_id=execution.id,
             tenant_id=execution.tenant_id,
             job_type=execution.job_type,
-            due_at=at + timedelta(seconds=core.settings.retry_seconds),
+            due_at=at + timedelta(seconds=context.settings.retry_seconds),
             attempt=execution.attempt + 1,
         )
     )

@@ -12,14 +12,20 @@ from sqlalchemy.orm import Session
 
 from addon.base import Space, TenantId
 from addon.engine import queries
-from addon.engine.context import Core
+from addon.engine.context import EngineContext
 from addon.engine.errors import NotRetryable
 from addon.engine.models import ExecutionSpace, JobExecution
-from addon.engine.state.start import Start, start
+from addon.engine.state.start import StartRequest, start
 
 
 def retry_failed(
-    core: Core, session: Session, tenant_id: TenantId, execution_id: str, *, space: Space | None, by: str | None
+    context: EngineContext,
+    session: Session,
+    tenant_id: TenantId,
+    execution_id: str,
+    *,
+    space: Space | None,
+    by: str | None,
 ) -> JobExecution:
     """Start the retry in the caller's transaction; raises what `start` raises, NotFound and NotRetryable."""
     failed = queries.get(session, tenant_id, execution_id)
@@ -33,7 +39,7 @@ def retry_failed(
         raise NotRetryable("no-failed-space", failed.status)
     if failed.space_id != (space.id if space is not None else None):
         raise ValueError("a retry is over its predecessor's scope")
-    wanted = Start(
+    wanted = StartRequest(
         tenant_id,
         failed.job_type,
         failed.scope,
@@ -43,7 +49,7 @@ def retry_failed(
         dry_run=failed.dry_run,
         retry_of=failed.id,
     )
-    execution = start(core, session, wanted)
+    execution = start(context, session, wanted)
     # Asked with the lane in hand: of two that retry the same execution one after the other, the second is told.
     other = retried_by(session, failed.id, but=execution.id)
     if other is not None:

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.engine.context import Core
+from addon.engine.context import EngineContext
 from addon.engine.job import Run
 from addon.engine.models import AuditEvent, JobExecution
 
@@ -47,9 +47,9 @@ class Later:
     reason: str
 
 
-def unsettled(core: Core, session: Session, execution: JobExecution) -> bool:
+def unsettled(context: EngineContext, session: Session, execution: JobExecution) -> bool:
     """Return whether something submitted for the execution is not read back."""
-    job = settler(core.jobs.get(execution.job_type))
+    job = settler(context.jobs.get(execution.job_type))
     return job is not None and job.unsettled(session, execution.id)
 
 

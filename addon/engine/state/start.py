@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from addon.base import Space, TenantId, metadata, new_id
 from addon.base.database import insert
 from addon.engine import failpoints
-from addon.engine.context import Core
+from addon.engine.context import EngineContext
 from addon.engine.errors import Busy, UnknownJob
 from addon.engine.models import JobExecution, is_active
 from addon.engine.state.admission import active, end_chains, require_open
@@ -21,11 +21,11 @@ _ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class StartRequest:
     """What is to be started. `policy_version` None: the newest one.
 
-    `lane_held`: the caller has locked the tenant's lane and seen that it is open for this start. `ends_chain`: a retry
-    of the same job waits that this start makes needless; every manual start looks for one.
+    `lane_locked`: the caller has locked the tenant's lane and seen that it is open for this start. `ends_chain`: a
+    retry of the same job waits that this start makes needless; every manual start looks for one.
     """
 
     tenant_id: TenantId
@@ -39,27 +39,27 @@ class Start:
     policy_version: int | None = None
     retry_of: str | None = None
     attempt: int = 1
-    lane_held: bool = False
+    lane_locked: bool = False
     ends_chain: bool = False
 
 
-def start(core: Core, session: Session, wanted: Start) -> JobExecution:
+def start(context: EngineContext, session: Session, wanted: StartRequest) -> JobExecution:
     """Start an execution in the caller's transaction and return it, accepted but not claimed.
 
-    A start of a job by hand or by its own slot ends the retry chain of the same job. Raises UnknownJob, Held, Refused
-    (from the job's admit), Busy with the execution that holds the lane; ValueError when scope and space do not fit
-    together.
+    A start of a job by hand or by its own slot ends the retry chain of the same job. Raises UnknownJob, NotAdmitted,
+    JobRefused (from the job's admit), Busy with the execution that has the lane; ValueError when scope and space do not
+    fit together.
     """
-    job = core.jobs.get(wanted.job_type)
+    job = context.jobs.get(wanted.job_type)
     if job is None:
         raise UnknownJob(wanted.job_type)
     if wanted.scope not in ("site", "space") or (wanted.scope == "space") != (wanted.space is not None):
         raise ValueError("scope 'space' needs a space, scope 'site' has none")
-    now = core.clock.now()
-    if not wanted.lane_held:
+    now = context.clock.now()
+    if not wanted.lane_locked:
         require_open(session, wanted.tenant_id, now, scheduled=wanted.trigger != "manual")
     job.admit(session, wanted.tenant_id)
-    execution = _insert(core, session, wanted)
+    execution = _insert(context, session, wanted)
     detail: dict[str, Any] = {"job": wanted.job_type, "trigger": wanted.trigger, "scope": wanted.scope}
     if wanted.trigger == "manual" or wanted.ends_chain:
         ended = end_chains(session, wanted.tenant_id, wanted.job_type)
@@ -68,14 +68,14 @@ def start(core: Core, session: Session, wanted: Start) -> JobExecution:
     actor = Actor({"manual": "user", "scheduled": "schedule"}.get(wanted.trigger, "retry"), wanted.started_by)
     record(session, wanted.tenant_id, execution.id, execution.seq, "job:execution:started", now, actor, detail)
     failpoints.boundary(session, "start")
-    core.dispatcher.wake(session, wanted.tenant_id)
+    context.dispatcher.wake(session, wanted.tenant_id)
     return execution
 
 
-def _insert(core: Core, session: Session, wanted: Start) -> JobExecution:
+def _insert(context: EngineContext, session: Session, wanted: StartRequest) -> JobExecution:
     version = wanted.policy_version
     if version is None:
-        version = core.policy_version(session, wanted.tenant_id)
+        version = context.policy_version(session, wanted.tenant_id)
     values: dict[str, Any] = {
         "id": new_id(),
         "tenant_id": wanted.tenant_id,
@@ -90,7 +90,7 @@ def _insert(core: Core, session: Session, wanted: Start) -> JobExecution:
         "generation": _generation(wanted.tenant_id),
         "dry_run": wanted.dry_run,
         "status": "running",
-        "started_at": core.clock.now(),
+        "started_at": context.clock.now(),
         "retry_of": wanted.retry_of,
         "attempt": wanted.attempt,
         "seq": 1,

@@ -165,7 +165,7 @@ TABLE: tuple[Transition, ...] = (
         to_settle=True,
     ),
     Transition(
-        "leave_to_settle",
+        "defer_settlement",
         ("cancelling",),
         None,
         "owner, all its threads stopped, what was submitted is not read back",
@@ -184,7 +184,7 @@ TABLE: tuple[Transition, ...] = (
         "cancelled",
     ),
     Transition(
-        "lose",
+        "expire_lease",
         ("running", "finalizing"),
         None,
         "reaper",
@@ -195,7 +195,7 @@ TABLE: tuple[Transition, ...] = (
         releases=True,
     ),
     Transition(
-        "lose_unsettled",
+        "expire_unsettled",
         ("running",),
         None,
         "reaper, while what was submitted is not read back",
@@ -205,7 +205,7 @@ TABLE: tuple[Transition, ...] = (
         releases=True,
     ),
     Transition(
-        "lose_cancelling",
+        "expire_cancelling",
         ("cancelling",),
         None,
         "reaper, while what was submitted is not read back",
@@ -215,7 +215,7 @@ TABLE: tuple[Transition, ...] = (
         to_settle=True,
     ),
     Transition(
-        "unstick",
+        "rescue_stuck",
         ("running",),
         None,
         "reaper",
@@ -243,7 +243,7 @@ TABLE: tuple[Transition, ...] = (
         "interrupted",
     ),
     Transition(
-        "reap_cancelling",
+        "finish_cancelling",
         ("cancelling",),
         "cancelled",
         "reaper",
@@ -334,8 +334,8 @@ def _effects(transition: Transition, at: datetime) -> dict[str, Any]:
     if transition.to_settle:
         change |= {"owner": TO_SETTLE, "lease_until": at, "fence": JobExecution.fence + 1, "expected_end_at": None}
         change |= {"not_before": None, "pause_reason": None}
-    if transition.name in ("lose", "lose_unsettled", "lose_cancelling"):
-        change["losses"] = JobExecution.losses + 1
+    if transition.name in ("expire_lease", "expire_unsettled", "expire_cancelling"):
+        change["lease_losses"] = JobExecution.lease_losses + 1
     if transition.name == "finalize":
         change["expected_end_at"] = None
     if transition.terminal:
@@ -373,7 +373,7 @@ def _conditions(
         raise ValueError("a transition of the reaper needs its proof that the owner is dead")
     conditions = [row.owner.is_not(None), row.owner != TO_SETTLE, dead]
     if guard is Guard.DEAD_LOSSES_LEFT:
-        conditions.append(row.losses < MAX_LOSSES)
+        conditions.append(row.lease_losses < MAX_LOSSES)
     if guard is Guard.DEAD_LOSSES_SPENT:
-        conditions.append(row.losses >= MAX_LOSSES)
+        conditions.append(row.lease_losses >= MAX_LOSSES)
     return conditions

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from addon.base import HEARS_WITHIN
 from addon.engine import failpoints
-from addon.engine.context import Core
+from addon.engine.context import EngineContext
 from addon.engine.errors import log_failure
 from addon.engine.models import JobExecution, Worker, is_active
 from addon.engine.worker.run import ActiveRun
@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 class Heart:
     """Beats every ttl/4 for the registered runs: extends leases, flushes counters, learns of cancels and losses."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    def __init__(self, context: EngineContext) -> None:
+        self._context = context
         self._lock = threading.Lock()
         self._runs: dict[str, ActiveRun] = {}
         self._stop = threading.Event()
@@ -72,7 +72,7 @@ class Heart:
     def beat(self) -> None:
         """Extend all leases by one statement. A run whose row did not answer is lost; raises on a database error."""
         runs = self.runs()
-        began = self._core.clock.monotonic()
+        began = self._context.clock.monotonic()
         alive = self._extend({run.execution_id: run for run in runs})
         for run in runs:
             status = alive.get((run.execution_id, run.lease.fence))
@@ -89,7 +89,7 @@ class Heart:
         if not waiting:
             return
         row = JobExecution
-        with self._core.db.read_all() as session:
+        with self._context.db.read_all() as session:
             asked = sa.select(row.id, row.owner, row.fence, row.status).where(row.id.in_(waiting))
             found = {each.id: each for each in session.execute(asked)}
         for execution_id, run in waiting.items():
@@ -108,8 +108,8 @@ class Heart:
             if runs:
                 for found in connection.execute(self._statement(runs)):
                     alive[(found.id, found.fence)] = found.status
-            beat = sa.update(Worker).where(worker.c.id == self._core.worker_id)
-            connection.execute(beat.values(heartbeat_at=self._core.time.now()))
+            beat = sa.update(Worker).where(worker.c.id == self._context.worker_id)
+            connection.execute(beat.values(heartbeat_at=self._context.time.now()))
             failpoints.hit("heartbeat:before")
         failpoints.hit("heartbeat:after")
         return alive
@@ -125,11 +125,11 @@ class Heart:
             )
             for name in ("points", "calls", "progress_at")
         }
-        values["lease_until"] = self._core.time.after(self._core.settings.ttl)
+        values["lease_until"] = self._context.time.after(self._context.settings.ttl)
         return (
             sa.update(JobExecution.__table__)  # type: ignore[arg-type]
             .where(
-                row.owner == self._core.worker_id,
+                row.owner == self._context.worker_id,
                 is_active(),
                 sa.or_(*(sa.and_(row.id == key, row.fence == run.lease.fence) for key, run in runs.items())),
             )
@@ -139,7 +139,7 @@ class Heart:
 
     def _connect(self) -> sa.Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = self._core.db.engine.connect().execution_options(steward_write=True)
+            self._connection = self._context.db.engine.connect().execution_options(steward_write=True)
         return self._connection
 
     def _disconnect(self, *, broken: bool) -> None:
@@ -151,7 +151,7 @@ class Heart:
 
     def _rest(self, seconds: float) -> bool:
         """Wait for the next beat, listening for runs that wait; return whether the heart is to stop."""
-        clock = self._core.clock
+        clock = self._context.clock
         until = clock.monotonic() + seconds
         while (left := until - clock.monotonic()) > 0:
             if clock.wait(self._stop, min(left, HEARS_WITHIN)):
@@ -164,12 +164,12 @@ class Heart:
         return self._stop.is_set()
 
     def _loop(self) -> None:
-        pause = self._core.settings.beat
+        pause = self._context.settings.beat
         while not self._rest(pause):
-            pause = self._core.settings.beat
+            pause = self._context.settings.beat
             try:
                 self.beat()
             except Exception as error:  # noqa: BLE001  (logged, and tried again)
                 log_failure(log, error, "a heartbeat failed; it is tried again until the trust in the leases runs out")
                 self._disconnect(broken=True)
-                pause = self._core.settings.again
+                pause = self._context.settings.again

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from addon.engine.context import Core
+from addon.engine.context import EngineContext
 from addon.engine.errors import log_failure
 from addon.engine.wake.dispatcher import LocalDispatcher
 from addon.engine.worker.heartbeat import Heart
@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 class Runners:
     """The runner threads: each claims one execution at a time and sleeps until it is woken when there is none."""
 
-    def __init__(self, core: Core, heart: Heart, bell: LocalDispatcher) -> None:
-        self._core = core
+    def __init__(self, context: EngineContext, heart: Heart, bell: LocalDispatcher) -> None:
+        self._context = context
         self._heart = heart
         self._bell = bell
         self._stopping = threading.Event()
@@ -29,7 +29,7 @@ class Runners:
     def start(self) -> None:
         """Start the threads; they look for claimable executions at once."""
         self._stopping.clear()
-        for number in range(self._core.settings.runners):
+        for number in range(self._context.settings.runners):
             thread = threading.Thread(target=self._loop, name=f"runner-{number}", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -46,12 +46,12 @@ class Runners:
     def stop(self, wait_seconds: float) -> bool:
         """Stop claiming, stop every run at its next check point; return whether all threads ended in time."""
         self.drain()
-        deadline = self._core.clock.monotonic() + wait_seconds
+        deadline = self._context.clock.monotonic() + wait_seconds
         for thread in self._threads:
-            thread.join(max(0.0, deadline - self._core.clock.monotonic()))
+            thread.join(max(0.0, deadline - self._context.clock.monotonic()))
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         with self._changed:
-            idle = self._changed.wait_for(lambda: self._busy == 0, max(0.0, deadline - self._core.clock.monotonic()))
+            idle = self._changed.wait_for(lambda: self._busy == 0, max(0.0, deadline - self._context.clock.monotonic()))
         return idle and not self._threads
 
     def run_one(self) -> bool:
@@ -60,11 +60,11 @@ class Runners:
         False when there was none, all R places are taken, or the pool is being stopped.
         """
         with self._changed:
-            if self._stopping.is_set() or self._busy >= self._core.settings.runners:
+            if self._stopping.is_set() or self._busy >= self._context.settings.runners:
                 return False
             self._busy += 1
         try:
-            return run_next(self._core, self._heart, self._stopping)
+            return run_next(self._context, self._heart, self._stopping)
         finally:
             with self._changed:
                 self._busy -= 1
@@ -72,7 +72,7 @@ class Runners:
 
     def _run_when_free(self) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping.is_set() or self._busy < self._core.settings.runners)
+            self._changed.wait_for(lambda: self._stopping.is_set() or self._busy < self._context.settings.runners)
         return self.run_one()
 
     def _loop(self) -> None:
@@ -82,7 +82,7 @@ class Runners:
                 ran = self._run_when_free()
             except Exception as error:  # noqa: BLE001  (logged, and tried again)
                 log_failure(log, error, "a runner failed; it looks for work again")
-                self._core.clock.wait(self._stopping, self._core.settings.beat)
+                self._context.clock.wait(self._stopping, self._context.settings.beat)
                 continue
             if not ran:
                 self._bell.wait(seen, self._stopping)

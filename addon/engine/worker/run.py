@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import Clock, sleep
 from addon.engine import failpoints
-from addon.engine.context import Core
+from addon.engine.context import EngineContext
 from addon.engine.errors import Fenced
 from addon.engine.job import CancelRequested, Interrupted, Item, Metrics, RunSpace
 from addon.engine.lease.lease import fenced
@@ -46,7 +46,7 @@ class _Transaction:
 class ActiveRun:
     """One execution in the hands of its runner; implements addon.engine.job.Run."""
 
-    def __init__(self, core: Core, lease: Lease, row: JobExecution, trusted_from: float) -> None:
+    def __init__(self, context: EngineContext, lease: Lease, row: JobExecution, trusted_from: float) -> None:
         """`row` is the execution as claimed; `trusted_from` the monotonic time before the claim was asked for."""
         self.lease = lease
         self.tenant_id = row.tenant_id
@@ -61,19 +61,19 @@ class ActiveRun:
         self.policy_version = row.policy_version
         self.generation = row.generation
         self.params: Mapping[str, Any] = row.params
-        self.clock: Clock = core.clock
+        self.clock: Clock = context.clock
         self.stop = threading.Event()
         self.lost = threading.Event()
         self.cancelled = threading.Event()
-        self._core = core
-        self._settings = core.settings
+        self._context = context
+        self._settings = context.settings
         self._counting = threading.Lock()
         self._points, self._calls = row.points, row.calls
         self._waiting = 0
-        self._progress = core.clock.monotonic()
+        self._progress = context.clock.monotonic()
         self._percent = row.percent
         self._tally = Tally()
-        self._estimate = Estimate(core.clock.monotonic(), min(10.0, self._settings.reaper))
+        self._estimate = Estimate(context.clock.monotonic(), min(10.0, self._settings.reaper))
         self._stoppable = row.status == "running"
         self._quiet = False
         self.calls = CallThreads(self._settings.call_threads, f"call-{row.id[-6:]}", self.check, self._cancel_counts)
@@ -97,7 +97,7 @@ class ActiveRun:
         clock of this host nor one that is set makes a run look stuck, or busy for years.
         """
         with self._counting:
-            at = self._core.time.after(self._progress - self.clock.monotonic())
+            at = self._context.time.after(self._progress - self.clock.monotonic())
             return {"points": self._points, "calls": self._calls, "progress_at": at}
 
     def seal(self) -> None:
@@ -170,7 +170,7 @@ class ActiveRun:
 
     def read(self) -> AbstractContextManager[Session]:
         """Open a read session of this tenant."""
-        return self._core.db.read(self.tenant_id)
+        return self._context.db.read(self.tenant_id)
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -179,7 +179,7 @@ class ActiveRun:
             raise Fenced("the lease is gone")
         tally, percent = self._tally, self._percent
         try:
-            with self._core.db.write(self.tenant_id) as session:
+            with self._context.db.write(self.tenant_id) as session:
                 row = fenced(session, self.lease)
                 if row.status == "cancelling":
                     self.cancelled.set()
@@ -297,7 +297,7 @@ class ActiveRun:
             values |= self._come_to(gathered.tally)
         if gathered.finished:
             values |= {
-                "losses": 0,
+                "lease_losses": 0,
                 "spaces_done": gathered.tally.done,
                 "spaces_failed": gathered.tally.failed,
             }

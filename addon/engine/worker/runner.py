@@ -9,17 +9,17 @@ from datetime import datetime
 from typing import Any
 
 from addon.base import is_away, is_blocked
-from addon.engine.context import Core
+from addon.engine.context import EngineContext
 from addon.engine.errors import DATABASE_AWAY, Fenced, log_failure
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Job, Metrics, Pause, RunSpace
-from addon.engine.lease.lease import claim, fenced, hand_over, hand_over_after_outage, leave_to_settle, pause
+from addon.engine.lease.lease import claim, defer_settlement, fenced, hand_over, hand_over_after_outage, pause
 from addon.engine.models import JobExecution
 from addon.engine.state.finish import close_open_spaces, end
 from addon.engine.state.settlement import MAX_TRIES, Later, settler, tries, unsettled, wait_after
 from addon.engine.state.transitions import Actor, Lease, move
 from addon.engine.worker.heartbeat import Heart
 from addon.engine.worker.run import ActiveRun
-from addon.engine.worker.spaces import fix_list, listed, not_done
+from addon.engine.worker.spaces import freeze_spaces, listed, not_done
 
 log = logging.getLogger(__name__)
 
@@ -28,20 +28,20 @@ STILL_OPEN = "waiting to read back what was submitted to the site: {}"
 GONE_WHILE_FINALIZING = "the app was uninstalled while the result was compiled"
 
 
-def run_next(core: Core, heart: Heart, stopping: threading.Event | None = None) -> bool:
+def run_next(context: EngineContext, heart: Heart, stopping: threading.Event | None = None) -> bool:
     """Claim one execution and drive it as far as it goes; False when there was none to claim.
 
     A shutdown that began (`stopping`) while the claim was under way gives the execution back at once.
     """
-    began = core.clock.monotonic()
-    claimed = claim(core, stopping)
+    began = context.clock.monotonic()
+    claimed = claim(context, stopping)
     if claimed is None:
         return False
-    run = ActiveRun(core, claimed.lease, claimed.row, began)
+    run = ActiveRun(context, claimed.lease, claimed.row, began)
     heart.register(run)
     if stopping is not None and stopping.is_set():
         run.stop.set()
-    drive = _Drive(core, run, claimed.row)
+    drive = _Drive(context, run, claimed.row)
     try:
         if claimed.unsure is not None:
             raise claimed.unsure
@@ -59,13 +59,13 @@ def run_next(core: Core, heart: Heart, stopping: threading.Event | None = None) 
 class _Drive:
     """The way of one claimed execution."""
 
-    def __init__(self, core: Core, run: ActiveRun, row: JobExecution) -> None:
-        self.core = core
+    def __init__(self, context: EngineContext, run: ActiveRun, row: JobExecution) -> None:
+        self.context = context
         self.run = run
         self.row = row
         self.lease: Lease = run.lease
-        self.job: Job = core.jobs[run.job_type]
-        self.actor = Actor("runner", core.worker_id)
+        self.job: Job = context.jobs[run.job_type]
+        self.actor = Actor("runner", context.worker_id)
 
     def go(self) -> None:
         """Drive to the end, or to where it has to be given back."""
@@ -115,7 +115,7 @@ class _Drive:
             if wanted is not None:
                 known = not_done(session, self.row.retry_of) if self.row.retry_of else {}
                 previous = {key: known.get(key, RunSpace(id=key, key=key, name="")) for key in wanted}
-            fix_list(session, self.lease, spaces, previous, self.core.clock.now())
+            freeze_spaces(session, self.lease, spaces, previous, self.context.clock.now())
 
     def _spaces(self) -> None:
         """Give the open spaces to the job: first those above suspicion together, then each suspect alone."""
@@ -151,7 +151,9 @@ class _Drive:
         """Nothing more can be done: fail the open spaces with the reason. What was submitted is settled next."""
         with self.run.write() as session:
             row = fenced(session, self.lease)
-            close_open_spaces(session, row.id, "failed", at=self.core.clock.now(), reason=reason, transient=transient)
+            close_open_spaces(
+                session, row.id, "failed", at=self.context.clock.now(), reason=reason, transient=transient
+            )
             row.error, row.error_transient = reason, transient
 
     def _conclude(self) -> bool:
@@ -159,14 +161,14 @@ class _Drive:
         later = self._settle()
         if later is None:
             return self._to_finalizing()
-        if pause(self.core, self.lease, later.until, later.reason, self.run.counters(), to_settle=True):
+        if pause(self.context, self.lease, later.until, later.reason, self.run.counters(), to_settle=True):
             return False
         return self._cancel()
 
     def _to_finalizing(self) -> bool:
-        with self.core.db.write(self.lease.tenant_id) as session:
+        with self.context.db.write(self.lease.tenant_id) as session:
             fenced(session, self.lease)
-            at, counters = self.core.clock.now(), self.run.counters()
+            at, counters = self.context.clock.now(), self.run.counters()
             moved = move(session, "finalize", self.row.id, at=at, actor=self.actor, lease=self.lease, values=counters)
         return True if moved is not None else self._cancel()
 
@@ -188,14 +190,14 @@ class _Drive:
         except Exception as bug:
             log.exception("job %s could not finalize execution %s", self.run.job_type, self.row.id)
             error = _words(bug)
-        with self.core.db.write(self.lease.tenant_id) as session:
+        with self.context.db.write(self.lease.tenant_id) as session:
             row = fenced(session, self.lease)
             values: dict[str, Any] = self.run.counters()
             if error is not None and row.error is None:
                 values |= {"error": error, "error_transient": transient}
             failed = error or row.error or any(space.state == "failed" for space, _ in listed(session, row.id))
             end(
-                self.core,
+                self.context,
                 session,
                 "fail" if failed else "succeed",
                 row,
@@ -208,16 +210,16 @@ class _Drive:
     def _pause(self, stop: Pause) -> bool:
         self.run.quiet(True)
         self.run.calls.close()
-        if pause(self.core, self.lease, stop.until, stop.reason, self.run.counters()):
+        if pause(self.context, self.lease, stop.until, stop.reason, self.run.counters()):
             return False
         self.run.quiet(False)
         return self._cancel()
 
     def _abandon(self, stop: Abandon) -> bool:
         """The tenant is gone, so nothing can be read back: end cancelled."""
-        with self.core.db.write(self.lease.tenant_id) as session:
+        with self.context.db.write(self.lease.tenant_id) as session:
             row = fenced(session, self.lease)
-            at, actor = self.core.clock.now(), Actor("system", "tenant_gone")
+            at, actor = self.context.clock.now(), Actor("system", "tenant_gone")
             asked = {"cancel_requested_at": at, "cancel_requested_by": "tenant_gone"}
             detail = {"reason": str(stop)}
             move(session, "request_cancel", row.id, at=at, actor=actor, values=asked, detail=detail)
@@ -226,9 +228,9 @@ class _Drive:
 
     def _cancel(self) -> bool:
         later = self._settle()
-        with self.core.db.write(self.lease.tenant_id) as session:
+        with self.context.db.write(self.lease.tenant_id) as session:
             row = fenced(session, self.lease)
-            if later is not None and leave_to_settle(self.core, session, self.lease, self.run.counters(), later):
+            if later is not None and defer_settlement(self.context, session, self.lease, self.run.counters(), later):
                 return False
             if row.status == "cancelling":
                 self._end_cancelled(session, row)
@@ -238,7 +240,7 @@ class _Drive:
 
     def _end_cancelled(self, session: Any, row: JobExecution) -> None:
         counters = self.run.counters()
-        end(self.core, session, "cancelled", row, actor=self.actor, lease=self.lease, values=counters)
+        end(self.context, session, "cancelled", row, actor=self.actor, lease=self.lease, values=counters)
 
     def _settle(self) -> Later | None:
         """Let the job wait for or read back what it has submitted; say when to go on if the site does not answer.
@@ -264,11 +266,11 @@ class _Drive:
     def _later(self, reason: str, *, until: datetime | None = None, again: bool = True) -> Later | None:
         """Return when to settle what is not read back; None when nothing is, or nothing more can be done about it."""
         with self.run.read() as session:
-            if not unsettled(self.core, session, self.row):
+            if not unsettled(self.context, session, self.row):
                 return None
             tried = tries(session, self.row.id)
         if again and tried < MAX_TRIES:
-            return Later(until or self.core.clock.now() + wait_after(tried), STILL_OPEN.format(reason))
+            return Later(until or self.context.clock.now() + wait_after(tried), STILL_OPEN.format(reason))
         log.warning("what execution %s submitted is not read back: %s", self.row.id, reason)
         job = settler(self.job)
         try:
@@ -286,9 +288,9 @@ class _Drive:
         After an error of another kind, and at the stop of the process, the lease ends by itself.
         """
         self._stop_threads()
-        again = self.core.settings.again
+        again = self.context.settings.again
         while is_away(error) or is_blocked(error):
-            if self.run.lost.is_set() or self.core.clock.wait(stopping, again):
+            if self.run.lost.is_set() or self.context.clock.wait(stopping, again):
                 return
             try:
                 self._hand_over(hand_over_after_outage)
@@ -307,14 +309,14 @@ class _Drive:
         self.run.stop.set()
         self.run.calls.close()
 
-    def _hand_over(self, how: Callable[[Core, Lease, dict[str, Any]], bool]) -> None:
+    def _hand_over(self, how: Callable[[EngineContext, Lease, dict[str, Any]], bool]) -> None:
         try:
-            if not how(self.core, self.lease, self.run.counters()):
-                with self.core.db.write(self.lease.tenant_id) as session:
+            if not how(self.context, self.lease, self.run.counters()):
+                with self.context.db.write(self.lease.tenant_id) as session:
                     row = fenced(session, self.lease)
-                    if not unsettled(self.core, session, row):
+                    if not unsettled(self.context, session, row):
                         self._end_cancelled(session, row)
-                    elif not leave_to_settle(self.core, session, self.lease, self.run.counters()):
+                    elif not defer_settlement(self.context, session, self.lease, self.run.counters()):
                         raise RuntimeError("a locked execution changed under its lock")
         except Fenced:
             log.warning("execution %s was taken from this process before it gave it back", self.row.id)

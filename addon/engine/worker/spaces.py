@@ -45,7 +45,7 @@ def as_run_space(row: ExecutionSpace) -> RunSpace:
     )
 
 
-def fix_list(
+def freeze_spaces(
     session: Session,
     lease: Lease,
     spaces: Sequence[RunSpace],

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import TenantId
 from addon.confluence import SiteClient, SiteError
-from addon.engine.job import Metrics, Refused, Run, RunSpace
+from addon.engine.job import JobRefused, Metrics, Run, RunSpace
 from addon.jobs import spaces as scope
 from addon.jobs.faults import translated
 from addon.jobs.notifications.addresses import addresses_of
@@ -36,9 +36,9 @@ class SendNotifications:
         self._parts = parts
 
     def admit(self, session: Session, tenant_id: TenantId) -> None:
-        """Raise Refused when mail has no way out."""
+        """Raise JobRefused when mail has no way out."""
         if not self._parts.mailer.configured:
-            raise Refused(NO_TRANSPORT)
+            raise JobRefused(NO_TRANSPORT)
 
     def list_spaces(self, run: Run) -> Sequence[RunSpace]:
         """Return the run's spaces. Raises Pause, Abandon, or Fatal when the site cannot list its spaces."""

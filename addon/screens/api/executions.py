@@ -12,12 +12,12 @@ from addon.base import Caller, FieldError, Problem, Space
 from addon.confluence import WRITE_AGE
 from addon.engine import (
     Busy,
-    Held,
     JobExecution,
+    JobRefused,
+    NotAdmitted,
     NotCancellable,
     NotFound,
     NotRetryable,
-    Refused,
     UnknownJob,
     queries,
 )
@@ -65,7 +65,7 @@ class ExecutionsApi:
             self._access.site(caller, write=True)
         try:
             row = self._start(caller, body, viewer.space)
-        except (Held, Refused) as error:
+        except (NotAdmitted, JobRefused) as error:
             raise Problem(422, "not-startable", error.reason) from error
         except Busy as error:
             raise self._busy(caller, error.active.id, viewer) from error
@@ -234,7 +234,7 @@ class ExecutionsApi:
             raise Problem(409, "not-retryable", _not_retryable(error)) from error
         except UnknownJob as error:
             raise Problem(422, "unknown-job", f"There is no job called {error.job_type} any more.") from error
-        except (Held, Refused) as error:
+        except (NotAdmitted, JobRefused) as error:
             raise Problem(422, "not-startable", error.reason) from error
         except Busy as error:
             raise self._busy(caller, error.active.id, viewer) from error

@@ -16,7 +16,7 @@ from pydantic import Field
 from addon.base import Caller, FieldError, Problem, Space, TenantId, zone_names
 from addon.confluence import SiteClient, SiteError
 from addon.confluence.cql import Spelling, spelling
-from addon.engine import Held, Refused, queries
+from addon.engine import JobRefused, NotAdmitted, queries
 from addon.jobs.apply import apply_policies
 from addon.jobs.counting import Counting
 from addon.jobs.standing import labelled
@@ -146,7 +146,7 @@ class FirstRunApi:
                     scope="site",
                     started_by=caller.account_id,
                 )
-            except (Held, Refused) as error:
+            except (NotAdmitted, JobRefused) as error:
                 confirmed.not_started = error.reason
             else:
                 confirmed.execution = self._presenter.execution(session, row, viewer)
@@ -202,7 +202,7 @@ class FirstRunApi:
         with self._parts.db.read(tenant_id) as session:
             try:
                 self._parts.engine.jobs["send-notifications"].admit(session, tenant_id)
-            except Refused as error:
+            except JobRefused as error:
                 return error.reason
         return None
 

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import Caller, FieldError, Problem
 from addon.confluence import READ_AGE
-from addon.engine import Lane, Refused, no_worker, queries
+from addon.engine import JobRefused, Lane, no_worker, queries
 from addon.jobs.apply import apply_policies
 from addon.parts import Parts
 from addon.policies import NOT_INCLUDED, Hold, PolicyDocument
@@ -134,7 +134,7 @@ class JobsApi:
     def _refusal(self, session: Session, viewer: Viewer, job_type: str) -> str | None:
         try:
             self._parts.engine.jobs[job_type].admit(session, viewer.caller.tenant_id)
-        except Refused as error:
+        except JobRefused as error:
             return error.reason
         return None
 

@@ -46,7 +46,7 @@ class Hosts:
     def claimed(self, engine: Engine) -> Lease:
         with self.db.write(self.tenant) as session:
             engine.start(session, tenant_id=self.tenant, job_type=FakeJob.type, scope="site")
-        claimed = claim(engine._core)
+        claimed = claim(engine._context)
         assert claimed is not None
         return claimed.lease
 
@@ -72,7 +72,7 @@ def test_a_host_whose_clock_is_off_takes_no_live_lease(hosts: Hosts, off: timede
     lease = hosts.claimed(hosts.engine())
     other = hosts.engine(off)
     assert other.reaper_tick() == 0
-    assert claim(other._core) is None
+    assert claim(other._context) is None
     assert hosts.row(lease).owner == lease.owner
 
 

@@ -59,7 +59,7 @@ def test_a_live_lease_is_set_right_by_the_next_beat(rig: Rig) -> None:
     rig.job.call = call
     started = rig.start(engine)
     rig.drive(engine)
-    assert (rig.row(started.id).status, rig.row(started.id).losses) == ("successful", 0)
+    assert (rig.row(started.id).status, rig.row(started.id).lease_losses) == ("successful", 0)
 
 
 @EVERYWHERE

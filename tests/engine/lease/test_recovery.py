@@ -65,7 +65,7 @@ def test_every_write_of_a_lost_run_is_refused_even_before_anyone_else_claims(rig
     rig.drive(zombie)
     row = rig.row(started.id)
     assert refused == ["write 0", "write 1"]
-    assert (row.status, row.owner, row.losses, row.points) == ("running", None, 1, 0)
+    assert (row.status, row.owner, row.lease_losses, row.points) == ("running", None, 1, 0)
     assert set(rig.states(started.id).values()) == {"pending"}
 
 
@@ -92,7 +92,7 @@ def test_the_execution_of_a_killed_runner_goes_on_and_finished_spaces_are_not_re
     assert row.status == "successful"
     assert rig.job.worked == ["A", "B", "D", "C"]
     assert rig.job.groups == [["A", "B", "C", "D"], ["D"], ["C"]], "a suspect runs alone"
-    assert row.losses == 0, "spaces finished since"
+    assert row.lease_losses == 0, "spaces finished since"
     assert row.policy_version == 1
 
 
@@ -169,7 +169,7 @@ def test_an_execution_that_only_ever_loses_its_lease_is_failed_as_interrupted(ri
     started = rig.start(rig.engine(), trigger="scheduled")
     for loss in range(MAX_LOSSES + 1):
         rig.kill_during(rig.engine())
-        assert rig.row(started.id).losses == loss
+        assert rig.row(started.id).lease_losses == loss
         rig.clock.advance(61)
         rig.engine().reaper_tick()
     row = rig.row(started.id)
@@ -236,7 +236,7 @@ def test_heartbeats_keep_a_long_call_alive_and_flush_its_counters(rig: Rig) -> N
     started = rig.start(engine)
     rig.drive(engine)
     row = rig.row(started.id)
-    assert (row.status, row.points, row.calls, row.losses) == ("successful", 24, 9, 0)
+    assert (row.status, row.points, row.calls, row.lease_losses) == ("successful", 24, 9, 0)
 
 
 def test_trust_ends_before_the_lease_and_no_write_begins_with_little_of_it(rig: Rig) -> None:

@@ -12,7 +12,7 @@ from addon.engine.state.finish import end
 from addon.engine.state.transitions import Actor, move
 from addon.engine.worker.run import ActiveRun
 from addon.engine.worker.runner import _Drive
-from addon.engine.worker.spaces import fix_list, listed
+from addon.engine.worker.spaces import freeze_spaces, listed
 from tests.engine.model.site import Broken, Died
 from tests.engine.model.world import TTL, Hand, World
 from tests.support.fakejob import spaces as some_spaces
@@ -24,7 +24,7 @@ OWNER_MAY = {
     "succeed": {"finalizing": "successful"},
     "fail": {"finalizing": "failed"},
     "cancelled": {"cancelling": "cancelled"},
-    "leave_to_settle": {"cancelling": "cancelling"},
+    "defer_settlement": {"cancelling": "cancelling"},
 }
 """By transition of the owner: from which status to which. Everything else is refused."""
 EVENTS = {
@@ -34,7 +34,7 @@ EVENTS = {
     "succeed": "successful",
     "fail": "failed",
     "cancelled": "cancelled",
-    "leave_to_settle": "left_to_settle",
+    "defer_settlement": "left_to_settle",
 }
 OUTCOMES = ("begin", "save", "half", "done", "failed", "transient", "skipped", "submit")
 
@@ -59,12 +59,12 @@ class Hands(World):
 
     def claim(self, engine: Any) -> Hand | None:
         began = self.clock.monotonic()
-        claimed = leases.claim(engine._core)
+        claimed = leases.claim(engine._context)
         if claimed is None:
             return None
-        run = ActiveRun(engine._core, claimed.lease, claimed.row, began)
+        run = ActiveRun(engine._context, claimed.lease, claimed.row, began)
         engine._heart.register(run)
-        self.hands.append(Hand(engine, run, _Drive(engine._core, run, claimed.row)))
+        self.hands.append(Hand(engine, run, _Drive(engine._context, run, claimed.row)))
         return self.hands[-1]
 
     def act(self, hand: Hand, action: Callable[[Hand], object]) -> None:
@@ -115,7 +115,7 @@ class Hands(World):
             hand.drive._list()
             return
         with hand.run.write() as session:
-            fix_list(session, hand.run.lease, some_spaces("A", "B"), None, self.clock.now())
+            freeze_spaces(session, hand.run.lease, some_spaces("A", "B"), None, self.clock.now())
 
     def spaces(self, hand: Hand) -> list[Any]:
         with hand.run.read() as session:
@@ -181,23 +181,23 @@ class Hands(World):
 
     def attempt(self, hand: Hand, name: str) -> bool:
         """Try one transition of the owner, whatever the status is; return whether it was made."""
-        core, lease, counters = hand.engine._core, hand.run.lease, hand.run.counters()
+        context, lease, counters = hand.engine._context, hand.run.lease, hand.run.counters()
         at = self.clock.now()
         if name == "pause":
-            return leases.pause(core, lease, at + timedelta(hours=1), "quota", counters)
+            return leases.pause(context, lease, at + timedelta(hours=1), "quota", counters)
         if name == "hand_over":
-            return leases.hand_over(core, lease, counters)
-        if name == "leave_to_settle":
+            return leases.hand_over(context, lease, counters)
+        if name == "defer_settlement":
             with self.db.write(lease.tenant_id) as session:
                 leases.fenced(session, lease)
-                return leases.leave_to_settle(core, session, lease, counters)
-        actor = Actor("runner", core.worker_id)
+                return leases.defer_settlement(context, session, lease, counters)
+        actor = Actor("runner", context.worker_id)
         try:
             with self.db.write(lease.tenant_id) as session:
                 row = leases.fenced(session, lease)
                 if name == "finalize":
                     return move(session, name, row.id, at=at, actor=actor, lease=lease, values=counters) is not None
-                end(core, session, name, row, actor=actor, lease=lease)
+                end(context, session, name, row, actor=actor, lease=lease)
         except RuntimeError:
             return False
         return True

@@ -7,7 +7,7 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from addon.engine import Busy, Held, NotCancellable, NotRetryable
+from addon.engine import Busy, NotAdmitted, NotCancellable, NotRetryable
 from tests.engine.model.hours import Hours
 from tests.engine.model.settled import NOBODY
 from tests.engine.model.world import OWN, pick, tenants
@@ -28,7 +28,7 @@ class People(Hours):
                 )
         except Busy as busy:
             told: str | None = busy.active.id
-        except Held as held:
+        except NotAdmitted as held:
             told = held.kind
         else:
             told = None
@@ -48,7 +48,7 @@ class People(Hours):
                 )
         except Busy:
             assert self.seen.active(row.tenant_id) is not None
-        except Held:
+        except NotAdmitted:
             assert not self.seen.lanes[row.tenant_id].open
         except NotRetryable as refused:
             told = refused.kind

@@ -168,7 +168,7 @@ class Workers(Runs):
         if wanted is None or (name == "finalize" and before.open_spaces(key)) or (name, bad) in NEVER:
             return
         unread = before.unread(key)
-        if name in NOT_WHILE_UNREAD if unread else name == "leave_to_settle":
+        if name in NOT_WHILE_UNREAD if unread else name == "defer_settlement":
             return
         assert self.attempt(hand, name), f"{name} from {was.status}"
         after = self.look()
@@ -176,7 +176,7 @@ class Workers(Runs):
         assert now.status == wanted
         assert [event.tag for event in after.events[key][len(events) :]] == [f"job:execution:{EVENTS[name]}"]
         assert (now.owner in (None, NOBODY)) == (name != "finalize")
-        assert (now.owner == NOBODY) == (name == "leave_to_settle")
+        assert (now.owner == NOBODY) == (name == "defer_settlement")
         if not hand.owns(after):
             self.drop(hand)
 

@@ -184,7 +184,7 @@ class World(RuleBasedStateMachine):
     def run_or_die(self, engine: Engine) -> bool:
         """Let a runner take something; False when there is nothing."""
         try:
-            return run_next(engine._core, engine._heart)
+            return run_next(engine._context, engine._heart)
         except Died:
             return True
 

@@ -164,7 +164,7 @@ def test_a_schedule_that_pended_for_more_than_ten_years_still_starts(rig: Rig) -
     give(rig, engine, *rules(1))
     with rig.db.write(rig.tenant) as session:
         long_ago = datetime(1, 1, 2, tzinfo=UTC)
-        session.execute(sa.update(JobSchedule).values(next_fire_at=long_ago, settled_until=None))
+        session.execute(sa.update(JobSchedule).values(next_fire_at=long_ago, recorded_until=None))
     assert engine.schedule_tick() == 1
     assert sum(1 + fire.earlier for fire in rig.fires()) == 3652 * A_DAY_OF_FIVES
 

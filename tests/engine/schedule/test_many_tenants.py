@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import Database, TenantId
-from addon.engine import Engine, EngineSettings, JobExecution, Refused
-from addon.engine.schedule import scheduler as tick
+from addon.engine import Engine, EngineSettings, JobExecution, JobRefused
+from addon.engine.schedule import scheduler
 from tests.benchmarks.ticks import counted
 from tests.engine.conftest import BOTH
 from tests.support.clock import VirtualClock
@@ -30,7 +30,7 @@ class Refusing(FakeJob):
     def admit(self, session: Session, tenant_id: TenantId) -> None:
         if tenant_id in self.without:
             self.clock.advance(0.2)
-            raise Refused("No mail transport is configured.")
+            raise JobRefused("No mail transport is configured.")
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_slots_that_have_to_stay_pending_keep_no_other_tenant_waiting(
     while running(database) < free:
         engine.schedule_tick()
         rounds += 1
-        assert rounds <= 60 * 3 * 0.2 / tick.ROUND_SECONDS + 2
+        assert rounds <= 60 * 3 * 0.2 / scheduler.ROUND_SECONDS + 2
     assert rounds > 1, "a tick ends after a while, so that the process can stop"
     assert running(database) == free
     for job in jobs.values():

@@ -197,7 +197,7 @@ def test_a_site_that_took_long_comes_after_all_others_until_it_is_quick_again(ri
     takes.clear()
     assert hour(3)[-1] == rig.tenant
     assert set(hour(4)) == {rig.tenant, *others}
-    assert rig.tenant not in engine._core.slow
+    assert rig.tenant not in engine._context.slow
 
 
 @BOTH

@@ -231,7 +231,7 @@ def test_late_in_a_longer_chain_other_types_go_first_and_end_it(rig: Rig) -> Non
         engine.run_due()
     (waiting,) = rig.retries()
     assert waiting.attempt == 5
-    assert not precedes(engine._core, waiting)
+    assert not precedes(engine._context, waiting)
     rig.clock.advance(timedelta(minutes=3))
     rig.mails.refusal = "no mail transport"
     assert engine.schedule_tick() == 0

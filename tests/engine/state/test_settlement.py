@@ -91,7 +91,7 @@ def test_a_shutdown_while_cancelling_leaves_the_end_to_a_process_that_reads_back
     assert rig.drive(other)
     row = ended(rig, started.id, "cancelled")
     assert rig.states(started.id) == {"A": "done", "B": "cancelled", "C": "cancelled"}
-    assert (row.losses, row.fence) == (0, waiting.fence + 1)
+    assert (row.lease_losses, row.fence) == (0, waiting.fence + 1)
     assert rig.events(started.id)[2:] == ["cancel_requested", "left_to_settle", "claimed", "cancelled"]
 
 
@@ -104,7 +104,7 @@ def test_a_cancelling_run_of_a_killed_process_is_read_back_by_another(rig: Rig, 
     assert not rig.drive(other), "its lease still holds"
     rig.clock.advance(61)
     assert other.reaper_tick() == 1
-    assert waits_to_be_settled(rig, started.id).losses == 1
+    assert waits_to_be_settled(rig, started.id).lease_losses == 1
     assert rig.drive(other)
     ended(rig, started.id, "cancelled")
 
@@ -184,7 +184,7 @@ def test_a_run_that_lost_too_many_leases_is_read_back_before_it_fails_as_interru
         rig.clock.advance(61)
         other.reaper_tick()
     row = rig.row(started.id)
-    assert (row.status, row.owner, row.losses) == ("running", None, MAX_LOSSES + 1)
+    assert (row.status, row.owner, row.lease_losses) == ("running", None, MAX_LOSSES + 1)
     job.settling = lambda run: None
     assert rig.drive(other)
     row = ended(rig, started.id, "failed")
@@ -208,7 +208,7 @@ def test_even_that_reading_back_may_not_stop_workers_for_ever(rig: Rig, job: Sub
         other.reaper_tick()
     assert rig.row(started.id).status == "failed"
     assert rig.event(started.id, "interrupted").detail["unsettled"] is True
-    assert rig.row(started.id).losses == MAX_LOSSES + 3
+    assert rig.row(started.id).lease_losses == MAX_LOSSES + 3
 
 
 def silent(rig: Rig, engine: Engine, job: SubmittingJob) -> JobExecution:
@@ -322,7 +322,7 @@ def test_a_run_that_hangs_while_it_reads_back_is_taken_over(rig: Rig, job: Submi
     rig.drive(engine)
     job.settling = hang
     rig.drive(engine)
-    assert waits_to_be_settled(rig, started.id).losses == 0, "no lease has expired"
+    assert waits_to_be_settled(rig, started.id).lease_losses == 0, "no lease has expired"
     assert rig.drive(other)
     ended(rig, started.id, "cancelled")
 
@@ -391,4 +391,4 @@ def test_a_run_that_hangs_where_no_space_is_to_blame_fails_as_stuck(
     setattr(rig.job, where, lambda run: {})
     other.run_due()
     row = rig.row(started.id)
-    assert (row.status, row.error, row.losses) == ("failed", "stuck: no progress for 30 minutes", 0)
+    assert (row.status, row.error, row.lease_losses) == ("failed", "stuck: no progress for 30 minutes", 0)

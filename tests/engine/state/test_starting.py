@@ -9,7 +9,7 @@ import pytest
 
 from addon.base import Space, TenantId
 from addon.base.database import ForeignTenant
-from addon.engine import Busy, Held, JobExecution, LocalDispatcher, Refused, UnknownJob
+from addon.engine import Busy, JobExecution, JobRefused, LocalDispatcher, NotAdmitted, UnknownJob
 from tests.engine.conftest import EVERYWHERE, Rig
 
 SPACE = Space(id="7", key="DOCS", name="Docs", type="global")
@@ -51,7 +51,7 @@ def test_the_loser_of_a_start_can_go_on_in_its_transaction(rig: Rig) -> None:
             engine.start(session, tenant_id=rig.tenant, job_type=rig.mails.type, scope="site")
         engine.set_hold(session, rig.tenant, on=True, reason="spring cleaning", by="u-1")
     assert busy.value.active.id == first.id
-    with pytest.raises(Held), rig.db.write(rig.tenant) as session:
+    with pytest.raises(NotAdmitted), rig.db.write(rig.tenant) as session:
         engine.start(session, tenant_id=rig.tenant, job_type=rig.job.type, scope="site", trigger="scheduled")
 
 
@@ -79,11 +79,11 @@ def test_a_start_keeps_what_it_was_started_with(rig: Rig) -> None:
 def test_nothing_starts_in_a_closed_lane_or_before_the_first_run_is_confirmed(rig: Rig) -> None:
     engine = rig.engine()
     stranger, fresh = rig.new_tenant(), rig.new_tenant()
-    with pytest.raises(Held) as held:
+    with pytest.raises(NotAdmitted) as held:
         rig.start(engine, tenant_id=stranger)
     assert held.value.kind == "closed"
     rig.open(engine, fresh, first_run=True)
-    with pytest.raises(Held) as held:
+    with pytest.raises(NotAdmitted) as held:
         rig.start(engine, tenant_id=fresh)
     assert held.value.kind == "first_run"
     with rig.db.write(fresh) as session:
@@ -91,7 +91,7 @@ def test_nothing_starts_in_a_closed_lane_or_before_the_first_run_is_confirmed(ri
     rig.start(engine, tenant_id=fresh)
     with rig.db.write(rig.tenant) as session:
         engine.close_lane(session, rig.tenant)
-    with pytest.raises(Held) as held:
+    with pytest.raises(NotAdmitted) as held:
         rig.start(engine)
     assert held.value.kind == "closed"
 
@@ -103,7 +103,7 @@ def test_opening_a_lane_again_does_not_skip_the_first_run(rig: Rig) -> None:
     with rig.db.write(fresh) as session:
         engine.close_lane(session, fresh)
         engine.open_lane(session, fresh, first_run=False)
-    with pytest.raises(Held) as held:
+    with pytest.raises(NotAdmitted) as held:
         rig.start(engine, tenant_id=fresh)
     assert held.value.kind == "first_run"
 
@@ -113,7 +113,7 @@ def test_a_hold_stops_scheduled_starts_only_and_ends_by_itself(rig: Rig) -> None
     until = rig.clock.now() + timedelta(hours=2)
     with rig.db.write(rig.tenant) as session:
         engine.set_hold(session, rig.tenant, on=True, reason="migration", by="u-1", until=until)
-    with pytest.raises(Held) as held:
+    with pytest.raises(NotAdmitted) as held:
         rig.start(engine, trigger="scheduled")
     assert (held.value.kind, held.value.reason, held.value.until) == ("hold", "migration", until)
     manual = rig.start(engine)
@@ -125,7 +125,7 @@ def test_a_hold_stops_scheduled_starts_only_and_ends_by_itself(rig: Rig) -> None
 def test_a_job_may_refuse_and_an_unknown_one_cannot_start(rig: Rig) -> None:
     engine = rig.engine()
     rig.mails.refusal = "no mail transport is configured"
-    with pytest.raises(Refused, match="no mail transport"):
+    with pytest.raises(JobRefused, match="no mail transport"):
         rig.start(engine, job_type=rig.mails.type)
     with pytest.raises(UnknownJob):
         rig.start(engine, job_type="defragment")

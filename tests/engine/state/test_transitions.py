@@ -58,7 +58,7 @@ def test_each_transition_happens_from_its_statuses_under_its_guard_only_and_leav
                 continue
             started = rig.start(engine)
             owner = OWNED if owned else {"owner": None}
-            put(rig, started.id, {"status": status, "losses": losses, "fence": 7, **owner})
+            put(rig, started.id, {"status": status, "lease_losses": losses, "fence": 7, **owner})
             lease = Lease(started.id, rig.tenant, "w-1", 7)
             claims = {"owner": "w-2", "lease_until": now} if transition.name == "claim" else {}
             with rig.db.write(rig.tenant) as session:

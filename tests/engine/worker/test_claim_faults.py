@@ -60,7 +60,7 @@ def goes_on(rig: Rig, execution_id: str) -> None:
         engine.reaper_tick()
         rig.drive(engine)
     row = rig.row(execution_id)
-    assert (row.status, row.losses) == ("successful", 0)
+    assert (row.status, row.lease_losses) == ("successful", 0)
     assert "lease_lost" not in rig.events(execution_id)
     assert row.metrics is not None
     assert row.metrics["contentsChecked"] == 30, "each space counts once"
@@ -104,6 +104,6 @@ def test_a_claim_whose_commit_gets_no_answer_is_handed_back_if_it_was_made(
         assert rig.drive(engine)
     assert lost
     row = rig.row(started.id)
-    assert (row.status, row.owner, row.losses) == ("running", None, 0)
+    assert (row.status, row.owner, row.lease_losses) == ("running", None, 0)
     assert engine.active_runs() == 0
     goes_on(rig, started.id)

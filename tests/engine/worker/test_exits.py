@@ -71,14 +71,14 @@ def way_out(shape: Shape) -> list[str]:
         if shape.owner == "unsettled":
             return ["claim", "cancelled"]
         read_back = shape.unread and shape.losses < MAX_LOSSES
-        return ["lose_cancelling", "claim", "cancelled"] if read_back else ["reap_cancelling"]
+        return ["expire_cancelling", "claim", "cancelled"] if read_back else ["finish_cancelling"]
     finalize = ["finalize"] if shape.status == "running" else []
     if shape.owner == "nobody":
         return ["claim", *finalize, "succeed"]
     if shape.losses >= MAX_LOSSES:
         read_back = shape.unread and shape.losses < UNSETTLED_LOSSES
-        return ["lose_unsettled", "claim", "finalize", "fail"] if read_back else ["interrupt"]
-    return ["lose", "claim", *finalize, "succeed"]
+        return ["expire_unsettled", "claim", "finalize", "fail"] if read_back else ["interrupt"]
+    return ["expire_lease", "claim", *finalize, "succeed"]
 
 
 def put(rig: Rig, shape: Shape) -> str:
@@ -90,7 +90,7 @@ def put(rig: Rig, shape: Shape) -> str:
         "owner": owners.get(shape.owner, "a worker that never comes back"),
         "lease_until": None if lease is None else now + timedelta(seconds=lease),
         "not_before": None if shape.wait is None else now + timedelta(seconds=shape.wait),
-        "losses": shape.losses,
+        "lease_losses": shape.losses,
         "listed": shape.unread,
         "fence": 7,
         "progress_at": now,

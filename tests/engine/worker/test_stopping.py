@@ -86,7 +86,7 @@ def test_a_shutdown_hands_over_and_another_process_goes_on_with_the_rest(rig: Ri
     assert other.run_due() == 1
     assert rig.row(started.id).status == "successful"
     assert rig.job.worked == ["A", "B", "C"]
-    assert rig.row(started.id).losses == 0
+    assert rig.row(started.id).lease_losses == 0
     assert "handed_over" in rig.events(started.id)
 
 
@@ -147,7 +147,7 @@ def test_a_run_without_progress_for_half_an_hour_has_its_space_failed_as_stuck_a
     rig.drive(engine)
     assert rig.states(started.id) == {"A": "done", "B": "failed", "C": "pending"}
     assert rig.reasons(started.id) == {"B": "stuck: no progress for 30 minutes"}
-    assert rig.row(started.id).losses == 0, "no lease has expired"
+    assert rig.row(started.id).lease_losses == 0, "no lease has expired"
     other.run_due()
     assert rig.states(started.id)["C"] == "done"
     assert rig.row(started.id).status == "failed"

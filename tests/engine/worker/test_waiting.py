@@ -75,7 +75,7 @@ def test_a_stop_of_the_process_is_heard_and_the_run_is_handed_over(rig: Rig) -> 
     heard = waits(rig, lambda run: run.stop.set())  # type: ignore[attr-defined]
     assert heard["what"] is Interrupted
     assert heard["after"] <= 8.5
-    assert (heard["row"].status, heard["row"].owner, heard["row"].losses) == ("running", None, 0)
+    assert (heard["row"].status, heard["row"].owner, heard["row"].lease_losses) == ("running", None, 0)
 
 
 @BOTH

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from addon.confluence import errors
-from addon.engine.job import CancelRequested, Interrupted, Refused
+from addon.engine.job import CancelRequested, Interrupted, JobRefused
 from addon.jobs import mail_addresses
 from addon.jobs.models import NotificationMatch
 from addon.jobs.notifications.job import SendNotifications
@@ -217,7 +217,7 @@ class TestWhenSomethingIsMissing:
         parts = company.parts
         mute = Mailer(company.db, company.clock, None, "steward@example.com")
         job = SendNotifications(JobParts(parts.confluence, parts.policies, mute, parts.db, parts.clock, parts.settings))
-        with company.db.read(company.tenant_id) as session, pytest.raises(Refused, match="STEWARD_SMTP_URL"):
+        with company.db.read(company.tenant_id) as session, pytest.raises(JobRefused, match="STEWARD_SMTP_URL"):
             job.admit(session, company.tenant_id)
         with company.db.read(company.tenant_id) as session:
             SendNotifications(parts).admit(session, company.tenant_id)
