@@ -8,7 +8,7 @@ from packaging.specifiers import SpecifierSet
 
 from addon.config import Settings
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def test_every_setting_is_documented() -> None:
