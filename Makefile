@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup demo test fuzz soak-model soak bench lint types screenshots release audit clean
+.PHONY: help setup demo test fuzz soak-model soak bench lint house types screenshots release audit clean
 
 help: ## Show what there is to do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -23,6 +23,9 @@ lint: setup ## Style, and the layers of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+
+house: setup ## Draw the rooms, the imports between them, and what goes past a door
+	$(BIN)/python docs/house.py $(if $(PAST),--past)
 
 types: setup ## Static types
 	$(BIN)/mypy
