@@ -21,7 +21,7 @@ from addon.confluence.content import Property
 SPECS = Path(__file__).parents[3] / "shared" / "openapi"
 TENANT = TenantId("0192f000-0000-7000-8000-000000000001")
 
-pytestmark = pytest.mark.skipif(not SPECS.is_dir(), reason="the published specs (../shared/openapi) are not there")
+pytestmark = pytest.mark.skipif(not SPECS.is_dir(), reason="Atlassian's published specifications are not there")
 
 
 @cache

@@ -32,7 +32,7 @@ def _scopes() -> dict[tuple[str, str], str]:
 @pytest.fixture(autouse=True)
 def _specs_are_here() -> None:
     if not SPECS.is_dir():
-        pytest.skip("the published specs (../shared/openapi) are not there")
+        pytest.skip("Atlassian's published specifications are not there")
 
 
 def _needed(*, approved: bool) -> set[str]:
