@@ -32,6 +32,7 @@ from addon.engine.models import (
 from addon.engine.schedule.cron import fires, next_fire
 from addon.engine.settings import EngineSettings
 from addon.engine.state.retry_failed import retried_by
+from addon.engine.state.start import StartRequest
 from addon.engine.state.transitions import Lease
 from addon.engine.state.triggers import TRIGGER_DDL
 from addon.engine.wake.dispatcher import Dispatcher, LocalDispatcher
@@ -78,6 +79,7 @@ __all__ = [
     "RetryDue",
     "Run",
     "RunSpace",
+    "StartRequest",
     "Tick",
     "UnknownJob",
     "fenced",

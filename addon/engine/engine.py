@@ -7,7 +7,6 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -26,6 +25,7 @@ from addon.engine.schedule import scheduler, schedules
 from addon.engine.settings import EngineSettings
 from addon.engine.state import admission, cancel, start
 from addon.engine.state.retry_failed import retry_failed
+from addon.engine.state.start import StartRequest
 from addon.engine.state.transitions import Actor
 from addon.engine.wake.dispatcher import Dispatcher, LocalDispatcher
 from addon.engine.wake.metronome import Tick
@@ -78,28 +78,14 @@ class Engine:
 
     # Executions
 
-    def start(
-        self,
-        session: Session,
-        *,
-        tenant_id: TenantId,
-        job_type: str,
-        scope: str,
-        trigger: str = "manual",
-        space: Space | None = None,
-        started_by: str | None = None,
-        params: Mapping[str, Any] | None = None,
-        dry_run: bool = False,
-    ) -> JobExecution:
-        """Start an execution and return its row, accepted but not claimed yet.
+    def start(self, session: Session, request: StartRequest) -> JobExecution:
+        """Start an execution in the caller's transaction and return its row, accepted but not claimed yet.
 
         A manual start of a job ends the retry chain of the same job. Raises Busy with the active execution,
-        NotAdmitted with the reason, UnknownJob, or JobRefused by the job.
+        NotAdmitted with the reason, UnknownJob, JobRefused by the job, and ValueError when scope and space do not fit
+        together.
         """
-        wanted = start.StartRequest(
-            tenant_id, job_type, scope, trigger, space, started_by, dict(params or {}), dry_run=dry_run
-        )
-        return start.start(self._context, session, wanted)
+        return start.start(self._context, session, request)
 
     def retry_failed(
         self,

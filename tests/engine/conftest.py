@@ -19,6 +19,7 @@ from addon.engine import (
     ExecutionSpace,
     JobExecution,
     RetryDue,
+    StartRequest,
     queries,
 )
 from addon.engine.models import ScheduleFire
@@ -128,7 +129,7 @@ class Rig:
     def start(self, engine: Engine, **options: Any) -> JobExecution:
         wanted: dict[str, Any] = {"tenant_id": self.tenant, "job_type": self.job.type, "scope": "site"} | options
         with self.db.write(wanted["tenant_id"]) as session:
-            return engine.start(session, **wanted)
+            return engine.start(session, StartRequest(**wanted))
 
     def cancel(self, engine: Engine, execution_id: str) -> JobExecution:
         with self.db.write(self.tenant) as session:

@@ -17,6 +17,7 @@ from addon.engine import (
     Pause,
     Run,
     RunSpace,
+    StartRequest,
 )
 from addon.engine.job import Metrics
 from addon.engine.state.transitions import MAX_LOSSES
@@ -58,7 +59,7 @@ class World:
     def start(self) -> str:
         engine = self.engine()
         with self.db.write(self.tenant) as session:
-            return engine.start(session, tenant_id=self.tenant, job_type=self.job.type, scope="site").id
+            return engine.start(session, StartRequest(tenant_id=self.tenant, job_type=self.job.type, scope="site")).id
 
     def cancel(self, execution_id: str) -> None:
         engine = self.engine()

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import SystemClock
-from addon.engine import Engine, EngineSettings, Run, RunSpace
+from addon.engine import Engine, EngineSettings, Run, RunSpace, StartRequest
 from addon.engine.wake.procrastinate import WakeWorker
 from tests.engine.conftest import EVERYWHERE, Rig
 from tests.support.fakejob import spaces
@@ -77,7 +77,7 @@ def test_a_start_that_is_rolled_back_wakes_nobody_and_leaves_nothing(rig: Rig, b
 
     def give_up() -> None:
         with rig.db.write(rig.tenant) as session:
-            engine.start(session, tenant_id=rig.tenant, job_type=rig.job.type, scope="site")
+            engine.start(session, StartRequest(tenant_id=rig.tenant, job_type=rig.job.type, scope="site"))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -9,7 +9,7 @@ import pytest
 
 from addon.base import Database, TenantId
 from addon.confluence import Confluence
-from addon.engine import Engine, EngineSettings, queries
+from addon.engine import Engine, EngineSettings, StartRequest, queries
 from addon.engine.models import ExecutionItem, JobExecution
 from addon.jobs import JobSettings, build_jobs
 from addon.mail import Mailer
@@ -32,7 +32,7 @@ class Addon:
     def run(self, job_type: str) -> JobExecution:
         with self.db.write(self.tenant_id) as session:
             started = self.engine.start(
-                session, tenant_id=self.tenant_id, job_type=job_type, scope="site", started_by="u-admin"
+                session, StartRequest(tenant_id=self.tenant_id, job_type=job_type, scope="site", started_by="u-admin")
             )
         self.engine.run_due()
         with self.db.read(self.tenant_id) as session:

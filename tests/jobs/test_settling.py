@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from addon.confluence import errors
-from addon.engine import ACTIVE, Engine, EngineSettings, ExecutionItem, JobExecution
+from addon.engine import ACTIVE, Engine, EngineSettings, ExecutionItem, JobExecution, StartRequest
 from addon.engine.job import Interrupted
 from addon.engine.state.transitions import MAX_LOSSES
 from addon.engine.worker.runner import run_next
@@ -52,7 +52,7 @@ class Site:
     def start(self, engine: Engine) -> str:
         with self.bench.db.write(self.bench.tenant_id) as session:
             return engine.start(
-                session, tenant_id=self.bench.tenant_id, job_type="execute-automations", scope="site"
+                session, StartRequest(tenant_id=self.bench.tenant_id, job_type="execute-automations", scope="site")
             ).id
 
     def cancel(self, engine: Engine, execution_id: str) -> None:

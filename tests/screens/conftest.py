@@ -19,7 +19,7 @@ from addon.config import Settings
 from addon.confluence import Confluence, Permissions
 from addon.connect import Tenants, check_rules, install_boundary
 from addon.connect.models import Tenant
-from addon.engine import Engine, EngineSettings, JobExecution, queries
+from addon.engine import Engine, EngineSettings, JobExecution, StartRequest, queries
 from addon.jobs import apply_policies
 from addon.mail import Mailer
 from addon.parts import Parts
@@ -187,7 +187,9 @@ def stranger(house: House) -> Callable[[], str]:
         engine = house.parts.engine
         with house.parts.db.write(other) as session:
             engine.open_lane(session, other, first_run=False)
-            row = engine.start(session, tenant_id=other, job_type="refresh-statuses", scope="site", started_by="u-x")
+            row = engine.start(
+                session, StartRequest(tenant_id=other, job_type="refresh-statuses", scope="site", started_by="u-x")
+            )
         return row.id
 
     return run

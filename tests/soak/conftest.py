@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import Database, SystemClock, TenantId
-from addon.engine import ACTIVE, Busy, Engine, EngineSettings, ExecutionSpace, JobExecution
+from addon.engine import ACTIVE, Busy, Engine, EngineSettings, ExecutionSpace, JobExecution, StartRequest
 from tests.soak.crew import SoakJob
 
 TENANTS = 4
@@ -71,7 +71,9 @@ class Arena:
         """Start an execution; None when the lane is taken."""
         try:
             with self.db.write(tenant) as session:
-                return self.engine.start(session, tenant_id=tenant, job_type=self.job.type, scope="site").id
+                return self.engine.start(
+                    session, StartRequest(tenant_id=tenant, job_type=self.job.type, scope="site")
+                ).id
         except Busy:
             return None
 

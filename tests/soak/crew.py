@@ -22,7 +22,18 @@ import sqlalchemy.orm
 
 import addon.migrations.tables  # noqa: F401  (registers every table)
 from addon.base import Database, SystemClock, TenantId
-from addon.engine import Busy, Engine, EngineSettings, Fenced, Metronome, NotCancellable, Run, RunSpace, queries
+from addon.engine import (
+    Busy,
+    Engine,
+    EngineSettings,
+    Fenced,
+    Metronome,
+    NotCancellable,
+    Run,
+    RunSpace,
+    StartRequest,
+    queries,
+)
 from addon.engine.models import Lane
 from addon.engine.wake.procrastinate import ProcrastinateDispatcher, WakeWorker
 from addon.engine.worker.run import ActiveRun
@@ -93,7 +104,7 @@ def hammer(db: Database, ttl: float, seconds: float, seed: int) -> dict[str, int
         try:
             if dice < 0.35:
                 with db.write(tenant) as session:
-                    engine.start(session, tenant_id=tenant, job_type=job.type, scope="site")
+                    engine.start(session, StartRequest(tenant_id=tenant, job_type=job.type, scope="site"))
                 counts["started"] += 1
             elif dice < 0.42:
                 with db.write(tenant) as session:

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import Database, SystemClock, TenantId
-from addon.engine import Engine, EngineSettings, JobExecution, Metronome, Run, RunSpace, Tick, queries
+from addon.engine import Engine, EngineSettings, JobExecution, Metronome, Run, RunSpace, StartRequest, Tick, queries
 from tests.support.fakejob import FakeJob, spaces
 
 CLOCK = SystemClock()
@@ -85,7 +85,7 @@ class Process:
 
     def start(self, tenant: TenantId) -> str:
         with (self.window or self.db).write(tenant) as session:
-            return self.engine.start(session, tenant_id=tenant, job_type=self.job.type, scope="site").id
+            return self.engine.start(session, StartRequest(tenant_id=tenant, job_type=self.job.type, scope="site")).id
 
     def row(self, execution_id: str) -> JobExecution:
         with (self.window or self.db).read_all() as session:

@@ -39,7 +39,7 @@ def retry_failed(
         raise NotRetryable("no-failed-space", failed.status)
     if failed.space_id != (space.id if space is not None else None):
         raise ValueError("a retry is over its predecessor's scope")
-    wanted = StartRequest(
+    request = StartRequest(
         tenant_id,
         failed.job_type,
         failed.scope,
@@ -49,7 +49,7 @@ def retry_failed(
         dry_run=failed.dry_run,
         retry_of=failed.id,
     )
-    execution = start(context, session, wanted)
+    execution = start(context, session, request)
     # Asked with the lane in hand: of two that retry the same execution one after the other, the second is told.
     other = retried_by(session, failed.id, but=execution.id)
     if other is not None:

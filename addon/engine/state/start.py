@@ -22,10 +22,20 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """What is to be started. `policy_version` None: the newest one.
+    """A start that somebody asks for: built once by a person's call, the scheduler or a retry, and passed on as it is.
 
-    `lane_locked`: the caller has locked the tenant's lane and seen that it is open for this start. `ends_chain`: a
-    retry of the same job waits that this start makes needless; every manual start looks for one.
+    Parameters:
+        tenant_id, job_type: whose start, and of which registered job.
+        scope: `site` (all spaces) or `space`, which needs `space`.
+        trigger: `manual`, `scheduled` or `retry`; only a manual one works while schedules are on hold.
+        space: the one space of a space-scope start.
+        started_by: account id of the person; None for schedules and their retries.
+        params: what the job reads as `run.params`: `rules` (ids of the due schedules), `spaces` (ids, of a retry).
+        dry_run: plan and report without changing anything.
+        policy_version: the version of the policies to keep to; None takes the newest.
+        retry_of, attempt: the execution that is retried, and which attempt of its chain this is, counted from 1.
+        lane_locked: the caller has locked the tenant's lane and seen that it is open for this start.
+        ends_chain: a retry of the same job waits that this start makes needless; a manual start always looks for one.
     """
 
     tenant_id: TenantId
@@ -43,56 +53,56 @@ class StartRequest:
     ends_chain: bool = False
 
 
-def start(context: EngineContext, session: Session, wanted: StartRequest) -> JobExecution:
+def start(context: EngineContext, session: Session, request: StartRequest) -> JobExecution:
     """Start an execution in the caller's transaction and return it, accepted but not claimed.
 
     A start of a job by hand or by its own slot ends the retry chain of the same job. Raises UnknownJob, NotAdmitted,
     JobRefused (from the job's admit), Busy with the execution that has the lane; ValueError when scope and space do not
     fit together.
     """
-    job = context.jobs.get(wanted.job_type)
+    job = context.jobs.get(request.job_type)
     if job is None:
-        raise UnknownJob(wanted.job_type)
-    if wanted.scope not in ("site", "space") or (wanted.scope == "space") != (wanted.space is not None):
+        raise UnknownJob(request.job_type)
+    if request.scope not in ("site", "space") or (request.scope == "space") != (request.space is not None):
         raise ValueError("scope 'space' needs a space, scope 'site' has none")
     now = context.clock.now()
-    if not wanted.lane_locked:
-        require_open(session, wanted.tenant_id, now, scheduled=wanted.trigger != "manual")
-    job.admit(session, wanted.tenant_id)
-    execution = _insert(context, session, wanted)
-    detail: dict[str, Any] = {"job": wanted.job_type, "trigger": wanted.trigger, "scope": wanted.scope}
-    if wanted.trigger == "manual" or wanted.ends_chain:
-        ended = end_chains(session, wanted.tenant_id, wanted.job_type)
+    if not request.lane_locked:
+        require_open(session, request.tenant_id, now, scheduled=request.trigger != "manual")
+    job.admit(session, request.tenant_id)
+    execution = _insert(context, session, request)
+    detail: dict[str, Any] = {"job": request.job_type, "trigger": request.trigger, "scope": request.scope}
+    if request.trigger == "manual" or request.ends_chain:
+        ended = end_chains(session, request.tenant_id, request.job_type)
         if ended:
             detail["endedRetryOf"] = ended
-    actor = Actor({"manual": "user", "scheduled": "schedule"}.get(wanted.trigger, "retry"), wanted.started_by)
-    record(session, wanted.tenant_id, execution.id, execution.seq, "job:execution:started", now, actor, detail)
+    actor = Actor({"manual": "user", "scheduled": "schedule"}.get(request.trigger, "retry"), request.started_by)
+    record(session, request.tenant_id, execution.id, execution.seq, "job:execution:started", now, actor, detail)
     failpoints.boundary(session, "start")
-    context.dispatcher.wake(session, wanted.tenant_id)
+    context.dispatcher.wake(session, request.tenant_id)
     return execution
 
 
-def _insert(context: EngineContext, session: Session, wanted: StartRequest) -> JobExecution:
-    version = wanted.policy_version
+def _insert(context: EngineContext, session: Session, request: StartRequest) -> JobExecution:
+    version = request.policy_version
     if version is None:
-        version = context.policy_version(session, wanted.tenant_id)
+        version = context.policy_version(session, request.tenant_id)
     values: dict[str, Any] = {
         "id": new_id(),
-        "tenant_id": wanted.tenant_id,
-        "job_type": wanted.job_type,
-        "scope": wanted.scope,
-        "space_id": wanted.space.id if wanted.space else None,
-        "space_key": wanted.space.key if wanted.space else None,
-        "trigger": wanted.trigger,
-        "started_by": wanted.started_by,
-        "params": wanted.params,
+        "tenant_id": request.tenant_id,
+        "job_type": request.job_type,
+        "scope": request.scope,
+        "space_id": request.space.id if request.space else None,
+        "space_key": request.space.key if request.space else None,
+        "trigger": request.trigger,
+        "started_by": request.started_by,
+        "params": request.params,
         "policy_version": version,
-        "generation": _generation(wanted.tenant_id),
-        "dry_run": wanted.dry_run,
+        "generation": _generation(request.tenant_id),
+        "dry_run": request.dry_run,
         "status": "running",
         "started_at": context.clock.now(),
-        "retry_of": wanted.retry_of,
-        "attempt": wanted.attempt,
+        "retry_of": request.retry_of,
+        "attempt": request.attempt,
         "seq": 1,
     }
     statement = (
@@ -106,7 +116,7 @@ def _insert(context: EngineContext, session: Session, wanted: StartRequest) -> J
         execution: JobExecution | None = session.scalars(statement).one_or_none()
         if execution is not None:
             return execution
-        holder = active(session, wanted.tenant_id)
+        holder = active(session, request.tenant_id)
         if holder is not None:
             # The rollback that usually follows would expire what the caller wants to tell.
             session.expunge(holder)

@@ -18,6 +18,7 @@ from addon.engine import (
     NotCancellable,
     NotFound,
     NotRetryable,
+    StartRequest,
     UnknownJob,
     queries,
 )
@@ -271,12 +272,14 @@ class ExecutionsApi:
             try:
                 row = self._parts.engine.start(
                     session,
-                    tenant_id=caller.tenant_id,
-                    job_type=body.job,
-                    scope=body.scope,
-                    space=space,
-                    started_by=caller.account_id,
-                    dry_run=body.dry_run,
+                    StartRequest(
+                        tenant_id=caller.tenant_id,
+                        job_type=body.job,
+                        scope=body.scope,
+                        space=space,
+                        started_by=caller.account_id,
+                        dry_run=body.dry_run,
+                    ),
                 )
             except UnknownJob as error:
                 raise Problem(422, "unknown-job", f"There is no job called {body.job}.") from error

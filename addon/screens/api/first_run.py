@@ -16,7 +16,7 @@ from pydantic import Field
 from addon.base import Caller, FieldError, Problem, Space, TenantId, zone_names
 from addon.confluence import SiteClient, SiteError
 from addon.confluence.cql import Spelling, spelling
-from addon.engine import JobRefused, NotAdmitted, queries
+from addon.engine import JobRefused, NotAdmitted, StartRequest, queries
 from addon.jobs.apply import apply_policies
 from addon.jobs.counting import Counting
 from addon.jobs.standing import labelled
@@ -141,10 +141,9 @@ class FirstRunApi:
             try:
                 row = self._parts.engine.start(
                     session,
-                    tenant_id=caller.tenant_id,
-                    job_type=FIRST_JOB,
-                    scope="site",
-                    started_by=caller.account_id,
+                    StartRequest(
+                        tenant_id=caller.tenant_id, job_type=FIRST_JOB, scope="site", started_by=caller.account_id
+                    ),
                 )
             except (NotAdmitted, JobRefused) as error:
                 confirmed.not_started = error.reason

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import Database, ScheduleSpec, SystemClock, TenantId
-from addon.engine import Engine, EngineSettings, Fenced, JobExecution, Lease
+from addon.engine import Engine, EngineSettings, Fenced, JobExecution, Lease, StartRequest
 from addon.engine.lease.lease import claim, fenced
 from addon.engine.lease.leasetime import LeaseTime
 from tests.support.clock import VirtualClock
@@ -45,7 +45,7 @@ class Hosts:
 
     def claimed(self, engine: Engine) -> Lease:
         with self.db.write(self.tenant) as session:
-            engine.start(session, tenant_id=self.tenant, job_type=FakeJob.type, scope="site")
+            engine.start(session, StartRequest(tenant_id=self.tenant, job_type=FakeJob.type, scope="site"))
         claimed = claim(engine._context)
         assert claimed is not None
         return claimed.lease

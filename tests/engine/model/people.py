@@ -7,7 +7,7 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from addon.engine import Busy, NotAdmitted, NotCancellable, NotRetryable
+from addon.engine import Busy, NotAdmitted, NotCancellable, NotRetryable, StartRequest
 from tests.engine.model.hours import Hours
 from tests.engine.model.settled import NOBODY
 from tests.engine.model.world import OWN, pick, tenants
@@ -24,7 +24,8 @@ class People(Hours):
         try:
             with self.db.write(tenant_id) as session:
                 self.worker(worker).start(
-                    session, tenant_id=tenant_id, job_type=self.jobs[job].type, scope="site", started_by="u-ann"
+                    session,
+                    StartRequest(tenant_id=tenant_id, job_type=self.jobs[job].type, scope="site", started_by="u-ann"),
                 )
         except Busy as busy:
             told: str | None = busy.active.id

@@ -9,7 +9,7 @@ import pytest
 
 from addon.base import Space, TenantId
 from addon.base.database import ForeignTenant
-from addon.engine import Busy, JobExecution, JobRefused, LocalDispatcher, NotAdmitted, UnknownJob
+from addon.engine import Busy, JobExecution, JobRefused, LocalDispatcher, NotAdmitted, StartRequest, UnknownJob
 from tests.engine.conftest import EVERYWHERE, Rig
 
 SPACE = Space(id="7", key="DOCS", name="Docs", type="global")
@@ -48,11 +48,13 @@ def test_the_loser_of_a_start_can_go_on_in_its_transaction(rig: Rig) -> None:
     first = rig.start(engine)
     with rig.db.write(rig.tenant) as session:
         with pytest.raises(Busy) as busy:
-            engine.start(session, tenant_id=rig.tenant, job_type=rig.mails.type, scope="site")
+            engine.start(session, StartRequest(tenant_id=rig.tenant, job_type=rig.mails.type, scope="site"))
         engine.set_hold(session, rig.tenant, on=True, reason="spring cleaning", by="u-1")
     assert busy.value.active.id == first.id
     with pytest.raises(NotAdmitted), rig.db.write(rig.tenant) as session:
-        engine.start(session, tenant_id=rig.tenant, job_type=rig.job.type, scope="site", trigger="scheduled")
+        engine.start(
+            session, StartRequest(tenant_id=rig.tenant, job_type=rig.job.type, scope="site", trigger="scheduled")
+        )
 
 
 @EVERYWHERE
@@ -141,14 +143,14 @@ def test_a_start_wakes_a_runner_only_when_it_is_committed(rig: Rig) -> None:
 
     def rolled_back() -> None:
         with rig.db.write(rig.tenant) as session:
-            engine.start(session, tenant_id=rig.tenant, job_type=rig.job.type, scope="site")
+            engine.start(session, StartRequest(tenant_id=rig.tenant, job_type=rig.job.type, scope="site"))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         rolled_back()
     assert bell.count() == seen
     with rig.db.write(rig.tenant) as session:
-        engine.start(session, tenant_id=rig.tenant, job_type=rig.job.type, scope="site")
+        engine.start(session, StartRequest(tenant_id=rig.tenant, job_type=rig.job.type, scope="site"))
         with session.begin_nested():
             pass
         assert bell.count() == seen

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
+from addon.engine import StartRequest
 from addon.engine.job import Run, RunSpace
 from tests.screens.conftest import ADMIN, EVE, SAM, House
 from tests.support.fakejob import Trouble, spaces
@@ -306,7 +307,8 @@ def test_a_retry_is_linked_to_the_run_it_repeats(house: House) -> None:
     job.call = lambda run, space: (_ for _ in ()).throw(Trouble("503: try later", transient=True))
     with house.parts.db.write(house.tenant_id) as session:
         row = house.parts.engine.start(
-            session, tenant_id=house.tenant_id, job_type="refresh-statuses", scope="site", trigger="scheduled"
+            session,
+            StartRequest(tenant_id=house.tenant_id, job_type="refresh-statuses", scope="site", trigger="scheduled"),
         )
     house.parts.engine.run_due()
     failed = house.get(f"/executions/{row.id}").json

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from addon.engine import StartRequest
 from addon.engine.job import Run, RunSpace
 from tests.screens.conftest import ADMIN, EVE, SAM, House
 from tests.support.fakejob import FakeJob, Trouble
@@ -122,7 +123,7 @@ def test_a_retry_by_hand_ends_the_schedules_own_retry_and_works_while_all_is_hel
     job.call = lambda run, space: (_ for _ in ()).throw(Trouble("503", transient=True))
     with house.parts.db.write(house.tenant_id) as session:
         row = house.parts.engine.start(
-            session, tenant_id=house.tenant_id, job_type=job.type, scope="site", trigger="scheduled"
+            session, StartRequest(tenant_id=house.tenant_id, job_type=job.type, scope="site", trigger="scheduled")
         )
     house.parts.engine.run_due()
     assert house.get(f"/executions/{row.id}").json["nextRetry"] is not None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from addon.base import ScheduleSpec
+from addon.engine import StartRequest
 from addon.engine.job import Pause, Run, RunSpace
 from tests.screens.conftest import SAM, House
 from tests.support.fakejob import Trouble
@@ -77,7 +78,9 @@ def test_a_retry_comes_before_the_slots_that_have_to_wait_for_it(house: House) -
     job.call = lambda run, space: (_ for _ in ()).throw(Trouble("503", transient=True))
     engine = house.parts.engine
     with house.parts.db.write(house.tenant_id) as session:
-        engine.start(session, tenant_id=house.tenant_id, job_type=job.type, scope="site", trigger="scheduled")
+        engine.start(
+            session, StartRequest(tenant_id=house.tenant_id, job_type=job.type, scope="site", trigger="scheduled")
+        )
     engine.run_due()
     house.start("execute-automations")
     assert waiting(house) == [], "nothing is due yet"
