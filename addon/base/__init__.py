@@ -4,7 +4,8 @@
 other need it.
 """
 
-from addon.base.clock import HEARS_WITHIN, Clock, SystemClock, seconds_since, sleep, within
+from addon.base.backoff import backoff
+from addon.base.clock import Clock, SystemClock, seconds_since, sleep, within
 from addon.base.database import Database, TenantScoped, UtcDateTime, metadata
 from addon.base.ids import REMOVED_PERSON, TenantId, new_id
 from addon.base.patience import is_away, is_blocked, is_temporary
@@ -14,7 +15,6 @@ from addon.base.secrets import SecretBox
 from addon.base.zones import known_zone, zone_names
 
 __all__ = [
-    "HEARS_WITHIN",
     "REMOVED_PERSON",
     "Caller",
     "Clock",
@@ -32,6 +32,7 @@ __all__ = [
     "TenantScoped",
     "Unreachable",
     "UtcDateTime",
+    "backoff",
     "is_away",
     "is_blocked",
     "is_temporary",

@@ -38,22 +38,25 @@ def seconds_since(at: datetime, now: datetime) -> float:
     return max(0.0, (now - at).total_seconds())
 
 
-HEARS_WITHIN = 1.0
-"""Seconds after which whoever sleeps asks again whether to go on."""
+CHECK_SECONDS = 1.0
+"""How often a sleeper checks whether it has to stop."""
 
 
-def sleep(clock: Clock, seconds: float, ask: Callable[[], object]) -> None:
-    """Wait `seconds`, ready to stop: `ask` is called at the start, at the end and every second, and ends it by raising.
+def sleep(clock: Clock, seconds: float, check: Callable[[], object], *, stop: threading.Event | None = None) -> bool:
+    """Wait `seconds`; return True as soon as `stop` is set, False when the time is over.
 
-    Every wait of a run goes through here, so that a stop, a cancel and a lost lease are heard within a second.
+    `check` is called at the start, every second and at the end; it ends the wait by raising, and what it raises comes
+    out here. Every long wait of the engine goes through this function, so that a stop, a cancel and a lost lease each
+    end it within a second.
     """
-    until, never = clock.monotonic() + seconds, threading.Event()
+    until, stopped = clock.monotonic() + seconds, stop or threading.Event()
     while True:
-        ask()
+        check()
         left = until - clock.monotonic()
         if left <= 0:
-            return
-        clock.wait(never, min(left, HEARS_WITHIN))
+            return stopped.is_set()
+        if clock.wait(stopped, min(left, CHECK_SECONDS)):
+            return True
 
 
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

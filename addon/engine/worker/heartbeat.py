@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from addon.base import HEARS_WITHIN
+from addon.base import sleep
 from addon.engine import failpoints
 from addon.engine.context import EngineContext
 from addon.engine.errors import log_failure
@@ -151,17 +151,18 @@ class Heart:
 
     def _rest(self, seconds: float) -> bool:
         """Wait for the next beat, listening for runs that wait; return whether the heart is to stop."""
-        clock = self._context.clock
-        until = clock.monotonic() + seconds
-        while (left := until - clock.monotonic()) > 0:
-            if clock.wait(self._stop, min(left, HEARS_WITHIN)):
-                return True
-            try:
-                self.listen()
-            except Exception as error:  # noqa: BLE001  (logged; the beat comes all the same)
-                log_failure(log, error, "could not ask for cancels; the next beat does")
-                return clock.wait(self._stop, max(0.0, until - clock.monotonic()))
-        return self._stop.is_set()
+        listening = True
+
+        def listen() -> None:
+            nonlocal listening
+            if listening:
+                try:
+                    self.listen()
+                except Exception as error:  # noqa: BLE001  (logged; the beat comes all the same)
+                    listening = False
+                    log_failure(log, error, "could not ask for cancels; the next beat does")
+
+        return sleep(self._context.clock, seconds, listen, stop=self._stop)
 
     def _loop(self) -> None:
         pause = self._context.settings.beat
