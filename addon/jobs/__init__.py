@@ -4,18 +4,19 @@ Also here, because only jobs may know both policies and engine: what a new versi
 engine, and how a mail finds its address.
 """
 
-from addon.jobs.apply import apply_policies
+from addon.jobs.context import JobContext, JobSettings
 from addon.jobs.ledger import counts_by_space, slugs_of
-from addon.jobs.notifications.addresses import mail_addresses
-from addon.jobs.parts import JobParts, JobSettings
-from addon.jobs.registry import build_jobs
+from addon.jobs.notifications import mail_addresses
+from addon.jobs.registry import apply_policies, build_jobs
+from addon.jobs.spaces import with_labels
 
 __all__ = [
-    "JobParts",
+    "JobContext",
     "JobSettings",
     "apply_policies",
     "build_jobs",
     "counts_by_space",
     "mail_addresses",
     "slugs_of",
+    "with_labels",
 ]

@@ -1,7 +1,8 @@
-"""Which spaces does a run work on, and which of them take part now?
+"""The spaces of a run: the list made at its start, and what of it still takes part when its turn comes.
 
-The list is fixed at the start. Schemes come from the policy version the run started with, exclusion alone is read
-live: a space excluded meanwhile is skipped when its turn comes.
+The list is fixed. Schemes come from the policy version the run started with, exclusion alone is read live: a space
+excluded meanwhile is skipped when its turn comes. The policies decide both from a space's key, type and labels, and
+refuse to for a space whose labels were never asked for; `with_labels` is the one place that asks for them.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from addon.engine.worker.spaces import UNSEEN
 from addon.jobs.census import taking_part
 from addon.jobs.faults import reason_of
 from addon.jobs.presence import absent, why_absent, worked_on_before
-from addon.jobs.standing import labelled
 from addon.policies import PolicyDocument
+
+NAMED = 250
+"""So many spaces fit into one call that names them; more are found in the listing of all spaces of a label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def list_spaces(run: Run, client: SiteClient, live: PolicyDocument) -> list[RunS
     if "spaces" in run.params:
         return _named(client, live, [RunSpace(space_id, space_id, "") for space_id in run.params["spaces"]])
     shown = taking_part(run, client, live)
-    listed = [_run_space(space, live.exclusion(space)) for space in labelled(client, shown, live)]
+    listed = [_run_space(space, live.exclusion(space)) for space in with_labels(client, shown, live)]
     here = {space.id for space in shown}
     strange = _named(client, live, [space for space in worked_on_before(run) if space.id not in here])
     return [space for space in (*listed, *strange) if space.state != "skipped" or space.reason in UNSEEN]
@@ -53,7 +56,7 @@ def _named(client: SiteClient, live: PolicyDocument, spaces: Sequence[RunSpace])
     """Return `spaces` as the site shows them, asked by id: pending, or skipped with the reason."""
     if not spaces:
         return []
-    shown = {space.id: space for space in labelled(client, client.spaces(ids=[space.id for space in spaces]), live)}
+    shown = {space.id: space for space in with_labels(client, client.spaces(ids=[space.id for space in spaces]), live)}
     reasons = why_absent(client, [space.id for space in spaces if space.id not in shown])
     return [
         _run_space(shown[space.id], live.exclusion(shown[space.id]))
@@ -70,8 +73,27 @@ def members(client: SiteClient, live: PolicyDocument, own: PolicyDocument, space
     what the run's list does not hold (labels).
     """
     plain = [Space(space.id, space.key, space.name, space.type) for space in spaces]
-    seen = labelled(client, plain, live, own)
+    seen = with_labels(client, plain, live, own)
     return [Member(listed, space, live.exclusion(space)) for listed, space in zip(spaces, seen, strict=True)]
+
+
+def with_labels(client: SiteClient, spaces: Sequence[Space], *documents: PolicyDocument) -> list[Space]:
+    """Return `spaces` with those of their labels that any of `documents` asks for.
+
+    Costs nothing where no selector is a label, else a call for each such label and a point for each space it finds.
+    Raises what the calls raise.
+    """
+    wanted = sorted(frozenset[str]().union(*(document.labels_asked for document in documents)))
+    if not spaces:
+        return []
+    # No listing shows labels, so the spaces of each label are asked for. Past NAMED all spaces of the label are listed,
+    # which costs points for those nobody asked about and is still one listing instead of many calls.
+    ids = [space.id for space in spaces] if len(spaces) <= NAMED else None
+    found: dict[str, set[str]] = {}
+    for label in wanted:
+        for space in client.spaces(ids=ids, labels=[label]):
+            found.setdefault(space.id, set()).add(label)
+    return [replace(space, labels=frozenset(found.get(space.id, ()))) for space in spaces]
 
 
 def skip(run: Run, found: Sequence[Member]) -> list[Member]:

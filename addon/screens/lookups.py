@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from addon.base import Clock, Space, TenantGone, TenantId, Unreachable
 from addon.confluence import Confluence, Postponed, SiteError
-from addon.jobs.standing import labelled
+from addon.jobs import with_labels
 from addon.policies import PolicyDocument
 
 V = TypeVar("V")
@@ -101,7 +101,7 @@ class Lookups:
         missing = [space for space in spaces if known[space.id] is None] if document.labels_asked else []
         if missing:
             with self._confluence.client(tenant_id) as client:
-                missing = labelled(client, missing, document)
+                missing = with_labels(client, missing, document)
         for space in missing:
             self._labels.put(tenant_id, f"{space.id} {asked}", space.labels)
             known[space.id] = (space.labels,)

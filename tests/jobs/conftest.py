@@ -18,8 +18,8 @@ from addon.base import Database, TenantId
 from addon.config import Settings
 from addon.engine.job import Job
 from addon.jobs.automations.job import ExecuteAutomations
+from addon.jobs.context import JobContext, JobSettings
 from addon.jobs.notifications.job import SendNotifications
-from addon.jobs.parts import JobParts, JobSettings
 from addon.jobs.statuses.job import RefreshStatuses
 from addon.mail import Mailer
 from addon.policies import Policies, PolicyDocument
@@ -75,7 +75,7 @@ class Bench:
     db: Database
     clock: VirtualClock
     tenant_id: TenantId
-    parts: JobParts
+    context: JobContext
     post: Post
 
     @property
@@ -95,15 +95,15 @@ class Bench:
 
     @property
     def refresh_job(self) -> Job:
-        return RefreshStatuses(self.parts)
+        return RefreshStatuses(self.context)
 
     @property
     def notify_job(self) -> Job:
-        return SendNotifications(self.parts)
+        return SendNotifications(self.context)
 
     @property
     def automate_job(self) -> Job:
-        return ExecuteAutomations(self.parts)
+        return ExecuteAutomations(self.context)
 
     def notify(self, **options: Any) -> tuple[FakeRun, dict[str, Any]]:
         run = self.run("send-notifications", **options)
@@ -160,5 +160,5 @@ def make_bench(database: Database, clock: VirtualClock, tenant_id: TenantId) -> 
     confluence = DirectConfluence(site)
     post = Post()
     mailer = Mailer(database, clock, post, "Steward <steward@example.com>")
-    parts = JobParts(confluence, policies, mailer, database, clock, JobSettings())  # type: ignore[arg-type]
-    return Bench(site, confluence, policies, database, clock, tenant_id, parts, post)
+    context = JobContext(confluence, policies, mailer, database, clock, JobSettings())  # type: ignore[arg-type]
+    return Bench(site, confluence, policies, database, clock, tenant_id, context, post)

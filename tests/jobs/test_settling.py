@@ -37,7 +37,7 @@ class Site:
     pages: list[str]
 
     def engine(self) -> Engine:
-        job = ExecuteAutomations(self.bench.parts)
+        job = ExecuteAutomations(self.bench.context)
         engine = Engine(
             self.bench.db,
             self.bench.clock,

@@ -16,15 +16,15 @@ from addon.jobs import ledger
 from addon.jobs import site_facts as traits
 from addon.jobs import spaces as scope
 from addon.jobs.automations import guards, submitted
-from addon.jobs.automations.acting import Actor
-from addon.jobs.automations.claims import Claim, Due, claims, due_automations
 from addon.jobs.automations.guards import Judge
-from addon.jobs.automations.newdates import NewDates
-from addon.jobs.automations.recording import Limits, Recorder
+from addon.jobs.automations.matches import Claim, Due, claims, due_automations
+from addon.jobs.automations.new_dates import NewDates
+from addon.jobs.automations.outcomes import Limits, Recorder
+from addon.jobs.automations.submit import Actor
+from addon.jobs.context import JobContext
 from addon.jobs.counting import Counting
 from addon.jobs.facts import names_a_day, site_time
 from addon.jobs.faults import SITE_FAULTS, Reason, reason_of
-from addon.jobs.parts import JobParts
 from addon.jobs.presence import Absent, presence, why_absent
 
 ROUND = 300
@@ -35,12 +35,12 @@ TRASH_BATCH = 50
 class Executing:
     """One call of the job's `work`."""
 
-    def __init__(self, parts: JobParts, run: Run, client: SiteClient) -> None:
+    def __init__(self, context: JobContext, run: Run, client: SiteClient) -> None:
         """Read the policies of the run's version."""
-        self._parts = parts
+        self._context = context
         self._run = run
         self._client = client
-        self._policy = parts.policy(run)
+        self._policy = context.policy(run)
         self._names = {status.id: status.name for status in self._policy.statuses}
         self._actor = Actor(run, self._client)
         self._presence = presence(run, self._client, Counting(self._client))
@@ -51,8 +51,8 @@ class Executing:
     def work(self, spaces: Sequence[RunSpace]) -> None:
         """Bring the spaces to done, failed or skipped."""
         self.finish_submitted()
-        limits = Limits.resumed(self._run, self._parts.settings.execution_cap)
-        live = self._parts.live_policy(self._run)
+        limits = Limits.resumed(self._run, self._context.settings.execution_cap)
+        live = self._context.live_policy(self._run)
         fresh = submitted.run_spaces(self._run)
         listed = [fresh.get(space.id, space) for space in spaces]
         taking_part = scope.members(self._client, live, self._policy, listed)
@@ -70,7 +70,7 @@ class Executing:
 
     def finish_submitted(self) -> None:
         """Close what an earlier owner submitted, before anything else is done."""
-        limits = Limits.resumed(self._run, self._parts.settings.execution_cap)
+        limits = Limits.resumed(self._run, self._context.settings.execution_cap)
         for batch in submitted.still_open(self._run):
             space = submitted.run_spaces(self._run)[batch.space_id]
             self._actor.take_over(Recorder(self._run, space, limits), batch, submitted.action_of(self._policy, batch))
@@ -82,7 +82,7 @@ class Executing:
         """
         self._presence.require([member.run_space])
         due = due_automations(self._run, self._policy, member.space)
-        namespace = self._parts.settings.namespace
+        namespace = self._context.settings.namespace
         found = claims(self._client, member.space, due, self._spelling, namespace) if due else []
         if not found:
             return member.space, []
@@ -199,7 +199,7 @@ class Executing:
         with self._run.read() as session:
             rows = ledger.load(session, [claim.content.id for claim in claimed])
             refresh = submitted.last_refresh(session, space.id)
-        now, namespace = self._now(claimed), self._parts.settings.namespace
+        now, namespace = self._now(claimed), self._context.settings.namespace
         entries = self._policy.status_scheme(space).entries
         return Judge(
             client=self._client,
@@ -234,7 +234,7 @@ class Executing:
 
     def _archive_batch(self) -> int:
         bulk = self._edition_of_site() in ("premium", "enterprise")
-        return self._parts.settings.archive_batch if bulk else 1
+        return self._context.settings.archive_batch if bulk else 1
 
 
 def _rounds(due: Due, own: list[Claim]) -> Iterator[list[Claim]]:

@@ -12,8 +12,8 @@ from datetime import datetime
 
 from addon.base import Space
 from addon.confluence import Content, NotFound, SiteClient
-from addon.jobs.automations.claims import Claim
-from addon.jobs.automations.newdates import NewDates
+from addon.jobs.automations.matches import Claim
+from addon.jobs.automations.new_dates import NewDates
 from addon.jobs.facts import confirmed, facts, uses_statuses
 from addon.jobs.ledger import LAG, Row
 from addon.jobs.review import review_key

@@ -1,5 +1,5 @@
 """Send notifications: who should look at which contents, told in one mail per person and execution."""
 
-from addon.jobs.notifications.job import SendNotifications
+from addon.jobs.notifications.job import SendNotifications, mail_addresses
 
-__all__ = ["SendNotifications"]
+__all__ = ["SendNotifications", "mail_addresses"]

@@ -6,7 +6,8 @@ content once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,7 +15,7 @@ from functools import partial
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Space
+from addon.base import REMOVED_PERSON, Space
 from addon.base.database import insert
 from addon.base.piecemeal import write_piecemeal
 from addon.confluence import Content, SiteClient
@@ -22,15 +23,14 @@ from addon.confluence.cql import base
 from addon.engine.job import Run, RunSpace
 from addon.jobs import site_facts as traits
 from addon.jobs import spaces as scope
+from addon.jobs.context import JobContext
 from addon.jobs.counting import Counting
 from addon.jobs.faults import SITE_FAULTS, Reason, reason_of
 from addon.jobs.ledger import slugs_of
 from addon.jobs.models import NotificationMatch
-from addon.jobs.notifications.recipients import Recipients
-from addon.jobs.parts import JobParts
 from addon.jobs.plainly import plainly
 from addon.jobs.presence import Absent, presence
-from addon.policies import PolicyDocument, Rule
+from addon.policies import PolicyDocument, Recipient, Rule
 
 _CHUNK = 500
 _EXPAND = ("space", "history", "history.lastUpdated")
@@ -61,14 +61,54 @@ def due_rules(run: Run, policy: PolicyDocument, space: Space) -> list[Due]:
     return [due for due in rules if wanted is None or due.id in wanted]
 
 
+class Recipients:
+    """Resolves recipients during one run; administrators of a space and members of a group are asked for once.
+
+    Used from several call threads.
+    """
+
+    def __init__(self, client: SiteClient) -> None:
+        self._client = client
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, str], frozenset[str]] = {}
+
+    def of(self, content: Content, space_id: str, recipients: Iterable[Recipient]) -> set[str]:
+        """Return the account ids that a rule's `recipients` mean for `content`. Raises SiteError as calls do."""
+        accounts: set[str] = set()
+        for recipient in recipients:
+            accounts |= self._of_one(content, space_id, recipient)
+        return accounts
+
+    def _of_one(self, content: Content, space_id: str, recipient: Recipient) -> frozenset[str]:
+        match recipient.kind:
+            case "author":
+                return _one(content.author_id)
+            case "lastUpdater":
+                return _one(content.updater_id)
+            case "user":
+                return _one(recipient.id)
+            case "spaceAdmins":
+                return self._once("space", space_id, self._client.space_admins)
+            case "group":
+                return self._once("group", recipient.id or "", self._client.group_members)
+
+    def _once(self, sort: str, id: str, ask: Callable[[str], Iterable[str]]) -> frozenset[str]:
+        with self._lock:
+            if (sort, id) in self._known:
+                return self._known[sort, id]
+        found = frozenset(ask(id))
+        with self._lock:
+            return self._known.setdefault((sort, id), found)
+
+
 class Collecting:
     """One call of the job's `work`."""
 
-    def __init__(self, parts: JobParts, run: Run, client: SiteClient) -> None:
-        self._parts = parts
+    def __init__(self, context: JobContext, run: Run, client: SiteClient) -> None:
+        self._context = context
         self._run = run
         self._client = client
-        self._policy = parts.policy(run)
+        self._policy = context.policy(run)
         self._recipients = Recipients(self._client)
         with run.read() as session:
             self._spelling = traits.load(session).spelling
@@ -76,7 +116,7 @@ class Collecting:
 
     def work(self, spaces: Sequence[RunSpace]) -> None:
         """Bring the spaces to done, failed or skipped."""
-        live = self._parts.live_policy(self._run)
+        live = self._context.live_policy(self._run)
         taking_part = scope.skip(self._run, scope.members(self._client, live, self._policy, spaces))
         for member, found in self._run.map(self._matches, taking_part):
             if isinstance(found, Absent):
@@ -100,7 +140,7 @@ class Collecting:
                     self._client,
                     due.rule.cql,
                     self._spelling,
-                    self._parts.settings.namespace,
+                    self._context.settings.namespace,
                     partial(base, [member.space]),
                     expand=_EXPAND,
                     statuses=due.rule.content_states,
@@ -180,3 +220,7 @@ class Collecting:
 
 def _updated(content: Content, now: datetime) -> datetime:
     return content.updated_at or content.created_at or now
+
+
+def _one(account_id: str | None) -> frozenset[str]:
+    return frozenset((account_id,)) if account_id and account_id != REMOVED_PERSON else frozenset()

@@ -16,9 +16,9 @@ from addon.base import known_zone
 from addon.confluence import SiteClient, SiteError, User
 from addon.engine.job import Run
 from addon.engine.models import ExecutionSpace
+from addon.jobs.context import JobContext
 from addon.jobs.models import NotificationMatch
 from addon.jobs.notifications.collecting import Due
-from addon.jobs.parts import JobParts
 from addon.mail import DigestContent, DigestSection, NewMail, Renderer, TemplateMistake, digest_context
 from addon.mail.outbox import ENQUEUE_BATCH
 from addon.policies import PolicyDocument, Template
@@ -35,11 +35,11 @@ UNKNOWN_NAME = "there"
 class Digests:
     """Turns the matches of one execution into mails in the outbox."""
 
-    def __init__(self, parts: JobParts, run: Run, client: SiteClient) -> None:
-        self._parts = parts
+    def __init__(self, context: JobContext, run: Run, client: SiteClient) -> None:
+        self._context = context
         self._run = run
         self._client = client
-        self._policy: PolicyDocument = parts.policy(run)
+        self._policy: PolicyDocument = context.policy(run)
         self._rules = {
             f"{scheme.id}/{rule.id}": Due(f"{scheme.id}/{rule.id}", rule)
             for scheme in self._policy.notification_schemes
@@ -59,7 +59,7 @@ class Digests:
             mails = [mail for mail in (self._mail(id, people.get(id), *site) for id in accounts) if mail is not None]
             for start in range(0, len(mails), ENQUEUE_BATCH):
                 with self._run.write() as session:
-                    self._parts.mailer.enqueue(session, mails[start : start + ENQUEUE_BATCH])
+                    self._context.mailer.enqueue(session, mails[start : start + ENQUEUE_BATCH])
             self._run.check()
 
     def forget(self) -> None:
@@ -120,7 +120,7 @@ class Digests:
             sections=sections,
             time_zone=_zone(user.time_zone if user else None, time_zone),
         )
-        subject, text, html = _rendered(self._parts.mailer.renderer, templates, context)
+        subject, text, html = _rendered(self._context.mailer.renderer, templates, context)
         return NewMail(self._run.tenant_id, self._run.execution_id, account_id, subject, text, html)
 
     def _matches(self, account_id: str) -> list[NotificationMatch]:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId
-from addon.confluence import SiteClient, SiteError
+from addon.confluence import Confluence, SiteClient, SiteError
 from addon.engine.job import JobRefused, Metrics, Run, RunSpace
-from addon.jobs import spaces as scope
+from addon.jobs.context import SpaceJob
 from addon.jobs.faults import translated
-from addon.jobs.notifications.addresses import addresses_of
 from addon.jobs.notifications.collecting import Collecting
 from addon.jobs.notifications.digests import Digests
-from addon.jobs.parts import JobParts
+from addon.mail import Addresses
 
 log = logging.getLogger(__name__)
 
@@ -26,46 +25,38 @@ NO_TRANSPORT = (
 )
 
 
-class SendNotifications:
+class SendNotifications(SpaceJob):
     """Collects per space what rules report, then sends one digest per person."""
 
     type = "send-notifications"
     title = "Send notifications"
 
-    def __init__(self, parts: JobParts) -> None:
-        self._parts = parts
-
     def admit(self, session: Session, tenant_id: TenantId) -> None:
         """Raise JobRefused when mail has no way out."""
-        if not self._parts.mailer.configured:
+        if not self._context.mailer.configured:
             raise JobRefused(NO_TRANSPORT)
-
-    def list_spaces(self, run: Run) -> Sequence[RunSpace]:
-        """Return the run's spaces. Raises Pause, Abandon, or Fatal when the site cannot list its spaces."""
-        with translated(), self._parts.client(run) as client:
-            return scope.list_spaces(run, client, self._parts.live_policy(run))
 
     def work(self, run: Run, spaces: Sequence[RunSpace]) -> None:
         """Collect what is to be reported in the given spaces."""
-        with translated(), self._parts.client(run) as client:
-            Collecting(self._parts, run, client).work(spaces)
+        with translated(), self._context.client(run) as client:
+            Collecting(self._context, run, client).work(spaces)
 
     def finalize(self, run: Run) -> Metrics:
         """Turn the matches into mails and send them; return how many left and how many did not.
 
         Repeatable: after a takeover nobody gets a second mail.
         """
-        with translated(), self._parts.client(run) as client:
-            digests = Digests(self._parts, run, client)
+        with translated(), self._context.client(run) as client:
+            digests = Digests(self._context, run, client)
             digests.enqueue()
             self._send(run, client)
             digests.forget()
         with run.read() as session:
-            return self._parts.mailer.counts(session, run.execution_id)
+            return self._context.mailer.counts(session, run.execution_id)
 
     def _send(self, run: Run, client: SiteClient) -> None:
         try:
-            self._parts.mailer.send_due(
+            self._context.mailer.send_due(
                 run.tenant_id,
                 run.execution_id,
                 addresses=lambda _tenant, accounts: addresses_of(client, accounts),
@@ -74,10 +65,25 @@ class SendNotifications:
         except SiteError as error:
             log.warning("addresses could not be asked for, the mails stay in the outbox: %s", error)
 
-    def settle(self, run: Run) -> None:
-        """Do nothing: no mail is decided before finalizing, and from then on nothing is cancelled."""
-
     def compile(self, totals: dict[str, Any]) -> dict[str, Any]:
         """Fill in zeros."""
         names = ("contentsMatched", "emailsSent", "emailsFailed", "emailsSuppressed", "emailsPending")
         return dict.fromkeys(names, 0) | totals
+
+
+def addresses_of(client: SiteClient, accounts: Sequence[str]) -> Mapping[str, str | None]:
+    """Return the address of each active account that Confluence shows us; None for inactive people and hidden ones."""
+    return {user.account_id: user.email if user.active else None for user in client.users(accounts)}
+
+
+def mail_addresses(confluence: Confluence) -> Addresses:
+    """Return the look-up for mails that are sent outside a run: what a run left in the outbox.
+
+    The look-up raises SiteError, TenantGone and Unreachable as calls do.
+    """
+
+    def look_up(tenant_id: TenantId, accounts: Sequence[str]) -> Mapping[str, str | None]:
+        with confluence.client(tenant_id, share="job") as client:
+            return addresses_of(client, accounts)
+
+    return look_up

@@ -20,9 +20,9 @@ from addon.engine.models import JobExecution
 from addon.jobs import ledger
 from addon.jobs import site_facts as traits
 from addon.jobs import spaces as scope
+from addon.jobs.context import JobContext
 from addon.jobs.counting import Counting
 from addon.jobs.faults import SITE_FAULTS, STOPS, Reason, reason_of
-from addon.jobs.parts import JobParts
 from addon.jobs.presence import Absent, Presence, absent
 from addon.jobs.statuses.ask.asking import read_group
 from addon.jobs.statuses.ask.clauses import QueryTooLong
@@ -51,18 +51,18 @@ SPACES_ONLY: tuple[HintKind, ...] = ("space",)
 class Refresh:
     """One call of the job's `work`."""
 
-    def __init__(self, parts: JobParts, run: Run, client: SiteClient) -> None:
+    def __init__(self, context: JobContext, run: Run, client: SiteClient) -> None:
         """Read the policies of the run's version and what is known of the site."""
-        self._parts = parts
+        self._context = context
         self._run = run
         self._client = client
         self._counting = Counting(client)
-        self._key = property_key(parts.settings.namespace)
-        self._alias = status_alias(parts.settings.namespace)
-        self._policy: PolicyDocument = parts.policy(run)
-        self._statuses = shown(self._policy, parts.settings.base_url)
+        self._key = property_key(context.settings.namespace)
+        self._alias = status_alias(context.settings.namespace)
+        self._policy: PolicyDocument = context.policy(run)
+        self._statuses = shown(self._policy, context.settings.base_url)
         with run.read() as session:
-            self._slugs = frozenset(parts.policies.slugs(session, run.tenant_id))
+            self._slugs = frozenset(context.policies.slugs(session, run.tenant_id))
             began = session.scalars(sa.select(JobExecution.started_at).where(JobExecution.id == run.execution_id)).one()
             self._began = began
             self._trusting = ledger.untouched(session, began)
@@ -71,11 +71,11 @@ class Refresh:
 
     def work(self, spaces: Sequence[RunSpace]) -> None:
         """Bring the spaces to done, failed or skipped."""
-        live = self._parts.live_policy(self._run)
+        live = self._context.live_policy(self._run)
         taking_part = scope.skip(self._run, scope.members(self._client, live, self._policy, spaces))
         self._wake(spaces)
         spelled = self._spelling() if taking_part else self._traits.spelling
-        planner = Planner(self._run, self._policy, self._parts.settings.namespace, self._slugs, spelled)
+        planner = Planner(self._run, self._policy, self._context.settings.namespace, self._slugs, spelled)
         plans = with_ancestors(self._run, self._client, planner.plans(taking_part))
         while plans:
             smaller: list[Plan] = []
@@ -101,7 +101,7 @@ class Refresh:
 
     def _tidy(self) -> None:
         """Do what concerns the site beyond the run's spaces."""
-        clear_excluded(self._parts, self._run, self._client, self._key, stamps=self._policy.status_stamps)
+        clear_excluded(self._context, self._run, self._client, self._key, stamps=self._policy.status_stamps)
         if self._policy.status_stamps:
             Drift(self._run, self._client, self._counting, self._alias, self._key).sweep()
 
@@ -124,7 +124,7 @@ class Refresh:
         now = self._run.clock.now()
         if not due(self._traits, now):
             return self._traits.spelling
-        found = probe(self._counting, self._alias, expiration_alias(self._parts.settings.namespace), self._slugs)
+        found = probe(self._counting, self._alias, expiration_alias(self._context.settings.namespace), self._slugs)
         if found is None:
             return self._traits.spelling
         with self._run.write() as session:

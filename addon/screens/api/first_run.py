@@ -17,9 +17,8 @@ from addon.base import Caller, FieldError, Problem, Space, TenantId, zone_names
 from addon.confluence import SiteClient, SiteError
 from addon.confluence.cql import Spelling, spelling
 from addon.engine import JobRefused, NotAdmitted, StartRequest, queries
-from addon.jobs.apply import apply_policies
+from addon.jobs import apply_policies, with_labels
 from addon.jobs.counting import Counting
-from addon.jobs.standing import labelled
 from addon.jobs.statuses.ask.probe import probe
 from addon.jobs.statuses.write.stamp import expiration_alias, status_alias
 from addon.parts import Parts
@@ -121,7 +120,7 @@ class FirstRunApi:
         if not pending:
             raise _confirmed_before()
         with self._parts.confluence.client(caller.tenant_id) as client:
-            spaces = [] if body.spaces == "all" else labelled(client, client.spaces(), document)
+            spaces = [] if body.spaces == "all" else with_labels(client, client.spaces(), document)
             zone = _zone(client)
         changes: dict[str, object] = {"schedules": document.schedules.model_copy(update={"hold": Hold()})}
         if body.spaces != "all":
@@ -159,7 +158,7 @@ class FirstRunApi:
 
     def _glance(self, tenant_id: TenantId, document: PolicyDocument) -> FirstRun:
         with self._parts.confluence.client(tenant_id) as client:
-            spaces = labelled(client, client.spaces(), document)
+            spaces = with_labels(client, client.spaces(), document)
             reasons = {space.key: document.exclusion(space) for space in spaces}
             included = [space for space in spaces if reasons[space.key] is None]
             estimate = estimated(client, document, included, self._spelling(tenant_id, client))

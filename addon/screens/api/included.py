@@ -12,8 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from addon.base import Caller, FieldError, Problem, Space
-from addon.jobs.apply import apply_policies
-from addon.jobs.standing import labelled
+from addon.jobs import apply_policies, with_labels
 from addon.parts import Parts
 from addon.policies import NOT_INCLUDED, PolicyDocument, Selector
 from addon.screens.access import Access
@@ -125,7 +124,7 @@ class IncludedApi:
             spaces = client.spaces() if known is None else known[0]
             if known is None:
                 self._listings.put(caller.tenant_id, "", spaces)
-            return labelled(client, spaces, document)
+            return with_labels(client, spaces, document)
 
 
 def _made(space: Space) -> datetime:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from addon.base import Caller, FieldError, Problem
 from addon.confluence import READ_AGE
 from addon.engine import JobRefused, Lane, no_worker, queries
-from addon.jobs.apply import apply_policies
+from addon.jobs import apply_policies
 from addon.parts import Parts
 from addon.policies import NOT_INCLUDED, Hold, PolicyDocument
 from addon.screens.access import Access, Viewer

@@ -14,7 +14,7 @@ from flask import Response, request
 from addon.base import Caller, FieldError, Problem
 from addon.confluence import CqlRejected, QuotaExhausted, SiteError
 from addon.confluence.cql import CONTENT, all_of
-from addon.jobs.apply import apply_policies
+from addon.jobs import apply_policies
 from addon.parts import Parts
 from addon.policies import MAX_BYTES, MEDIA_TYPES, Notice, PolicyDocument, dump, keys_named, lines, parse
 from addon.screens.access import Access

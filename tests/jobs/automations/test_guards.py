@@ -227,7 +227,7 @@ class TestCaps:
     def test_the_execution_has_a_cap_of_its_own(self, docs: Bench) -> None:
         from dataclasses import replace
 
-        docs.parts = replace(docs.parts, settings=replace(docs.parts.settings, execution_cap=4))
+        docs.context = replace(docs.context, settings=replace(docs.context.settings, execution_cap=4))
         for number in range(3):
             docs.page("DOCS", f"Old {number}", months=30)
             docs.page("DOCS", f"Older {number}", months=40)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from addon.confluence import errors
 from addon.engine.job import CancelRequested, Interrupted, Pause
-from addon.jobs.automations import acting
+from addon.jobs.automations import submit
 from addon.jobs.automations.job import ExecuteAutomations
 from addon.jobs.models import ArchiveTask
 from tests.jobs.automating import archive, automations, delete, log, status
@@ -105,7 +105,7 @@ class TestTasksAndFailures:
 
 class TestTakeover:
     def begin(self, bench: Bench) -> tuple[FakeRun, ExecuteAutomations]:
-        job = ExecuteAutomations(bench.parts)
+        job = ExecuteAutomations(bench.context)
         run = bench.run("execute-automations")
         run.fix(job.list_spaces(run))
         return run, job
@@ -302,4 +302,4 @@ class TestTakeover:
         job.settle(run)
         assert log(run)[old] == ("archive", "done", None)
         assert status(docs, old) == "archived"
-        assert acting.TASK_SECONDS > 100
+        assert submit.TASK_SECONDS > 100

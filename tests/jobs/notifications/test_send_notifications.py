@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,6 @@ from addon.engine.job import CancelRequested, Interrupted, JobRefused
 from addon.jobs import mail_addresses
 from addon.jobs.models import NotificationMatch
 from addon.jobs.notifications.job import SendNotifications
-from addon.jobs.parts import JobParts
 from addon.mail import Mailer
 from addon.mail.models import OutboxMail
 from tests.jobs.conftest import Bench
@@ -148,7 +148,7 @@ class TestWhichRules:
 
 class TestNeverTwice:
     def test_finalizing_may_be_repeated_after_a_crash(self, company: Bench) -> None:
-        job = SendNotifications(company.parts)
+        job = SendNotifications(company.context)
         run = company.run("send-notifications")
         run.fix(job.list_spaces(run))
         job.work(run, run.left())
@@ -171,7 +171,7 @@ class TestNeverTwice:
         assert (metrics["emailsSent"], metrics["emailsPending"]) == (2, 0)
 
     def test_a_space_redone_after_a_crash_does_not_double_its_matches(self, company: Bench) -> None:
-        job = SendNotifications(company.parts)
+        job = SendNotifications(company.context)
         run = company.run("send-notifications")
         run.fix(job.list_spaces(run))
         job.work(run, run.left())
@@ -193,7 +193,7 @@ class TestNeverTwice:
         assert metrics["emailsSent"] == 1
         company.client.faults.clear()
         company.post.mails.clear()
-        job = SendNotifications(company.parts)
+        job = SendNotifications(company.context)
         ops = company.site.space("OPS").id
         again = company.run("send-notifications", trigger="retry", params={"spaces": [ops]})
         again.fix([space for space in job.list_spaces(again) if space.id == ops])
@@ -203,7 +203,7 @@ class TestNeverTwice:
         assert "Old runbook" in company.post.text("ann@example.com")
 
     def test_a_cancelled_run_sends_nothing(self, company: Bench) -> None:
-        job = SendNotifications(company.parts)
+        job = SendNotifications(company.context)
         run = company.run("send-notifications")
         run.fix(job.list_spaces(run))
         run.on_safe_point = lambda count: run.cancelled.set()
@@ -214,13 +214,13 @@ class TestNeverTwice:
 
 class TestWhenSomethingIsMissing:
     def test_without_a_mail_server_the_job_refuses_and_says_what_to_do(self, company: Bench) -> None:
-        parts = company.parts
+        context = company.context
         mute = Mailer(company.db, company.clock, None, "steward@example.com")
-        job = SendNotifications(JobParts(parts.confluence, parts.policies, mute, parts.db, parts.clock, parts.settings))
+        job = SendNotifications(replace(context, mailer=mute))
         with company.db.read(company.tenant_id) as session, pytest.raises(JobRefused, match="STEWARD_SMTP_URL"):
             job.admit(session, company.tenant_id)
         with company.db.read(company.tenant_id) as session:
-            SendNotifications(parts).admit(session, company.tenant_id)
+            SendNotifications(context).admit(session, company.tenant_id)
 
     def test_a_site_that_tells_no_addresses_leaves_the_mails_in_the_outbox(self, company: Bench) -> None:
         def mute(method: str, arguments: tuple[Any, ...]) -> None:
@@ -233,7 +233,7 @@ class TestWhenSomethingIsMissing:
         assert stored(company, NotificationMatch) == 0
         company.client.faults.clear()
         company.clock.advance(timedelta(hours=1))
-        company.parts.mailer.send_due(addresses=mail_addresses(company.parts.confluence))
+        company.context.mailer.send_due(addresses=mail_addresses(company.context.confluence))
         assert company.post.recipients == ["ann@example.com", "bob@example.com"]
 
     def test_a_template_that_fails_with_these_contents_gives_way_to_the_shipped_one(self, company: Bench) -> None:

@@ -30,7 +30,7 @@ from addon.jobs.ledger import Row
 from addon.jobs.models import ContentStamp
 from addon.jobs.plainly import plainly
 from addon.jobs.review import Review, review_key, write_review
-from addon.jobs.standing import labelled
+from addon.jobs.spaces import with_labels
 from addon.jobs.statuses.single.remaining import settled
 from addon.jobs.statuses.write.stamp import property_key, shown
 from addon.jobs.statuses.write.stamping import Change, Outcome, Stamper
@@ -294,7 +294,7 @@ def _space(client: SiteClient, content: Content, policy: PolicyDocument) -> Spac
     shown_spaces = client.spaces(ids=[content.space_id]) if content.space_id else []
     if not shown_spaces:
         raise Gone
-    return labelled(client, shown_spaces[:1], policy)[0]
+    return with_labels(client, shown_spaces[:1], policy)[0]
 
 
 def _refreshed_at(session: Session, space_id: str) -> datetime | None:

@@ -13,10 +13,10 @@ from addon.confluence import NotFound, SiteClient
 from addon.engine.job import Run
 from addon.engine.models import ExecutionSpace
 from addon.jobs import ledger
+from addon.jobs.context import JobContext
 from addon.jobs.faults import reason_of
 from addon.jobs.ledger import Row
-from addon.jobs.parts import JobParts
-from addon.jobs.standing import labelled
+from addon.jobs.spaces import with_labels
 from addon.jobs.statuses.upkeep.missing import kind_of
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 _BATCH = 100
 
 
-def clear_excluded(parts: JobParts, run: Run, client: SiteClient, key: str, *, stamps: bool) -> None:
+def clear_excluded(context: JobContext, run: Run, client: SiteClient, key: str, *, stamps: bool) -> None:
     """Delete the status properties left in excluded spaces, and the entries of spaces the site does not show.
 
     Costs nothing when the ledger knows no content outside the run's spaces. Without `stamps` an entry that has none
@@ -37,9 +37,9 @@ def clear_excluded(parts: JobParts, run: Run, client: SiteClient, key: str, *, s
         strange = [space_id for space_id in ledger.spaces_known(session) if space_id not in listed]
     if not strange:
         return
-    live = parts.live_policy(run)
+    live = context.live_policy(run)
     shown = {space.id: space for space in client.spaces(ids=strange)}
-    standing = labelled(client, list(shown.values()), live)
+    standing = with_labels(client, list(shown.values()), live)
     excluded = [space.id for space in standing if live.exclusion(space) is not None]
     vanished = [id for id in strange if id not in shown]
     _forget(run, vanished)

@@ -16,7 +16,7 @@ from addon.confluence import BadRequest, Content, Kind, LongTask, NotFound, Post
 from addon.engine.job import CancelRequested, Item, Pause, Run
 from addon.jobs.automations import submitted
 from addon.jobs.automations.guards import GONE
-from addon.jobs.automations.recording import Recorder
+from addon.jobs.automations.outcomes import Recorder
 from addon.jobs.automations.submitted import Batch
 from addon.jobs.faults import SITE_FAULTS, STOPS, Reason, reason_of
 
