@@ -114,6 +114,25 @@ def choices(name: str, allowed: Sequence[str], default: Sequence[str]) -> list[s
     return found or list(default)
 
 
+def expansions() -> list[str]:
+    """Return the paths of the v1 parameter `expand`."""
+    return [path for part in values("expand") if (path := part.strip())]
+
+
+def whole_v1(name: str, default: int) -> int:
+    """Return a whole number of a v1 request. Raises Refused as v1 does: 404 for words, 400 below zero."""
+    raw = request.args.get(name)
+    if raw is None:
+        return default
+    try:
+        number = int(raw)
+    except ValueError:
+        raise Refused(404, None) from None
+    if number < 0:
+        raise refused_v1(400, f"java.lang.IllegalArgumentException: {name} must not be negative")
+    return number
+
+
 def limit_v2(default: int = 25) -> int:
     """Return the page size. Raises Refused (400) outside 1..250."""
     raw = request.args.get("limit", str(default))

@@ -1,22 +1,21 @@
-"""The v1 endpoints: search, archive, long tasks, users, restrictions, system info.
+"""The v1 endpoints: search, archive, long tasks, system info, and those of people.
 
 What has left v1 (content and space reading and writing) answers 410, as it may any day in Confluence
-(docs/rules/confluence-api.md 3). Limits, caps and odd error codes: docs/rules/confluence-api.md 2.2, 2.4, 2.5, 2.6.
+(docs/rules/confluence-api.md 3). Limits, caps and odd error codes: docs/rules/confluence-api.md 2.2, 2.4, 2.6.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from flask import request
 
-from addon.sandbox import shapes
-from addon.sandbox.http import Answer, Refused, Rest, bad_cql, refused_v1, seal, stamp, unseal
-from addon.sandbox.people import BOT
-from addon.sandbox.points import CORE, IDENTITY
-from addon.sandbox.records import Content, LongTask, Space, User
+from addon.sandbox import rest_v1_people, shapes
+from addon.sandbox.http import Answer, Rest, bad_cql, expansions, refused_v1, seal, stamp, unseal, whole_v1
+from addon.sandbox.points import CORE
+from addon.sandbox.records import Content, LongTask, Space
 from addon.sandbox.search import CqlRejected, question
 from addon.sandbox.site import Site
 from addon.sandbox.tasks import ArchiveRefused
@@ -25,7 +24,6 @@ V1 = "/wiki/rest/api"
 APPS = "/wiki/rest/atlassian-connect/1/addons"
 PROPERTY_BYTES = 32 * 1024
 PLAIN_CAP, EXPANDED_CAP, BODY_CAP, RENDERED_CAP = 1000, 200, 50, 25
-BULK_USERS = 100
 _ANY = r"(?:GET|POST|PUT|DELETE)"
 REMOVED = re.compile(
     rf"{_ANY} content(?:/[^/]+(?:/(?:child|history|property)(?:/.*)?)?)?"
@@ -41,30 +39,10 @@ def register(rest: Rest) -> None:
     site = rest.site
     _search(rest, site)
     _archive(rest, site)
-    _users(rest, site)
-    _groups(rest, site)
-    _emails(rest, site)
-    _restrictions(rest, site)
+    rest_v1_people.register(rest, V1)
     _system(rest, site)
     _app_properties(rest, site)
     rest.otherwise(V1, _other)
-
-
-def _expansions() -> list[str]:
-    return [part.strip() for raw in request.args.getlist("expand") for part in raw.split(",") if part.strip()]
-
-
-def _whole(name: str, default: int) -> int:
-    raw = request.args.get(name)
-    if raw is None:
-        return default
-    try:
-        number = int(raw)
-    except ValueError:
-        raise Refused(404, None) from None
-    if number < 0:
-        raise refused_v1(400, f"java.lang.IllegalArgumentException: {name} must not be negative")
-    return number
 
 
 def _page_size(expand: list[str]) -> int:
@@ -73,7 +51,7 @@ def _page_size(expand: list[str]) -> int:
     if bodies:
         rendered = any(path in ("body.export_view", "body.styled_view") for path in bodies)
         cap = RENDERED_CAP if rendered else BODY_CAP
-    return min(_whole("limit", 25), cap)
+    return min(whole_v1("limit", 25), cap)
 
 
 def _found(site: Site, limit: int, **flags: bool) -> tuple[list[Content], int, int]:
@@ -82,7 +60,7 @@ def _found(site: Site, limit: int, **flags: bool) -> tuple[list[Content], int, i
     Search only knows ids; what is shown of a content comes from the site as it is now, so a hit of a lagging index may
     have another status by now, and one that was deleted permanently is left out.
     """
-    _whole("start", 0)
+    whole_v1("start", 0)
     text = request.args.get("cql", "")
     if not text.strip():
         raise refused_v1(400, "cql query parameter is required")
@@ -117,7 +95,7 @@ def _links(site: Site, path: str, start: int, limit: int, total: int) -> dict[st
 def _search(rest: Rest, site: Site) -> None:
     @rest.on("GET", f"{V1}/content/search", "READ")
     def content_search() -> Answer:
-        expand = _expansions()
+        expand = expansions()
         limit = _page_size(expand)
         page, start, total = _found(site, limit)
         writer = shapes.ContentWriter(site, expand)
@@ -132,14 +110,14 @@ def _search(rest: Rest, site: Site) -> None:
 
     @rest.on("GET", f"{V1}/search", "READ")
     def search() -> Answer:
-        limit = min(_whole("limit", 25), PLAIN_CAP)
+        limit = min(whole_v1("limit", 25), PLAIN_CAP)
         archived = request.args.get("includeArchivedSpaces") == "true"
         current = request.args.get("excludeCurrentSpaces") != "true"
         spaces = _found_spaces(site, archived_spaces=archived, current_spaces=current)
         if spaces is not None:
             return _space_results(site, spaces, limit)
         page, start, total = _found(site, limit, archived_spaces=archived, current_spaces=current)
-        expand = [path.removeprefix("content.") for path in _expansions() if path.startswith("content.")]
+        expand = [path.removeprefix("content.") for path in expansions() if path.startswith("content.")]
         writer = shapes.ContentWriter(site, expand)
         body = {
             "results": [_result(site, writer, record) for record in page],
@@ -229,141 +207,9 @@ def _archive(rest: Rest, site: Site) -> None:
     @rest.on("GET", f"{V1}/longtask", "READ")
     def long_tasks() -> Answer:
         rows = site.tasks.all()
-        page = [shown(task) for task in rows[_whole("start", 0) :][: _whole("limit", 100)]]
-        body = {"results": page, "start": _whole("start", 0), "limit": _whole("limit", 100), "size": len(page)}
+        page = [shown(task) for task in rows[whole_v1("start", 0) :][: whole_v1("limit", 100)]]
+        body = {"results": page, "start": whole_v1("start", 0), "limit": whole_v1("limit", 100), "size": len(page)}
         return Answer(body | {"_links": {"base": site.base_url, "context": "/wiki"}}, CORE * len(page))
-
-
-def _known(site: Site, account_id: str | None) -> User:
-    if not account_id:
-        raise refused_v1(400, "accountId is required")
-    user = site.people.get(account_id)
-    if user is None:
-        raise refused_v1(404, f"No user found with key : {account_id}")
-    return user
-
-
-def _shown(site: Site, user: User) -> dict[str, Any]:
-    body = shapes.user_v1(user, user.account_id)
-    if "operations" in _expansions():
-        body["operations"] = _operations(site, user)
-        del body["_expandable"]["operations"]
-    return body
-
-
-def _users(rest: Rest, site: Site) -> None:
-    @rest.on("GET", f"{V1}/user", "READ")
-    def user() -> Answer:
-        return Answer(_shown(site, _known(site, request.args.get("accountId"))), IDENTITY)
-
-    @rest.on("GET", f"{V1}/user/current", "READ")
-    def current_user() -> Answer:
-        return Answer(_shown(site, _known(site, BOT)), IDENTITY)
-
-    @rest.on("GET", f"{V1}/user/bulk", "READ")
-    def users() -> Answer:
-        wanted = [part for raw in request.args.getlist("accountId") for part in raw.split(",")][:BULK_USERS]
-        rows = [_shown(site, site.people[name]) for name in wanted if name in site.people]
-        body = {"results": rows, "start": 0, "limit": BULK_USERS, "size": len(rows), "_links": {}}
-        return Answer(body, IDENTITY * len(rows))
-
-
-def _groups(rest: Rest, site: Site) -> None:
-    @rest.on("GET", f"{V1}/user/memberof", "READ")
-    def member_of() -> Answer:
-        user = _known(site, request.args.get("accountId"))
-        start, limit = _whole("start", 0), min(_whole("limit", 200), 200)
-        groups = sorted(user.groups)
-        rows = [shapes.group_v1(site.people.groups[name]) for name in groups[start : start + limit]]
-        return Answer(_offset_page(site, rows, start, limit, len(groups)), IDENTITY * len(rows))
-
-    @rest.on("GET", f"{V1}/group/<group_id>/membersByGroupId", "READ")
-    def members(group_id: str) -> Answer:
-        if group_id not in site.people.groups:
-            raise refused_v1(404, f"No group with id : {group_id}")
-        start, limit = _whole("start", 0), _whole("limit", 200)
-        if limit > 200:
-            raise refused_v1(400, "limit must not be above 200")
-        people = site.people.members(group_id)
-        rows = [_shown(site, user) for user in people[start : start + limit]]
-        return Answer(_offset_page(site, rows, start, limit, len(people)), IDENTITY * len(rows))
-
-
-def _offset_page(site: Site, rows: list[Any], start: int, limit: int, total: int) -> dict[str, Any]:
-    links = {"base": site.base_url, "context": "/wiki", "self": f"{site.origin}{request.path}"}
-    if start + limit < total:
-        kept = [(name, value) for name, value in request.args.items(multi=True) if name not in ("start", "limit")]
-        turned = [*kept, ("limit", limit), ("start", start + limit)]
-        links["next"] = f"{request.path.removeprefix('/wiki')}?{urlencode(turned, quote_via=quote)}"
-    return {"results": rows, "start": start, "limit": limit, "size": len(rows), "_links": links}
-
-
-def _operations(site: Site, user: User) -> list[dict[str, str]]:
-    operations = [{"operation": "use", "targetType": "application"}] if user.active else []
-    if site.people.is_admin(user.account_id):
-        operations.append({"operation": "administer", "targetType": "application"})
-    return operations
-
-
-def _emails(rest: Rest, site: Site) -> None:
-    def refuse_unless_approved() -> None:
-        if not site.email_api_approved:
-            raise refused_v1(400, "The calling app is not approved to use this API")
-
-    @rest.on("GET", f"{V1}/user/email", "NONE")
-    def email() -> Answer:
-        refuse_unless_approved()
-        user = site.people.get(request.args.get("accountId", ""))
-        if user is None or not user.email:
-            raise refused_v1(404, "No such account")
-        return Answer({"accountId": user.account_id, "email": user.email}, IDENTITY)
-
-    @rest.on("GET", f"{V1}/user/email/bulk", "NONE")
-    def emails() -> Answer:
-        refuse_unless_approved()
-        wanted = [part for raw in request.args.getlist("accountId") for part in raw.split(",")]
-        rows = [
-            {"accountId": user.account_id, "email": user.email}
-            for name in dict.fromkeys(wanted)
-            if (user := site.people.get(name)) is not None and user.email
-        ]
-        return Answer(rows, IDENTITY * len(rows))
-
-
-def _restrictions(rest: Rest, site: Site) -> None:
-    operations: tuple[Literal["read", "update"], ...] = ("read", "update")
-
-    def seen(content_id: str) -> Content:
-        content = site.live.get(content_id)
-        if content is None or not site.access.app_sees(content):
-            raise refused_v1(404, f"No content found with id: ContentId{{id={content_id}}}")
-        return content
-
-    @rest.on("GET", f"{V1}/content/<content_id>/restriction/byOperation", "READ")
-    def by_operation(content_id: str) -> Answer:
-        content, expand = seen(content_id), _expansions()
-        expanded = any(path.startswith("restrictions") for path in expand)
-        body: dict[str, Any] = {}
-        principals = 0
-        for operation in operations:
-            own = site.access.restriction(content.id, operation)
-            principals += len(own.users) + len(own.groups) if own and expanded else 0
-            body[operation] = shapes.restriction_v1(operation, own, site.people, expanded=expanded)
-        body["_links"] = {"self": f"{site.base_url}/rest/api/content/{content.id}/restriction/byOperation"}
-        return Answer(body, IDENTITY * (len(operations) + principals))
-
-    @rest.on("POST", f"{V1}/content/<content_id>/permission/check", "READ")
-    def permission_check(content_id: str) -> Answer:
-        content, body = seen(content_id), request.get_json(silent=True)
-        subject = body.get("subject") if isinstance(body, dict) else None
-        operation = body.get("operation") if isinstance(body, dict) else None
-        if not isinstance(subject, dict) or operation not in ("read", "update", "delete"):
-            raise refused_v1(400, "subject and operation are required")
-        if not site.decides_for_apps:
-            raise refused_v1(403, "Checking another user needs a Confluence administrator")
-        person = str(subject.get("identifier"))
-        may = site.access.can_view if operation == "read" else site.access.can_edit
-        return Answer({"hasPermission": subject.get("type") == "user" and may(person, content), "errors": []}, CORE)
 
 
 def _system(rest: Rest, site: Site) -> None:

@@ -17,16 +17,8 @@ from typing import TYPE_CHECKING, Any
 from addon.confluence import cql
 from addon.confluence.cql import Clause, Expression
 from addon.sandbox import extractions
-from addon.sandbox.evaluate import (
-    NEGATIVE,
-    CannotEvaluate,
-    World,
-    begins_negative,
-    compile_all,
-    conjuncts,
-    space_ids,
-    texts,
-)
+from addon.sandbox.evaluate import begins_negative, compile_all, conjuncts
+from addon.sandbox.fields import NEGATIVE, CannotEvaluate, World, space_ids, texts
 from addon.sandbox.index import Shelf
 from addon.sandbox.people import BOT
 from addon.sandbox.records import Content, Space
