@@ -72,19 +72,17 @@ class Hours(World):
             self.taken_while_cancelling(before, row, now, late=late)
             return
         assert (now.owner, now.lease_until) == (None, None), "no dead owner is left"
-        if late and row.lease_losses >= LOSSES:
+        if late and row.losses >= LOSSES:
             assert now.error_transient is False
-            assert (now.status == "running") == (bool(unread) and row.lease_losses < LOSSES + MORE_LOSSES), (
-                "read back first"
-            )
-            assert now.status == "failed" or (now.fence, now.lease_losses) == (row.fence + 1, row.lease_losses + 1)
+            assert (now.status == "running") == (bool(unread) and row.losses < LOSSES + MORE_LOSSES), "read back first"
+            assert now.status == "failed" or (now.fence, now.losses) == (row.fence + 1, row.losses + 1)
             assert not after.open_spaces(row.id), "it is only settled then"
             return
         if not late and now.status == "failed":
             assert row.status == "finalizing" or put_aside(events) >= TRIES
             return
         assert (now.status, now.fence) == (row.status, row.fence + 1)
-        assert not late or now.lease_losses == row.lease_losses + 1, "each lost lease counts"
+        assert not late or now.losses == row.losses + 1, "each lost lease counts"
         found = {space.space_id: space for space in after.spaces.get(row.id, [])}
         for space in before.spaces.get(row.id, []):
             if space.state == "running":
@@ -98,8 +96,8 @@ class Hours(World):
         company = [each for each in before.open_spaces(space.execution_id) if each.space_id != space.space_id]
         alone = not [each for each in company if each.state == "running" or not (space.suspect or each.suspect)]
         assert now.suspect, "it runs alone from now on"
-        assert now.lease_losses == space.lease_losses + alone, "only what was in work alone is to blame"
-        assert now.state == ("failed" if now.lease_losses >= 2 else "pending")
+        assert now.losses == space.losses + alone, "only what was in work alone is to blame"
+        assert now.state == ("failed" if now.losses >= 2 else "pending")
 
     def taken_while_cancelling(self, before: Picture, row: Any, now: Any, *, late: bool) -> None:
         """It ends cancelled, or somebody reads back first while there is patience."""
@@ -107,8 +105,8 @@ class Hours(World):
         assert now.status == "cancelling" or not (unread and patient), "what was submitted is read back first"
         if now.status == "cancelling":
             assert unread
-            assert row.lease_losses < LOSSES, "not for ever"
-            assert (now.owner, now.fence, now.lease_losses) == (NOBODY, row.fence + 1, row.lease_losses + late)
+            assert row.losses < LOSSES, "not for ever"
+            assert (now.owner, now.fence, now.losses) == (NOBODY, row.fence + 1, row.losses + late)
             assert now.not_before is None
         else:
             assert (now.status, now.owner, now.lease_until) == ("cancelled", None, None)

@@ -64,7 +64,7 @@ def check(memory: Memory, before: Picture, now: Picture) -> None:
         was = before.executions.get(row.id)
         if was is not None:
             _rows(was, row)
-            if row.lease_losses < was.lease_losses:
+            if row.losses < was.losses:
                 assert _ended(now, row.id) > _ended(before, row.id), "losses count until a space has ended"
         else:
             _new(now, row)
@@ -139,7 +139,7 @@ def _spaces(before: Picture, now: Picture, row: Any) -> None:
 
 
 def _end_of(space: Any) -> tuple[Any, ...]:
-    return space.state, space.reason, space.transient, space.ended_at, space.lease_losses, space.suspect
+    return space.state, space.reason, space.transient, space.ended_at, space.losses, space.suspect
 
 
 def _events(earlier: list[Any], events: list[Any], row: Any) -> None:

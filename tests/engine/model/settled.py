@@ -29,7 +29,7 @@ def patience(row: Any, events: list[Any]) -> bool:
 
     Every put-aside counts here, so that this may say no before the tries are spent, never the other way round.
     """
-    return bool(row.lease_losses < LOSSES and put_aside(events) < TRIES)
+    return bool(row.losses < LOSSES and put_aside(events) < TRIES)
 
 
 def put_aside(events: list[Any]) -> int:
@@ -77,4 +77,4 @@ def _ended(memory: Memory, now: Picture, row: Any) -> None:
     if not unread or row.id in memory.gone:
         return
     losses = LOSSES if row.status == "cancelled" else LOSSES + MORE_LOSSES
-    assert spent or row.lease_losses >= losses, f"{row.status} while something is not read back"
+    assert spent or row.losses >= losses, f"{row.status} while something is not read back"
