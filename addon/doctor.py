@@ -9,9 +9,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from addon.base import Database, SecretBox, SystemClock
-from addon.base.secrets import SecretUnreadable
 from addon.config import Settings
-from addon.connect.models import Tenant
+from addon.connect import Tenants
 from addon.engine import no_worker, workers
 from addon.engine.models import Worker
 from addon.engine.worker.presence import SILENT_LEASES
@@ -102,20 +101,15 @@ def _file(settings: Settings) -> Finding | None:
 
 def _secrets(settings: Settings) -> Finding:
     db = Database(settings.database_url)
-    box = SecretBox(settings.encryption_keys)
-    unreadable = 0
-    with db.read_all() as session:
-        sealed = session.scalars(sa.select(Tenant.secret).where(Tenant.secret.is_not(None))).all()
-    for secret in sealed:
-        try:
-            box.open(secret or b"")
-        except SecretUnreadable:
-            unreadable += 1
+    tenants = Tenants(db, SecretBox(settings.encryption_keys), SystemClock(), addon_key=settings.addon_key)
+    secrets = tenants.stored_secrets()
     db.dispose()
-    detail = f"{len(sealed)} installations"
-    if unreadable:
-        detail += f", {unreadable} of them sealed with a key that is not configured: add that key, or install again"
-    return Finding("Shared secrets", not unreadable, detail)
+    detail = f"{secrets.stored} installations"
+    if secrets.unreadable:
+        detail += (
+            f", {secrets.unreadable} of them sealed with a key that is not configured: add that key, or install again"
+        )
+    return Finding("Shared secrets", not secrets.unreadable, detail)
 
 
 def _processes(settings: Settings) -> Finding:

@@ -28,6 +28,7 @@ from addon.confluence.gateway import Confluence
 from addon.confluence.hints import HintKind, forget_hints, hints_since, note_hint
 from addon.confluence.http.calls import APPROVED_CALLS, CALLS
 from addon.confluence.http.channel import CallGuard
+from addon.confluence.quota.quota_table import forget_old_hours, forget_quota
 from addon.confluence.rights.permissions import READ_AGE, WRITE_AGE, Permissions
 from addon.confluence.rights.rightschanges import note_rights_change, rights_changes
 
@@ -66,6 +67,8 @@ __all__ = [
     "Timeout",
     "User",
     "forget_hints",
+    "forget_old_hours",
+    "forget_quota",
     "hints_since",
     "note_hint",
     "note_rights_change",

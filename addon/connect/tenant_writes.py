@@ -1,8 +1,12 @@
-"""How do lifecycle calls change the `tenant` table? Every function is idempotent and ignores what is out of date."""
+"""The installations, written: what lifecycle calls and the erasure after an uninstall do to the `tenant` table.
+
+Every function is safe to repeat and ignores what is out of date.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -120,6 +124,39 @@ def spend(session: Session, token: str, body: Payload, *, expires: float, now: d
     if session.execute(noted).first() is not None:
         return True
     return session.scalar(sa.select(SpentToken.body).where(SpentToken.token == values["token"])) == values["body"]
+
+
+_CUT_OFF = "erased:"
+"""Begins the clientKey of a tenant that is being erased: no site's clientKey does."""
+
+
+def cut_off(session: Session, before: datetime, *, busy: Collection[TenantId], now: datetime) -> list[TenantId]:
+    """Cut the tenants that were uninstalled before a moment off from their sites; return all that are to be erased.
+
+    What names the site goes (clientKey and addresses), so that an installation at that very moment begins afresh
+    instead of meeting half of its data. `busy`: tenants that are left alone for now. Those that an earlier call cut off
+    and whose rows are not all gone are returned too.
+    """
+    erasing = Tenant.client_key.like(f"{_CUT_OFF}%")
+    session.execute(
+        sa.update(Tenant)
+        .where(Tenant.state == "uninstalled", Tenant.uninstalled_at <= before, ~erasing, Tenant.id.not_in(busy))
+        .values(
+            client_key=sa.literal(_CUT_OFF) + Tenant.id,
+            base_url="",
+            display_url=None,
+            oauth_client_id=None,
+            updated_at=now,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return list(session.scalars(sa.select(Tenant.id).where(Tenant.state == "uninstalled", erasing)))
+
+
+def delete_tenant(session: Session, tenant_id: TenantId) -> bool:
+    """Delete a tenant's row once nothing refers to it; return whether it was there."""
+    gone = session.execute(sa.delete(Tenant).where(Tenant.id == tenant_id).returning(Tenant.id))
+    return gone.first() is not None
 
 
 def _locked(session: Session, client_key: str) -> Tenant | None:

@@ -1,12 +1,17 @@
-"""Which sites installed the add-on, and how is each reached? Reads the `tenant` table; the lifecycle writes it."""
+"""The installations, read: which sites installed the add-on, and how each is reached.
+
+The lifecycle writes the same table in tenant_writes.py. Shared secrets are opened here and nowhere else.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, Problem, SecretBox, Site, TenantGone, TenantId, Unreachable
 from addon.base.secrets import SecretUnreadable
@@ -41,6 +46,22 @@ class Installation:
     def link_url(self) -> str:
         """The address people see: the custom domain if the site has one (docs/rules/connect.md 2.2)."""
         return self.display_url or self.base_url
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSecrets:
+    """How many shared secrets are stored, and how many of them no configured encryption key opens."""
+
+    stored: int
+    unreadable: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstallationCounts:
+    """How many sites have the add-on installed, and how many have to install it again."""
+
+    installed: int
+    unreachable: int
 
 
 class Tenants:
@@ -139,6 +160,19 @@ class Tenants:
         """Return `secret` as it is stored."""
         return self._secrets.seal(secret)
 
+    def stored_secrets(self) -> StoredSecrets:
+        """Return how many secrets are stored and how many of them cannot be opened. Changes nothing."""
+        with self._db.read_all() as session:
+            sealed = session.scalars(sa.select(Tenant.secret).where(Tenant.secret.is_not(None))).all()
+        return StoredSecrets(len(sealed), sum(not self._opens(each or b"") for each in sealed))
+
+    def _opens(self, sealed: bytes) -> bool:
+        try:
+            self._secrets.open(sealed)
+        except SecretUnreadable:
+            return False
+        return True
+
     def rotate_secrets(self) -> int:
         """Encrypt every stored secret with the newest key; return how many. Raises SecretUnreadable."""
         with self._db.write_all() as session:
@@ -176,6 +210,26 @@ class Tenants:
 
     def __iter__(self) -> Iterator[Installation]:
         return iter(self.installed())
+
+
+def tenant_ids(session: Session) -> list[TenantId]:
+    """Return the ids of all tenants, uninstalled ones included, in their order. The session is bound to no tenant."""
+    return list(session.scalars(sa.select(Tenant.id).order_by(Tenant.id)))
+
+
+def installed_since(session: Session) -> dict[TenantId, datetime]:
+    """Return when each tenant that is installed now was installed last. The session is bound to no tenant."""
+    rows = session.execute(sa.select(Tenant.id, Tenant.installed_at).where(Tenant.state == "installed"))
+    return {row.id: row.installed_at for row in rows}
+
+
+def count_installations(session: Session) -> InstallationCounts:
+    """Return the numbers of installations over all tenants. The session is bound to no tenant."""
+    count = sa.func.count()
+    row = session.execute(
+        sa.select(count.filter(Tenant.state == "installed"), count.filter(Tenant.needs_reinstall)).select_from(Tenant)
+    ).one()
+    return InstallationCounts(*row)
 
 
 def _installation(row: Tenant) -> Installation:

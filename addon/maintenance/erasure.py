@@ -15,15 +15,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, TenantId, metadata
-from addon.confluence.quota.quota_table import forget_tenant
-from addon.connect.models import Tenant
+from addon.confluence import forget_quota
+from addon.connect import cut_off, delete_tenant
 from addon.engine.models import JobExecution, is_active
 
 log = logging.getLogger(__name__)
 
 BATCH = 1000
 """Rows deleted in one transaction."""
-_CUT_OFF = "erased:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +39,19 @@ class Erasure:
 
     def _due(self) -> list[TenantId]:
         with self.db.write_all() as session:
-            idle = ~sa.exists().where(JobExecution.tenant_id == Tenant.id, is_active())
-            session.execute(
-                sa.update(Tenant)
-                .where(
-                    Tenant.state == "uninstalled",
-                    Tenant.uninstalled_at <= self.clock.now() - self.grace,
-                    Tenant.client_key.not_like(f"{_CUT_OFF}%"),
-                    idle,
-                )
-                .values(
-                    client_key=sa.literal(_CUT_OFF) + Tenant.id,
-                    base_url="",
-                    display_url=None,
-                    oauth_client_id=None,
-                    updated_at=self.clock.now(),
-                )
-                .execution_options(synchronize_session=False)
-            )
-            cut_off = Tenant.client_key.like(f"{_CUT_OFF}%")
-            return list(session.scalars(sa.select(Tenant.id).where(Tenant.state == "uninstalled", cut_off)))
+            now = self.clock.now()
+            busy = set(session.scalars(sa.select(JobExecution.tenant_id).where(is_active())))
+            return cut_off(session, now - self.grace, busy=busy, now=now)
 
     def _erase(self, tenant_id: TenantId) -> bool:
         for table in tenant_tables():
             while self._batch(table, tenant_id) == BATCH:
                 log.debug("tenant %s: %s rows of %s erased", tenant_id, BATCH, table.name)
         with self.db.write_all() as session:
-            forget_tenant(session, tenant_id)
-            gone = _deleted(session, sa.delete(Tenant).where(Tenant.id == tenant_id))
+            forget_quota(session, tenant_id)
+            gone = delete_tenant(session, tenant_id)
         log.info("tenant %s: erased", tenant_id)
-        return gone == 1
+        return gone
 
     def _batch(self, table: sa.Table, tenant_id: TenantId) -> int:
         key = list(table.primary_key.columns)

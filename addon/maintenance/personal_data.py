@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import REMOVED_PERSON, TenantId
-from addon.connect.models import Tenant
+from addon.connect import installed_since, tenant_ids
 from addon.engine.models import AuditEvent, JobExecution, Lane
 from addon.jobs.models import NotificationMatch
 from addon.mail.models import OutboxMail
@@ -81,7 +81,7 @@ def erase_person(session: Session, tenant_id: TenantId, account_id: str, now: da
 
 def erase_everywhere(session: Session, account_id: str, now: datetime) -> None:
     """Erase an account from all tenants; the session is bound to none."""
-    for tenant_id in session.scalars(sa.select(Tenant.id).order_by(Tenant.id)).all():
+    for tenant_id in tenant_ids(session):
         erase_person(session, tenant_id, account_id, now)
 
 
@@ -98,19 +98,19 @@ def people_held(session: Session) -> dict[str, Holding]:
     Where a row does not tell when we got the id, the time of the installation counts, which is never too late.
     """
     found: dict[str, Holding] = {}
+    installed = installed_since(session)
     for held in HELD:
         column, table = held.column, held.column.class_
-        since = Tenant.installed_at if held.since is None else held.since
+        since = sa.null() if held.since is None else sa.func.max(held.since, type_=held.since.type)
         query = (
-            sa.select(table.tenant_id, column, sa.func.max(since, type_=since.type))
-            .join(Tenant, Tenant.id == table.tenant_id)
-            .where(Tenant.state == "installed", column.is_not(None), column.not_in(_NOBODY))
+            sa.select(table.tenant_id, column, since)
+            .where(column.is_not(None), column.not_in(_NOBODY))
             .group_by(table.tenant_id, column)
         )
         if held.people is not None:
             query = query.where(held.people)
-        _merge(found, session.execute(query))
-    installed = set(session.scalars(sa.select(Tenant.id).where(Tenant.state == "installed")))
+        rows = session.execute(query)
+        _merge(found, ((tenant, who, at or installed[tenant]) for tenant, who, at in rows if tenant in installed))
     _merge(found, (each for each in people_named(session) if each[0] in installed and each[1] not in _NOBODY))
     return found
 

@@ -18,8 +18,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from addon.base import Clock, Database, TenantId
-from addon.confluence.models import QuotaHour
-from addon.connect.models import Tenant
+from addon.confluence import forget_old_hours
+from addon.connect import tenant_ids
 from addon.engine.errors import DATABASE_AWAY
 from addon.engine.models import (
     AuditEvent,
@@ -45,7 +45,6 @@ SHORT = timedelta(days=30)
 """Details of uneventful runs, submitted archive tasks and mails stay for so long."""
 LOOK_BACK = timedelta(days=90)
 """A day's look goes so far behind what has become too old; what was missed for longer goes with its execution."""
-QUOTA = timedelta(days=2)
 VERSIONS = 200
 """So many of the newest policies stay; of the older ones those that something at work began with."""
 
@@ -81,8 +80,8 @@ class Retention:
         """Look after the tenants whose hour it is; return how many rows went. Safe in several processes at once."""
         hour = self.clock.now().hour
         with self.db.read_all() as session:
-            tenants = [each for each in session.scalars(sa.select(Tenant.id)) if hour_of(each) == hour]
-        return self._quota() + sum(self._try(tenant_id) for tenant_id in tenants)
+            tenants = [each for each in tenant_ids(session) if hour_of(each) == hour]
+        return forget_old_hours(self.db, self.clock.now()) + sum(self._try(tenant_id) for tenant_id in tenants)
 
     def _try(self, tenant_id: TenantId) -> int:
         try:
@@ -96,20 +95,6 @@ class Retention:
     def tenant(self, tenant_id: TenantId) -> int:
         """Forget what one tenant keeps for too long; return how many rows went."""
         return _Tenant(self.db, tenant_id, self.clock.now(), self.keep).forget()
-
-    def _quota(self) -> int:
-        now = self.clock.now()
-        over = sa.or_(QuotaHour.closed_until.is_(None), QuotaHour.closed_until <= now)
-        old = QuotaHour.hour < now - QUOTA
-        with self.db.read_all() as session:
-            if session.scalar(sa.select(QuotaHour.hour).where(old, over).limit(1)) is None:
-                return 0
-        with self.db.write_all() as session:
-            rows = sa.select(QuotaHour).where(old, over).limit(BATCH).with_for_update(skip_locked=True)
-            found = session.scalars(rows).all()
-            for row in found:
-                session.delete(row)
-        return len(found)
 
 
 @dataclass(frozen=True, slots=True)

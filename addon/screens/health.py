@@ -16,8 +16,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
 from addon.base import Problem, seconds_since
-from addon.connect import rule
-from addon.connect.models import Tenant
+from addon.connect import count_installations, rule
 from addon.engine import no_worker, workers
 from addon.engine.models import JobExecution, JobSchedule, RetryDue, Worker, is_active
 from addon.mail.models import OutboxMail
@@ -122,8 +121,6 @@ class Numbers(Collector):
             ).all()
             paused = sa.and_(is_active(), JobExecution.not_before > now)
             singles = {
-                "steward_tenants_installed": ("Sites with the add-on", _count(Tenant, Tenant.state == "installed")),
-                "steward_tenants_unreachable": ("Sites to install anew", _count(Tenant, Tenant.needs_reinstall)),
                 "steward_executions_paused": ("Executions that wait", _count(JobExecution, paused)),
                 "steward_retries_waiting": ("Retries that wait", _count(RetryDue)),
                 "steward_schedules_due": (
@@ -131,6 +128,7 @@ class Numbers(Collector):
                     _count(JobSchedule, JobSchedule.enabled, JobSchedule.next_fire_at <= now),
                 ),
             }
+            sites = count_installations(session)
             values = {name: (text, session.scalar(query) or 0) for name, (text, query) in singles.items()}
             mails = session.execute(sa.select(OutboxMail.state, sa.func.count()).group_by(OutboxMail.state)).all()
             beat = session.scalar(sa.select(sa.func.max(Worker.heartbeat_at)))
@@ -145,6 +143,8 @@ class Numbers(Collector):
         for state, number in mails:
             outbox.add_metric([state], number)
         yield outbox
+        yield GaugeMetricFamily("steward_tenants_installed", "Sites with the add-on", value=sites.installed)
+        yield GaugeMetricFamily("steward_tenants_unreachable", "Sites to install again", value=sites.unreachable)
         for name, (text, value) in values.items():
             yield GaugeMetricFamily(name, text, value=value)
         yield GaugeMetricFamily("steward_workers", "Processes that run executions", value=running)

@@ -219,8 +219,7 @@ class Quota:
     def _turn(self, pot: _Pot, hour: datetime, now: datetime) -> None:
         if pot.hour != hour:
             self._give_back(pot)
-            with self._db.write_all() as session:
-                rows.forget_old(session, now)
+            rows.forget_old_hours(self._db, now)
             pot.hour, pot.left = hour, 0
 
     def _draw(self, pot: _Pot, hour: datetime, now: datetime, need: int, reserve: int) -> bool:

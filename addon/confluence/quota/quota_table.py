@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import TenantId
+from addon.base import Database, TenantId
 from addon.base.database import insert
 from addon.confluence.models import QuotaHour
 from addon.confluence.quota.shares import UNBOUNDED, Standing
@@ -22,6 +22,8 @@ Share = Literal["job", "interactive"]
 
 POOL = "pool"
 DRAWING, WAITING, REFUSED = "drawing", "waiting", "refused"
+FORGET_AT_ONCE = 500
+"""Rows deleted in one transaction."""
 _KEEP = timedelta(hours=48)
 _PEOPLE = "/ui"
 
@@ -135,13 +137,26 @@ def reserved(session: Session, hour: datetime, scope: str) -> int:
     return session.scalar(sa.select(QuotaHour.reserved).where(_is(hour, scope))) or 0
 
 
-def forget_old(session: Session, now: datetime) -> None:
-    """Delete the rows of hours that are long over, except those that still close the quota."""
+def forget_old_hours(db: Database, now: datetime) -> int:
+    """Delete up to FORGET_AT_ONCE rows of hours that are long over, except those that still close the quota.
+
+    Return how many. Safe in several processes at once: rows that another one has locked are left to it.
+    """
     over = sa.or_(QuotaHour.closed_until.is_(None), QuotaHour.closed_until <= now)
-    session.execute(sa.delete(QuotaHour).where(QuotaHour.hour < now - _KEEP, over))
+    old = QuotaHour.hour < now - _KEEP
+    # Looked at first without a lock: on SQLite every write transaction keeps all other writers out.
+    with db.read_all() as session:
+        if session.scalar(sa.select(QuotaHour.hour).where(old, over).limit(1)) is None:
+            return 0
+    with db.write_all() as session:
+        rows = sa.select(QuotaHour).where(old, over).limit(FORGET_AT_ONCE).with_for_update(skip_locked=True)
+        found = session.scalars(rows).all()
+        for row in found:
+            session.delete(row)
+    return len(found)
 
 
-def forget_tenant(session: Session, tenant_id: TenantId) -> None:
+def forget_quota(session: Session, tenant_id: TenantId) -> None:
     """Delete every row of a tenant, those of its jobs and of its people."""
     own = [scope_of(share, tenant_id) for share in get_args(Share)]
     session.execute(sa.delete(QuotaHour).where(QuotaHour.scope.in_(own)))
