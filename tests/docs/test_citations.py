@@ -14,6 +14,7 @@ KINDS = {".py", ".md", ".js", ".css", ".html", ".txt", ".yml", ".yaml", ".toml",
 _NUMBERS = r"\d+(?:\.\d+)*(?:(?:, | and |, and )\d+(?:\.\d+)*)*"
 CITED = re.compile(rf"\b(docs/[\w./-]*?\.md)(?: ({_NUMBERS}))?")
 RECORD = re.compile(r"\bdocs/adr/(\d{4})|\bADRs? (\d+)\b")
+NAMED = re.compile(r"`((?:addon|descriptor|templates|tests|docs|deploy)/[\w./-]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 OUTSIDE = re.compile(
     r"PROTOCOLS|\bDESIGN\.md|\.\./shared|(?<![\w/.-])(?:connect|confluence-api|forge|engine|product)\.md"
@@ -89,6 +90,16 @@ def test_every_link_between_documents_leads_to_a_file_and_a_heading() -> None:
             target = (path.parent / name).resolve() if name else path
             if not target.exists() or (anchor and anchor not in anchors(target.read_text(encoding="utf-8"))):
                 lost.append(f"{path.relative_to(ROOT)}: {link}")
+    assert lost == []
+
+
+def test_every_file_that_a_document_names_is_there() -> None:
+    lost = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path, text in texts()
+        for name in (NAMED.findall(text) if path.suffix == ".md" else ())
+        if not (ROOT / name).exists()
+    ]
     assert lost == []
 
 
