@@ -10,8 +10,7 @@ from pydantic import StringConstraints
 
 from addon.base.resources import render
 from addon.connect import current_caller, rule
-from addon.jobs.statuses.write import icons
-from addon.jobs.statuses.write.stamp import property_key
+from addon.jobs.statuses.write.stamp import icon_svg, property_key
 from addon.parts import Parts
 from addon.screens import assets
 from addon.screens.access import Access
@@ -48,7 +47,7 @@ def pictures() -> Blueprint:
     @routes.get("/status-icons/<name>", endpoint="static")
     @rule("public")
     def picture(name: str) -> Response:
-        drawn = icons.picture(name)
+        drawn = icon_svg(name)
         if drawn is None:
             abort(404)
         response = Response(drawn, mimetype="image/svg+xml")

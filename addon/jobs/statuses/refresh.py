@@ -26,12 +26,11 @@ from addon.jobs.faults import SITE_FAULTS, STOPS, Reason, reason_of
 from addon.jobs.presence import Absent, Presence, absent
 from addon.jobs.statuses.ask.asking import read_group
 from addon.jobs.statuses.ask.clauses import QueryTooLong
-from addon.jobs.statuses.ask.inherited import with_ancestors
 from addon.jobs.statuses.ask.listing import ListingRefused
-from addon.jobs.statuses.ask.planning import Planner
+from addon.jobs.statuses.ask.parallel_read import read_in_parts
+from addon.jobs.statuses.ask.planning import Planner, with_ancestors
 from addon.jobs.statuses.ask.probe import due, probe, verdict
 from addon.jobs.statuses.ask.reading import Plan, Reading
-from addon.jobs.statuses.ask.side_by_side import read_in_parts
 from addon.jobs.statuses.upkeep.drift import Drift
 from addon.jobs.statuses.upkeep.excluded import clear_excluded
 from addon.jobs.statuses.upkeep.missing import Found, find_missing, kind_of

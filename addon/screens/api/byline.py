@@ -19,7 +19,7 @@ from addon.confluence import READ_AGE, WRITE_AGE, Conflict, Content, Forbidden, 
 from addon.jobs.models import IndicatorSwitch
 from addon.jobs.review import Review
 from addon.jobs.statuses.single.single import Gone, Look, Single, Tested, Undecided
-from addon.jobs.statuses.write import icons
+from addon.jobs.statuses.write import stamp
 from addon.parts import Parts
 from addon.policies import PolicyDocument
 from addon.screens.access import Access
@@ -278,13 +278,13 @@ def _without_cql(test: schemas.StatusTest) -> schemas.StatusTest:
 def _status(policy: PolicyDocument, slug: str) -> schemas.ShownStatus:
     """A status that the policies no longer have is told by its slug."""
     known = policy.status(slug)
-    name, colour, icon = (known.name, known.colour, known.icon) if known else (slug, "#8590a2", icons.PLAIN)
+    name, colour, icon = (known.name, known.colour, known.icon) if known else (slug, "#8590a2", stamp.PLAIN_ICON)
     return schemas.ShownStatus(
         id=slug,
         name=name,
         description=known.description if known else "",
         colour=colour,
-        icon=f"/status-icons/{icons.file_name(icon, colour)}",
+        icon=f"/status-icons/{stamp.icon_file(icon, colour)}",
     )
 
 

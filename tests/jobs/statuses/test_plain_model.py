@@ -27,8 +27,8 @@ from addon.confluence import errors
 from addon.connect.models import Tenant
 from addon.jobs import ledger
 from addon.jobs.ledger import LAG
-from addon.jobs.statuses.ask import clauses, positive, side_by_side
-from addon.jobs.statuses.ask.resolve import Matches, resolve
+from addon.jobs.statuses.ask import clauses, parallel_read, positive
+from addon.jobs.statuses.ask.listing import Matches, resolve
 from addon.policies import PolicyDocument
 from addon.policies.defaults import expired_cql, not_touched_cql, not_updated_cql
 from addon.sandbox.negations import FORMS, TYPES
@@ -323,7 +323,7 @@ def test_every_content_has_the_status_of_the_plain_rule(
 ) -> None:
     # Little room and few contents make small sites behave like large ones.
     small = patch.object(clauses, "URL_BYTES", room), patch.object(positive, "FEW", 2)
-    with world() as changing, small[0], small[1], patch.object(side_by_side, "WORTH", 3):
+    with world() as changing, small[0], small[1], patch.object(parallel_read, "WORTH", 3):
         changing.negation(negation, [])
         changing.site.time_zone = ZoneInfo(zone)
         changing.site.index_lag = lag

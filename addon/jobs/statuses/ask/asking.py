@@ -8,16 +8,10 @@ from dataclasses import replace
 from addon.base import Clock
 from addon.confluence import SiteClient
 from addon.jobs.counting import Counting
-from addon.jobs.statuses.ask import listing, positive, stamped
+from addon.jobs.statuses.ask import listing, positive
 from addon.jobs.statuses.ask import unstamped as held
 from addon.jobs.statuses.ask.clauses import QueryTooLong
 from addon.jobs.statuses.ask.reading import Plan, Questions, Reading, Way, questions
-
-WAYS: Mapping[Way, Callable[[Questions], None]] = {
-    "stamped": stamped.read,
-    "positive": positive.read,
-    "ledger": held.read,
-}
 
 
 def read_group(client: SiteClient, counting: Counting, clock: Clock, plan: Plan) -> Reading:
@@ -36,3 +30,22 @@ def read_group(client: SiteClient, counting: Counting, clock: Clock, plan: Plan)
         listing.read(anew)
         return anew.reading
     return asked.reading
+
+
+def _read_by_stamps(asked: Questions) -> None:
+    """Fill the reading. Raises QueryTooLong, and SiteError as the calls do."""
+    group, terms = asked.group, asked.plan.terms
+    entering = [(entry.slug, group.enter(index)) for index, entry in enumerate(terms.entries)]
+    for slug, cql in [*entering, (terms.default, group.leave())]:
+        if cql is not None:
+            asked.take(cql, slug)
+    for slug in sorted({entry.slug for entry in terms.entries} - {terms.default}):
+        asked.compare(slug, asked.counting.known(group.holding([slug])))
+    held.check(asked)
+
+
+WAYS: Mapping[Way, Callable[[Questions], None]] = {
+    "stamped": _read_by_stamps,
+    "positive": positive.read,
+    "ledger": held.read,
+}

@@ -6,14 +6,13 @@ content at every refresh, so a large space is listed only when an administrator 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from addon.confluence import Content
 from addon.jobs.statuses.ask.clauses import without_held
-from addon.jobs.statuses.ask.pairs import listed
-from addon.jobs.statuses.ask.reading import Questions
-from addon.jobs.statuses.ask.resolve import Matches, resolve
+from addon.jobs.statuses.ask.reading import Questions, listed
 from addon.jobs.statuses.write.stamp import own_stamp
 
 MOST = 10_000
@@ -72,3 +71,23 @@ def _everything(asked: Questions) -> Iterable[Content]:
             "listed at every refresh: narrow the ancestor CQL, or agree with listLargeSpaces: true in the policies"
         )
     return contents
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """What one entry's queries found: ids matching its CQL, and ids of pages matching its ancestor CQL."""
+
+    slug: str
+    direct: Collection[str]
+    ancestors: Collection[str] = ()
+
+
+def resolve(entries: Sequence[Matches], default: str, content_id: str, ancestors: Sequence[str]) -> str:
+    """Return the slug of the content's status.
+
+    `entries` are the scheme's entries without the last, `ancestors` the ids of all pages above the content.
+    """
+    for entry in entries:
+        if content_id in entry.direct or any(ancestor in entry.ancestors for ancestor in ancestors):
+            return entry.slug
+    return default

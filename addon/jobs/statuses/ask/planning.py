@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from addon.base import Space
-from addon.confluence.cql import Spelling, others_fields, with_not
+from addon.confluence import Content, SiteClient
+from addon.confluence.cql import MOST_SPACES, Spelling, encoded_length, group_spaces, others_fields, quote, with_not
 from addon.engine.job import Run, RunSpace
 from addon.jobs import ledger
 from addon.jobs import spaces as scope
-from addon.jobs.statuses.ask.grouping import groups
-from addon.jobs.statuses.ask.reading import Plan, Way
-from addon.jobs.statuses.ask.terms import Entry, Terms
+from addon.jobs.faults import reason_of
+from addon.jobs.statuses.ask import clauses
+from addon.jobs.statuses.ask.clauses import (
+    ID_BYTES,
+    SPAN_BYTES,
+    URL_BYTES,
+    Entry,
+    Group,
+    Pair,
+    QueryTooLong,
+    Terms,
+    held_bytes,
+)
+from addon.jobs.statuses.ask.reading import Plan, Way, listed, topmost
 from addon.jobs.statuses.write.board import counted
 from addon.jobs.statuses.write.stamp import property_key, status_alias
 from addon.policies import PolicyDocument
@@ -102,3 +115,118 @@ class Planner:
             held={content_id: slug for id in ids for content_id, slug in held.get(id, {}).items()},
             may_list=self._policy.list_large_spaces,
         )
+
+
+def longest_query(terms: Terms, *, stamps: bool) -> int:
+    """Return the encoded bytes of a scheme's longest query without its spaces, or more than fit where it fits nowhere.
+
+    `stamps`: whether stamps are asked for; otherwise room for ids is counted.
+    """
+    probe = Group(terms, ("",))
+    indices = range(len(terms.entries))
+    try:
+        asked: list[str | None] = [cql for index in indices for cql in _both(probe, probe.above(index))]
+        if terms.entries:
+            asked.append(probe.asked(probe.widest(), probe.stamped(terms.all_slugs) if stamps else ""))
+        if stamps and terms.pieced:
+            asked += [probe.asked(probe.rightly()), probe.asked(probe.suspect())]
+            asked += [cql for i in indices for cql in _both(probe, [*probe.entering(i), *probe.leaving(i)])]
+        elif stamps:
+            asked += [probe.leave(), *map(probe.enter, indices)]
+            asked += [probe.asked(probe.widest(i), probe.stamped(terms.after(i))) for i in indices]
+    except QueryTooLong:
+        return clauses.URL_BYTES + 1
+    longest = max((encoded_length(cql) for cql in asked if cql), default=encoded_length(probe.everything()))
+    return longest + (SPAN_BYTES if stamps else 100 * ID_BYTES)
+
+
+def _both(group: Group, pairs: Iterable[Pair]) -> Iterator[str]:
+    for pair in pairs:
+        yield group.asked(*pair.within, pair.besides)
+
+
+def groups(
+    terms: Terms, spaces: Sequence[Space], held: Mapping[str, Collection[str]], *, stamps: bool
+) -> Iterator[tuple[list[Space], bool]]:
+    """Yield the spaces, in order, in groups whose longest query fits into a URL, each with whether `held` fits too.
+
+    `held`: space id -> ids to be left out of questions about stamps. A space with more of them than fit is a group of
+    its own.
+    """
+    room = clauses.URL_BYTES - longest_query(terms, stamps=stamps) - encoded_length(" and (id not in ())")
+    group: list[Space] = []
+    taken = 0
+    for space in spaces:
+        key = encoded_length(f"{quote(space.key)}, ")
+        size = key + (held_bytes(held.get(space.id, ())) if stamps else 0)
+        fits = size <= room or not held.get(space.id) or not stamps
+        if group and (not fits or len(group) >= MOST_SPACES or taken + size > room):
+            yield group, True
+            group, taken = [], 0
+        if not fits:
+            yield [space], False
+            continue
+        group.append(space)
+        taken += size
+    if group:
+        yield group, True
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """The ancestor CQL of one entry, in some spaces."""
+
+    terms: Terms
+    index: int
+    keys: tuple[str, ...]
+
+    @property
+    def group(self) -> Group:
+        return Group(self.terms, self.keys)
+
+
+def with_ancestors(run: Run, client: SiteClient, plans: Sequence[Plan]) -> list[Plan]:
+    """Return the plans, those of several groups of one scheme with the pages whose descendants inherit.
+
+    Where such a query fails, the scheme's plans come back as they were: each asks for itself then, so that a space
+    that cannot be asked keeps no other from its answer. Raises what concerns the run: Pause, Abandon or Fatal.
+    """
+    by_terms: dict[Terms, list[Plan]] = {}
+    for plan in plans:
+        if any(entry.ancestor_cql for entry in plan.terms.entries):
+            by_terms.setdefault(plan.terms, []).append(plan)
+    shared = {terms: own for terms, own in by_terms.items() if len(own) > 1}
+    found: dict[tuple[Terms, int], list[Content]] = {}
+    failed: set[Terms] = set()
+
+    def ask(question: _Question) -> list[Content]:
+        group = question.group
+        return list(listed(client, group, group.above(question.index), ("ancestors", "space")))
+
+    asked = [question for terms, own in shared.items() for question in _questions(terms, own)]
+    for question, pages in run.map(ask, asked):
+        if isinstance(pages, Exception):
+            reason_of(pages)
+            failed.add(question.terms)
+        else:
+            found.setdefault((question.terms, question.index), []).extend(pages)
+
+    def ancestors(plan: Plan) -> dict[int, list[str]]:
+        return {
+            index: topmost([page for page in pages if plan.place(page) is not None])
+            for (terms, index), pages in found.items()
+            if terms == plan.terms
+        }
+
+    answered = shared.keys() - failed
+    return [replace(plan, ancestors=ancestors(plan)) if plan.terms in answered else plan for plan in plans]
+
+
+def _questions(terms: Terms, plans: Sequence[Plan]) -> Iterator[_Question]:
+    spaces = [space for plan in plans for space in plan.spaces]
+    for index, entry in enumerate(terms.entries):
+        if entry.ancestor_cql:
+            probe = Group(terms, ("",))
+            alone = max(encoded_length(probe.asked(*pair.within, pair.besides)) for pair in probe.above(index))
+            for group in group_spaces(spaces, alone, most=len(spaces), url_bytes=URL_BYTES):
+                yield _Question(terms, index, tuple(space.key for space in group))

@@ -13,10 +13,8 @@ from datetime import UTC, datetime, timedelta
 
 from addon.confluence import Content
 from addon.jobs.statuses.ask import unstamped as held
-from addon.jobs.statuses.ask.clauses import Span
-from addon.jobs.statuses.ask.pairs import difference
-from addon.jobs.statuses.ask.reading import Questions
-from addon.jobs.statuses.ask.terms import Pair
+from addon.jobs.statuses.ask.clauses import Pair, Span
+from addon.jobs.statuses.ask.reading import Questions, difference
 
 FEW = 50
 """So many contents are listed rather than counted on."""

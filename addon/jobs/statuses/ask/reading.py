@@ -8,7 +8,7 @@ listed and decided in Python (listing.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
@@ -18,9 +18,7 @@ from addon.confluence import Content, Property, SiteClient
 from addon.engine.job import RunSpace
 from addon.jobs.counting import Counting
 from addon.jobs.ledger import Expected
-from addon.jobs.statuses.ask.clauses import Group, without_held
-from addon.jobs.statuses.ask.pairs import listed
-from addon.jobs.statuses.ask.terms import Terms
+from addon.jobs.statuses.ask.clauses import Group, Pair, Terms, without_held
 
 Way = Literal["stamped", "positive", "ledger"]
 
@@ -144,3 +142,24 @@ def _topmost_by_entry(client: SiteClient, group: Group) -> dict[int, list[str]]:
         for index, entry in enumerate(group.terms.entries)
         if entry.ancestor_cql
     }
+
+
+def listed(client: SiteClient, group: Group, pairs: Iterable[Pair], expand: Sequence[str] = ()) -> Iterator[Content]:
+    """Yield the contents of all `pairs`, each once, read to the end. Raises SiteError as the calls do."""
+    seen: set[str] = set()
+    for pair in pairs:
+        for content in difference(client, group, pair, expand=expand):
+            if content.id not in seen:
+                seen.add(content.id)
+                yield content
+
+
+def difference(
+    client: SiteClient, group: Group, pair: Pair, extra: str = "", expand: Sequence[str] = ()
+) -> Iterator[Content]:
+    """Yield the contents of one pair that meet `extra`. Raises SiteError as the calls do."""
+    contents = {content.id: content for content in client.search(group.asked(*pair.within, extra), expand=expand)}
+    if contents and pair.besides:
+        for content in client.search(group.asked(*pair.within, pair.besides, extra)):
+            contents.pop(content.id, None)
+    yield from contents.values()

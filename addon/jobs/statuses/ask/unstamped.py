@@ -13,8 +13,7 @@ from itertools import combinations
 from addon.confluence import Content
 from addon.confluence.cql import Pieces, TooManyPieces, any_of, crossed, widest
 from addon.jobs.statuses.ask.clauses import Group, Halve, without_held
-from addon.jobs.statuses.ask.pairs import listed
-from addon.jobs.statuses.ask.reading import Questions
+from addon.jobs.statuses.ask.reading import Questions, listed
 
 MOST_SHARED = 4
 """So many overlapping sets are counted by what they share, in at most thirty questions; more are listed."""

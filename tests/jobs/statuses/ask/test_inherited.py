@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from addon.confluence import ServerError
-from addon.jobs.statuses.ask import grouping
+from addon.jobs.statuses.ask import planning
 from tests.jobs.conftest import Bench
 
 SPACES = ("A", "B", "C", "D", "E")
@@ -16,7 +16,7 @@ SPACES = ("A", "B", "C", "D", "E")
 @pytest.fixture
 def below(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Five spaces in groups of two, each with a labelled page; return the page below it by space."""
-    monkeypatch.setattr(grouping, "MOST_SPACES", 2)
+    monkeypatch.setattr(planning, "MOST_SPACES", 2)
     found = {}
     for key in SPACES:
         bench.site.add_space(key, homepage=False)

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from addon.confluence import errors
-from addon.jobs.statuses.ask import side_by_side
+from addon.jobs.statuses.ask import parallel_read
 from tests.jobs.conftest import Bench
 
 KEYS = ("A", "B", "C", "D", "E")
@@ -23,7 +23,7 @@ def site_of_five(bench: Bench) -> Iterator[dict[str, list[str]]]:
     for key in KEYS:
         bench.site.add_space(key, homepage=False)
         pages[key] = [bench.page(key, f"Old {number}", months=30) for number in range(4)]
-    with patch.object(side_by_side, "WORTH", 2):
+    with patch.object(parallel_read, "WORTH", 2):
         yield pages
 
 
