@@ -11,9 +11,7 @@ import sqlalchemy as sa
 from addon.base import Database, SecretBox, SystemClock
 from addon.config import Settings
 from addon.connect import Tenants
-from addon.engine import no_worker, workers
-from addon.engine.models import Worker
-from addon.engine.worker.presence import SILENT_LEASES
+from addon.engine import any_process, no_worker, workers
 from addon.mail import Sender, SmtpTransport, TransportError
 from addon.mail.message import usable
 from addon.mail.transport import Refused
@@ -117,11 +115,11 @@ def _processes(settings: Settings) -> Finding:
     db = Database(settings.database_url)
     now = SystemClock().now()
     with db.read_all() as session:
-        last = session.scalar(sa.select(sa.func.max(Worker.heartbeat_at)))
+        some = any_process(session, now, settings.lease_seconds)
         missing = no_worker(session, now, settings.lease_seconds)
         running = workers(session, now, settings.lease_seconds)
     db.dispose()
-    if last is None or (now - last).total_seconds() > SILENT_LEASES * settings.lease_seconds:
+    if not some:
         return Finding("Processes", True, "none is running on this database now")
     return Finding("Processes", missing is None, missing or f"{running} that run jobs")
 

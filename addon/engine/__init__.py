@@ -4,6 +4,7 @@ from addon.engine import queries
 from addon.engine.engine import Engine
 from addon.engine.errors import Busy, Fenced, NotAdmitted, NotCancellable, NotFound, NotRetryable, UnknownJob
 from addon.engine.job import (
+    UNSEEN,
     Abandon,
     CancelRequested,
     Fatal,
@@ -37,9 +38,9 @@ from addon.engine.state.transitions import Lease
 from addon.engine.state.triggers import TRIGGER_DDL
 from addon.engine.wake.dispatcher import Dispatcher, LocalDispatcher
 from addon.engine.wake.metronome import Metronome, Tick
-from addon.engine.worker.presence import no_worker, workers
+from addon.engine.worker.heartbeat import any_process, no_worker, workers
 from addon.engine.worker.progress import Progress, live_progress
-from addon.engine.worker.spaces import UNSEEN
+from addon.engine.worker.spaces import as_run_space
 
 __all__ = [
     "ACTIVE",
@@ -82,6 +83,8 @@ __all__ = [
     "StartRequest",
     "Tick",
     "UnknownJob",
+    "any_process",
+    "as_run_space",
     "fenced",
     "fires",
     "live_progress",

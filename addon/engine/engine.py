@@ -29,8 +29,8 @@ from addon.engine.state.start import StartRequest
 from addon.engine.state.transitions import Actor
 from addon.engine.wake.dispatcher import Dispatcher, LocalDispatcher
 from addon.engine.wake.metronome import Tick
-from addon.engine.worker.heartbeat import Heart
-from addon.engine.worker.pool import Runners
+from addon.engine.worker.heartbeat import Heartbeat
+from addon.engine.worker.pool import RunnerPool
 from addon.engine.worker.runner import run_next
 
 log = logging.getLogger(__name__)
@@ -53,11 +53,11 @@ class Engine:
         policy_version: PolicyVersion = _first_version,
     ) -> None:
         """`jobs` by type; `policy_version` returns the version of the policies a new execution keeps."""
-        self._bell = dispatcher if isinstance(dispatcher, LocalDispatcher) else LocalDispatcher()
+        self._local = dispatcher if isinstance(dispatcher, LocalDispatcher) else LocalDispatcher()
         time = LeaseTime(db, clock)
-        self._context = EngineContext(db, clock, settings, dict(jobs), dispatcher or self._bell, policy_version, time)
-        self._heart = Heart(self._context)
-        self._runners = Runners(self._context, self._heart, self._bell)
+        self._context = EngineContext(db, clock, settings, dict(jobs), dispatcher or self._local, policy_version, time)
+        self._heartbeat = Heartbeat(self._context)
+        self._pool = RunnerPool(self._context, self._heartbeat, self._local)
         self._lock: LockFile | None = None
         self._booted = False
 
@@ -116,7 +116,7 @@ class Engine:
         Raises NotFound, or NotCancellable when it is finalizing or has ended.
         """
         execution = cancel.cancel(self._context, session, tenant_id, execution_id, Actor(actor_type, actor_id))
-        self._nudge_cancelled(session, execution.id)
+        self._notify_cancelled(session, execution.id)
         return execution
 
     def cancel_active(self, session: Session, tenant_id: TenantId, actor_type: str) -> None:
@@ -124,13 +124,13 @@ class Engine:
         execution = admission.active(session, tenant_id)
         cancel.cancel_active(self._context, session, tenant_id, Actor(actor_type))
         if execution is not None:
-            self._nudge_cancelled(session, execution.id)
+            self._notify_cancelled(session, execution.id)
 
-    def _nudge_cancelled(self, session: Session, execution_id: str) -> None:
+    def _notify_cancelled(self, session: Session, execution_id: str) -> None:
         """Tell a run of this process right after the commit, so that it need not wait for the next heartbeat."""
 
         def tell(session: Session) -> None:
-            run = self._heart.run_of(execution_id)
+            run = self._heartbeat.run_of(execution_id)
             if run is not None and not session.in_nested_transaction():
                 run.cancelled.set()
 
@@ -185,7 +185,7 @@ class Engine:
         """Take executions from dead or stuck owners and wake runners for what nobody has claimed; return the former."""
         taken = reaper.reap(self._context)
         if reaper.wake_claimable(self._context):
-            self._bell.nudge()
+            self._local.notify()
         reaper.forget_old_workers(self._context)
         return taken
 
@@ -201,14 +201,14 @@ class Engine:
 
     def run_due(self) -> int:
         """Claim and run in the calling thread until nothing is claimable; return how many were run."""
-        began_heart = self._heart.start()
+        began_heart = self._heartbeat.start()
         count = 0
         try:
-            while run_next(self._context, self._heart):
+            while run_next(self._context, self._heartbeat):
                 count += 1
         finally:
             if began_heart:
-                self._heart.stop()
+                self._heartbeat.stop()
         return count
 
     def run_one(self) -> bool:
@@ -216,7 +216,7 @@ class Engine:
 
         False when there was none to claim, all runners are busy, or the engine is shutting down.
         """
-        return self._runners.run_one()
+        return self._pool.run_one()
 
     def boot(self) -> None:
         """Register the worker and start heartbeat and runners.
@@ -233,8 +233,8 @@ class Engine:
         except BaseException:
             self._release()
             raise
-        self._heart.start()
-        self._runners.start()
+        self._heartbeat.start()
+        self._pool.start()
         self._booted = True
 
     def _register(self) -> None:
@@ -264,7 +264,7 @@ class Engine:
 
     def drain(self) -> None:
         """Begin to stop: nothing more is claimed, runs stop at their next check point. `shutdown` waits for them."""
-        self._runners.drain()
+        self._pool.drain()
 
     def shutdown(self, wait_seconds: float = 25) -> bool:
         """Stop claiming, stop the runs at their next check point, hand over what has stopped; then stop beating.
@@ -278,10 +278,10 @@ class Engine:
                     session.execute(sa.update(Worker).where(Worker.id == context.worker_id).values(draining=True))
             except DATABASE_AWAY:
                 log.warning("the database is away while this process stops; its leases will expire", exc_info=True)
-        stopped = self._runners.stop(wait_seconds)
+        stopped = self._pool.stop(wait_seconds)
         if not stopped:
             log.warning("some runs did not stop within %s s; their leases will expire", wait_seconds)
-        self._heart.stop()
+        self._heartbeat.stop()
         if stopped:
             self._release()
         self._booted = False
@@ -289,7 +289,7 @@ class Engine:
 
     def active_runs(self) -> int:
         """Return how many executions this process works on."""
-        return len(self._heart.runs())
+        return len(self._heartbeat.runs())
 
     def heartbeat_age(self, session: Session) -> float | None:
         """Return the seconds since this process's last good heartbeat, or None when it has not booted."""

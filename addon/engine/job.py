@@ -22,6 +22,11 @@ B = TypeVar("B")
 Metrics = Mapping[str, Any]
 """Integers by camelCase name, or one level of such a mapping (statusCounts)."""
 
+MISSING = "no longer visible or deleted"
+ARCHIVED = "archived meanwhile"
+UNSEEN = frozenset({MISSING, ARCHIVED})
+"""Reasons for skipping a space that was to be worked on: a run with one of them covers less than it was meant to."""
+
 
 class Interrupted(Exception):
     """Stop at this check point: lease lost, run paused or process shutting down. Jobs let it pass."""

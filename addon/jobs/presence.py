@@ -15,9 +15,8 @@ from sqlalchemy.orm import Session
 
 from addon.base import Clock
 from addon.confluence import SiteClient
-from addon.engine.job import Run, RunSpace
+from addon.engine.job import ARCHIVED, MISSING, Run, RunSpace
 from addon.engine.models import ExecutionSpace, JobExecution
-from addon.engine.worker.spaces import ARCHIVED, MISSING
 from addon.jobs.census import still_counted
 from addon.jobs.counting import Counting
 

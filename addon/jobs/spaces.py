@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 
 from addon.base import Space
 from addon.confluence import SiteClient
-from addon.engine.job import Run, RunSpace
-from addon.engine.worker.spaces import UNSEEN
+from addon.engine.job import UNSEEN, Run, RunSpace
 from addon.jobs.census import taking_part
 from addon.jobs.faults import reason_of
 from addon.jobs.presence import absent, why_absent, worked_on_before

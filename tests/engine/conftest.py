@@ -137,7 +137,7 @@ class Rig:
 
     def drive(self, engine: Engine) -> bool:
         """Claim and run one execution in this thread without any heartbeat, so that the test owns time."""
-        return run_next(engine._context, engine._heart)
+        return run_next(engine._context, engine._heartbeat)
 
     def kill_during(self, engine: Engine) -> None:
         """Drive an execution whose job raises Killed."""

@@ -68,7 +68,7 @@ class World:
 
     def drive(self, engine: Engine | None = None) -> bool:
         engine = engine or self.engine()
-        return run_next(engine._context, engine._heart)
+        return run_next(engine._context, engine._heartbeat)
 
     def lose_a_worker(self) -> None:
         try:
@@ -78,7 +78,7 @@ class World:
 
     def close(self) -> None:
         for engine in self.engines:
-            engine._heart.stop()
+            engine._heartbeat.stop()
             engine._release()
 
 
@@ -110,7 +110,7 @@ def success(world: World) -> None:
 
 def beating(world: World) -> None:
     engine = world.engine()
-    world.job.call = at("B", lambda run: engine._heart.beat())
+    world.job.call = at("B", lambda run: engine._heartbeat.beat())
     world.start()
     world.drive(engine)
 
@@ -257,9 +257,9 @@ def hang(world: World, engine: Engine, run: Run) -> None:
     """Pass no safe point for half an hour while the heart keeps beating."""
     for _ in range(31):
         world.clock.advance(59)
-        engine._heart.beat()
+        engine._heartbeat.beat()
     world.engine().reaper_tick()
-    engine._heart.beat()
+    engine._heartbeat.beat()
     run.check()
 
 

@@ -210,13 +210,13 @@ def reaper_takes_what_nobody_holds(patch: pytest.MonkeyPatch) -> None:
 
 
 def settled_is_worked_on(patch: pytest.MonkeyPatch) -> None:
-    go = runner._Drive.go
+    go = runner.ExecutionRunner.go
 
     def working(drive: Any) -> None:
         drive.row.status = "running"
         go(drive)
 
-    patch.setattr(runner._Drive, "go", working)
+    patch.setattr(runner.ExecutionRunner, "go", working)
 
 
 def last_space_is_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -227,8 +227,8 @@ def last_space_is_forgotten(patch: pytest.MonkeyPatch) -> None:
             return bool(drive._to_finalizing())
         return bool(conclude(drive))
 
-    conclude = runner._Drive._conclude
-    patch.setattr(runner._Drive, "_conclude", finalize_only)
+    conclude = runner.ExecutionRunner._conclude
+    patch.setattr(runner.ExecutionRunner, "_conclude", finalize_only)
 
 
 def claim_comes_early(patch: pytest.MonkeyPatch) -> None:

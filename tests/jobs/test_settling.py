@@ -60,7 +60,7 @@ class Site:
             engine.cancel(session, tenant_id=self.bench.tenant_id, execution_id=execution_id, actor_id="u-boss")
 
     def drive(self, engine: Engine) -> bool:
-        return run_next(engine._context, engine._heart)
+        return run_next(engine._context, engine._heartbeat)
 
     def finish(self, engine: Engine, execution_id: str) -> None:
         """Drive to the end. No heart beats here, so a wait longer than a lease passes the execution on."""

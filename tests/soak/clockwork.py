@@ -130,13 +130,13 @@ def tick_together(engine: Engine, pace: Pace, note: Note, stop: threading.Event)
 
 def note_ends(engine: Engine, pace: Pace, note: Note) -> None:
     """Have noted when a run was left: if it ended, its end had been committed by then and anybody could see it."""
-    unregister = engine._heart.unregister
+    unregister = engine._heartbeat.unregister
 
     def left(run: ActiveRun) -> None:
         unregister(run)
         note("left", run.execution_id, pace.now().timestamp())
 
-    engine._heart.unregister = left  # type: ignore[method-assign]
+    engine._heartbeat.unregister = left  # type: ignore[method-assign]
 
 
 def longer_rounds(factor: float) -> float:

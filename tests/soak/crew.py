@@ -96,7 +96,7 @@ def hammer(db: Database, ttl: float, seconds: float, seed: int) -> dict[str, int
     engine = Engine(db, clock, settings(ttl), {job.type: job})
     with db.read_all() as session:
         tenants: list[TenantId] = sorted(session.scalars(sa.select(Lane.tenant_id)))
-    run_next(engine._context, engine._heart)
+    run_next(engine._context, engine._heartbeat)
     engine.reaper_tick()
     end = clock.monotonic() + seconds
     while clock.monotonic() < end:
@@ -113,7 +113,7 @@ def hammer(db: Database, ttl: float, seconds: float, seed: int) -> dict[str, int
                         engine.cancel(session, tenant_id=tenant, execution_id=active.id, actor_id="u")
                         counts["cancels"] += 1
             elif dice < 0.85:
-                counts["runs"] += run_next(engine._context, engine._heart)
+                counts["runs"] += run_next(engine._context, engine._heartbeat)
             else:
                 counts["reaped"] += engine.reaper_tick()
         except Busy:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from addon.base import Clock, Database, TenantId, new_id, sleep
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Item, Job, Metrics, Pause, RunSpace
 from addon.engine.models import ExecutionItem, ExecutionSpace, JobExecution
-from addon.engine.worker.metrics import add
+from addon.engine.state.finish import add_metrics
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -122,11 +122,11 @@ class FakeRun:
 
     def end(self, job: Job) -> dict[str, Any]:
         """Finalize and return the final metrics."""
-        totals = add(self.extra, {})
+        totals = add_metrics(self.extra, {})
         with self.db.read(self.tenant_id) as session:
             for metrics in session.scalars(self._mine(ExecutionSpace.metrics)):
-                totals = add(totals, metrics)
-        return job.compile(add(totals, job.finalize(self)))
+                totals = add_metrics(totals, metrics)
+        return job.compile(add_metrics(totals, job.finalize(self)))
 
     def spaces(self) -> dict[str, RunSpace]:
         """Return all spaces of the run by key."""
@@ -247,7 +247,7 @@ class FakeRun:
         self._update(session, space, state="skipped", reason=reason)
 
     def add(self, session: Session, metrics: Metrics) -> None:
-        self.extra = add(self.extra, metrics)
+        self.extra = add_metrics(self.extra, metrics)
 
     def items(self, session: Session, items: Sequence[Item]) -> None:
         rows = [

@@ -83,7 +83,7 @@ class House:
 
     def _heart_is_late(self) -> bool:
         engine = self.parts.engine
-        return any(run._trust_left() < engine.settings.ttl / 2 for run in engine._heart.runs())
+        return any(run._trust_left() < engine.settings.ttl / 2 for run in engine._heartbeat.runs())
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""How does an execution end? Open spaces are closed, the result is summed, a retry may be noted: one transaction."""
+"""The end of an execution: open spaces are closed, the result is summed, a retry may be noted, in one transaction.
+
+Every terminal transition goes through `end`, whoever makes it, so that no execution ends without its result.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,10 @@ from sqlalchemy.orm import Session
 
 from addon.engine import failpoints
 from addon.engine.context import EngineContext
-from addon.engine.job import Metrics
+from addon.engine.job import UNSEEN, Job, Metrics
 from addon.engine.models import ExecutionSpace, JobExecution, Lane, RetryDue
 from addon.engine.state.settlement import unsettled
 from addon.engine.state.transitions import BY_NAME, Actor, Lease, Moved, move
-from addon.engine.worker.metrics import total
-from addon.engine.worker.spaces import unseen
 
 OPEN = ("pending", "running")
 INTERRUPTED = "interrupted: the worker stopped again and again while this execution ran"
@@ -64,16 +65,16 @@ def end(
         close_open_spaces(session, execution.id, "failed", at=at, reason=more["error"])
     elif transition.target == "cancelled":
         close_open_spaces(session, execution.id, "cancelled", at=at, reason="cancelled")
-    metrics = total(session, execution, extra or {}, context.jobs.get(execution.job_type), more)
-    told = dict(detail or {}) | ({"unsettled": True} if unsettled(context, session, execution) else {})
+    metrics = total_metrics(session, execution, extra or {}, context.jobs.get(execution.job_type), more)
+    event = dict(detail or {}) | ({"unsettled": True} if unsettled(context, session, execution) else {})
     more |= {
         "metrics": metrics,
         "spaces_done": metrics["spacesProcessed"],
         "spaces_failed": metrics["spacesFailed"],
         "spaces_total": metrics["spacesTotal"],
-        "spaces_unseen": unseen(session, execution.id),
+        "spaces_unseen": _unseen(session, execution.id),
     }
-    moved = move(session, name, execution.id, at=at, actor=actor, lease=lease, dead=dead, values=more, detail=told)
+    moved = move(session, name, execution.id, at=at, actor=actor, lease=lease, dead=dead, values=more, detail=event)
     if moved is None:
         raise RuntimeError(f"execution {execution.id} is {execution.status}: no {name}")
     if transition.target == "failed":
@@ -97,9 +98,9 @@ def _note_retry(
         return
     space = ExecutionSpace
     of_this = sa.select(sa.func.count()).select_from(space).where(space.execution_id == execution.id)
-    for_good = session.scalar(of_this.where(space.state == "failed", space.transient.is_(False)))
+    permanent_failures = session.scalar(of_this.where(space.state == "failed", space.transient.is_(False)))
     left = session.scalar(of_this.where(space.state != "done"))
-    if for_good or (execution.listed and not left):
+    if permanent_failures or (execution.listed and not left):
         return
     session.add(
         RetryDue(
@@ -111,3 +112,51 @@ def _note_retry(
         )
     )
     failpoints.boundary(session, "retry")
+
+
+def add_metrics(totals: Metrics, more: Metrics) -> dict[str, Any]:
+    """Return the sums by name, one level of nesting deep (statusCounts). Raises TypeError on mixed shapes."""
+    result = dict(totals)
+    for name, value in more.items():
+        if isinstance(value, Mapping):
+            nested = result.get(name, {})
+            if not isinstance(nested, Mapping):
+                raise TypeError(f"metric {name} is once a number and once a mapping")
+            result[name] = add_metrics(nested, value)
+        else:
+            result[name] = result.get(name, 0) + value
+    return result
+
+
+def total_metrics(
+    session: Session, row: JobExecution, extra: Metrics, job: Job | None, counters: Metrics
+) -> dict[str, Any]:
+    """Return the final metrics of an execution (docs/rules/metrics.md), from its rows as this transaction sees them.
+
+    `extra` is what the job's finalize returned, `counters` may hold newer points and calls than the row.
+    """
+    spaces = session.execute(
+        sa.select(ExecutionSpace.state, ExecutionSpace.metrics).where(ExecutionSpace.execution_id == row.id)
+    ).all()
+    totals: dict[str, Any] = add_metrics({}, row.extra_metrics)
+    for space in spaces:
+        totals = add_metrics(totals, space.metrics)
+    totals = add_metrics(totals, extra)
+    states = [space.state for space in spaces]
+    totals |= {
+        "spacesProcessed": states.count("done"),
+        "spacesFailed": states.count("failed"),
+        "spacesSkipped": states.count("skipped"),
+        "spacesCancelled": states.count("cancelled"),
+        "spacesTotal": len(states),
+        "points": counters.get("points", row.points),
+        "calls": counters.get("calls", row.calls),
+    }
+    return job.compile(totals) if job is not None else totals
+
+
+def _unseen(session: Session, execution_id: str) -> int:
+    """Return how many spaces of an execution were skipped because the app could not see them."""
+    query = sa.select(sa.func.count()).select_from(ExecutionSpace)
+    here = (ExecutionSpace.execution_id == execution_id, ExecutionSpace.state == "skipped")
+    return session.scalar(query.where(*here, ExecutionSpace.reason.in_(sorted(UNSEEN)))) or 0

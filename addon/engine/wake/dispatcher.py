@@ -39,9 +39,9 @@ class LocalDispatcher:
     def _after_commit(self, session: Session) -> None:
         # Fires at the release of a savepoint too; what is inside is not visible to runners before the outer commit.
         if not session.in_nested_transaction() and session.info.pop(_PENDING, False):
-            self.nudge()
+            self.notify()
 
-    def nudge(self) -> None:
+    def notify(self) -> None:
         """Wake the runners now."""
         with self._changed:
             self._count += 1

@@ -1,12 +1,20 @@
-"""Is this process still the owner of what it runs? One thread, one connection, one statement for all its executions."""
+"""The heartbeat of a process, and the registry of the processes that beat.
+
+One thread, one connection of its own, one statement for all executions that the process runs. Every ttl/4 it extends
+their leases, stores their counters, and learns from the rows that come back which of them is cancelled; one whose row
+does not come back is lost. A beat that fails leaves the leases as they are: it is tried again after ttl/16, and each
+run trusts its lease no longer than the last good beat allows (docs/rules/executions.md 1.4).
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from addon.base import sleep
 from addon.engine import failpoints
@@ -17,9 +25,16 @@ from addon.engine.worker.run import ActiveRun
 
 log = logging.getLogger(__name__)
 
+SILENT_LEASES = 2
+"""Leases for which a process may be silent before it counts as gone: until then it may be restarting."""
+NO_WORKER = (
+    "no worker: no process that runs jobs has sent a heartbeat for {seconds} seconds. "
+    "Start `steward worker`, or serve with `steward serve --work`."
+)
 
-class Heart:
-    """Beats every ttl/4 for the registered runs: extends leases, flushes counters, learns of cancels and losses."""
+
+class Heartbeat:
+    """The beats for the runs of this process, which register here from claim to end."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
@@ -30,7 +45,7 @@ class Heart:
         self._connection: sa.Connection | None = None
 
     def start(self) -> bool:
-        """Start the thread; False when it runs already."""
+        """Start the thread; return False when it runs already."""
         with self._lock:
             if self._thread is not None:
                 return False
@@ -40,7 +55,7 @@ class Heart:
             return True
 
     def stop(self) -> None:
-        """Stop the thread and wait for it."""
+        """Stop the thread and wait for its end. Leases that are not given back run out from here on."""
         with self._lock:
             thread, self._thread = self._thread, None
         self._stop.set()
@@ -54,7 +69,7 @@ class Heart:
             self._runs[run.execution_id] = run
 
     def unregister(self, run: ActiveRun) -> None:
-        """Beat for it no more, so that its lease ends if nobody gave it back."""
+        """Beat for this run no more: its lease ends unless it was given back."""
         with self._lock:
             if self._runs.get(run.execution_id) is run:
                 del self._runs[run.execution_id]
@@ -65,26 +80,31 @@ class Heart:
             return list(self._runs.values())
 
     def run_of(self, execution_id: str) -> ActiveRun | None:
-        """Return the run of one execution, if it is in this process."""
+        """Return the run of one execution, or None when it is not in this process."""
         with self._lock:
             return self._runs.get(execution_id)
 
     def beat(self) -> None:
-        """Extend all leases by one statement. A run whose row did not answer is lost; raises on a database error."""
+        """Extend all leases by one statement. A run whose row did not come back is lost; raises on a database error."""
         runs = self.runs()
+        # Trust is counted from before the statement: how long the database took must not prolong it.
         began = self._context.clock.monotonic()
         alive = self._extend({run.execution_id: run for run in runs})
         for run in runs:
             status = alive.get((run.execution_id, run.lease.fence))
             if status is not None:
-                run.trust(began)
+                run.extend_trust(began)
                 if status == "cancelling":
                     run.cancelled.set()
             elif self.run_of(run.execution_id) is run:
-                run.lose()
+                run.lose_lease()
 
-    def listen(self) -> None:
-        """Ask for the runs that wait whether they are cancelled or taken, which another process may have done."""
+    def check_waiting(self) -> None:
+        """Ask whether the runs that wait are cancelled or lost, which another process may have caused.
+
+        A run that works learns of a cancel with its next write; one that waits writes nothing, and would otherwise
+        hear of it a beat later. Raises on a database error.
+        """
         waiting = {run.execution_id: run for run in self.runs() if run.waiting}
         if not waiting:
             return
@@ -96,7 +116,7 @@ class Heart:
             each = found.get(execution_id)
             if each is None or (each.owner, each.fence) != (run.lease.owner, run.lease.fence):
                 if self.run_of(execution_id) is run:
-                    run.lose()
+                    run.lose_lease()
             elif each.status == "cancelling":
                 run.cancelled.set()
 
@@ -138,6 +158,7 @@ class Heart:
         )
 
     def _connect(self) -> sa.Connection:
+        # Kept for life: a beat that queues for a connection behind busy threads could come too late for the leases.
         if self._connection is None or self._connection.closed:
             self._connection = self._context.db.engine.connect().execution_options(steward_write=True)
         return self._connection
@@ -149,24 +170,24 @@ class Heart:
                 connection.invalidate()
             connection.close()
 
-    def _rest(self, seconds: float) -> bool:
-        """Wait for the next beat, listening for runs that wait; return whether the heart is to stop."""
-        listening = True
+    def _wait(self, seconds: float) -> bool:
+        """Wait for the next beat, checking every second on the runs that wait; return whether the thread has to end."""
+        checking = True
 
-        def listen() -> None:
-            nonlocal listening
-            if listening:
+        def check() -> None:
+            nonlocal checking
+            if checking:
                 try:
-                    self.listen()
-                except Exception as error:  # noqa: BLE001  (logged; the beat comes all the same)
-                    listening = False
-                    log_failure(log, error, "could not ask for cancels; the next beat does")
+                    self.check_waiting()
+                except Exception as error:  # noqa: BLE001  (logged; the next beat comes all the same)
+                    checking = False
+                    log_failure(log, error, "could not check for cancels; the next beat does")
 
-        return sleep(self._context.clock, seconds, listen, stop=self._stop)
+        return sleep(self._context.clock, seconds, check, stop=self._stop)
 
     def _loop(self) -> None:
         pause = self._context.settings.beat
-        while not self._rest(pause):
+        while not self._wait(pause):
             pause = self._context.settings.beat
             try:
                 self.beat()
@@ -174,3 +195,31 @@ class Heart:
                 log_failure(log, error, "a heartbeat failed; it is tried again until the trust in the leases runs out")
                 self._disconnect(broken=True)
                 pause = self._context.settings.again
+
+
+def workers(session: Session, now: datetime, lease_seconds: float) -> int:
+    """Return how many processes run executions; one that only serves screens does not count.
+
+    Parameters: `lease_seconds` is a lease's length. A process counts as gone after SILENT_LEASES of them.
+    """
+    near = timedelta(seconds=SILENT_LEASES * lease_seconds)
+    beats = Worker.heartbeat_at.between(now - near, now + near)
+    # A process of an older version does not say how many it runs.
+    runs = sa.or_(Worker.runners.is_(None), Worker.runners > 0)
+    return session.scalar(sa.select(sa.func.count()).select_from(Worker).where(beats, runs)) or 0
+
+
+def no_worker(session: Session, now: datetime, lease_seconds: float) -> str | None:
+    """Return, for operators, that no process runs executions and what to do, or None when one does.
+
+    Parameters are as for `workers`. What is started meanwhile waits, and begins as soon as a worker is there.
+    """
+    if workers(session, now, lease_seconds):
+        return None
+    return NO_WORKER.format(seconds=round(SILENT_LEASES * lease_seconds))
+
+
+def any_process(session: Session, now: datetime, lease_seconds: float) -> bool:
+    """Return whether any process beats, those included that only serve screens. Parameters are as for `workers`."""
+    last = session.scalar(sa.select(sa.func.max(Worker.heartbeat_at)))
+    return last is not None and now - last <= timedelta(seconds=SILENT_LEASES * lease_seconds)

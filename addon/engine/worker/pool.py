@@ -8,19 +8,19 @@ import threading
 from addon.engine.context import EngineContext
 from addon.engine.errors import log_failure
 from addon.engine.wake.dispatcher import LocalDispatcher
-from addon.engine.worker.heartbeat import Heart
+from addon.engine.worker.heartbeat import Heartbeat
 from addon.engine.worker.runner import run_next
 
 log = logging.getLogger(__name__)
 
 
-class Runners:
+class RunnerPool:
     """The runner threads: each claims one execution at a time and sleeps until it is woken when there is none."""
 
-    def __init__(self, context: EngineContext, heart: Heart, bell: LocalDispatcher) -> None:
+    def __init__(self, context: EngineContext, heartbeat: Heartbeat, local: LocalDispatcher) -> None:
         self._context = context
-        self._heart = heart
-        self._bell = bell
+        self._heartbeat = heartbeat
+        self._local = local
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._changed = threading.Condition()
@@ -39,8 +39,8 @@ class Runners:
         with self._changed:
             self._stopping.set()
             self._changed.notify_all()
-        self._bell.nudge()
-        for run in self._heart.runs():
+        self._local.notify()
+        for run in self._heartbeat.runs():
             run.stop.set()
 
     def stop(self, wait_seconds: float) -> bool:
@@ -64,7 +64,7 @@ class Runners:
                 return False
             self._busy += 1
         try:
-            return run_next(self._context, self._heart, self._stopping)
+            return run_next(self._context, self._heartbeat, self._stopping)
         finally:
             with self._changed:
                 self._busy -= 1
@@ -77,7 +77,7 @@ class Runners:
 
     def _loop(self) -> None:
         while not self._stopping.is_set():
-            seen = self._bell.count()
+            seen = self._local.count()
             try:
                 ran = self._run_when_free()
             except Exception as error:  # noqa: BLE001  (logged, and tried again)
@@ -85,4 +85,4 @@ class Runners:
                 self._context.clock.wait(self._stopping, self._context.settings.beat)
                 continue
             if not ran:
-                self._bell.wait(seen, self._stopping)
+                self._local.wait(seen, self._stopping)

@@ -19,8 +19,8 @@ from addon.engine.errors import Fenced
 from addon.engine.job import CancelRequested, Interrupted, Item, Metrics, RunSpace
 from addon.engine.lease.lease import fenced
 from addon.engine.models import ExecutionItem, ExecutionSpace, JobExecution
+from addon.engine.state.finish import add_metrics
 from addon.engine.state.transitions import Lease
-from addon.engine.worker import metrics as numbers
 from addon.engine.worker.call_threads import CallThreads
 from addon.engine.worker.progress import LONGEST_ESTIMATE, Estimate, Tally
 from addon.engine.worker.spaces import end_space
@@ -75,17 +75,17 @@ class ActiveRun:
         self._tally = Tally()
         self._estimate = Estimate(context.clock.monotonic(), min(10.0, self._settings.reaper))
         self._stoppable = row.status == "running"
-        self._quiet = False
+        self._suspended = False
         self.calls = CallThreads(self._settings.call_threads, f"call-{row.id[-6:]}", self.check, self._cancel_counts)
-        self.trust(trusted_from)
+        self.extend_trust(trusted_from)
 
     # What the heartbeat and the engine's threads tell the run
 
-    def trust(self, since: float) -> None:
+    def extend_trust(self, since: float) -> None:
         """Trust the lease for a ttl less the margin, from the monotonic time a good beat began."""
         self._trusted_until = since + self._settings.ttl - self._settings.margin
 
-    def lose(self) -> None:
+    def lose_lease(self) -> None:
         """Stop every thread: the lease is not ours any more."""
         self.lost.set()
         self.stop.set()
@@ -100,13 +100,17 @@ class ActiveRun:
             at = self._context.time.after(self._progress - self.clock.monotonic())
             return {"points": self._points, "calls": self._calls, "progress_at": at}
 
-    def seal(self) -> None:
+    def ignore_cancel(self) -> None:
         """Let no cancel stop the run from here on: it settles, or compiles its result."""
         self._stoppable = False
 
-    def quiet(self, on: bool) -> None:
-        """Stop the call threads at their next check point while the run is put aside."""
-        self._quiet = on
+    def suspend_calls(self) -> None:
+        """Stop the call threads at their next check point, while the run is being put aside."""
+        self._suspended = True
+
+    def resume_calls(self) -> None:
+        """Let calls be made again: the run was not put aside after all."""
+        self._suspended = False
 
     @property
     def waiting(self) -> bool:
@@ -121,7 +125,7 @@ class ActiveRun:
 
     def check(self) -> None:
         """Check point (any thread). Raises Interrupted."""
-        if self.stop.is_set() or self._quiet:
+        if self.stop.is_set() or self._suspended:
             raise Interrupted("stopped")
         if self._trust_left() <= 0:
             raise Interrupted("the lease could not be kept")
@@ -189,7 +193,7 @@ class ActiveRun:
                 self._flush(session, gathered)
                 failpoints.boundary(session, "outcomes")
         except Fenced:
-            self.lose()
+            self.lose_lease()
             raise
         except BaseException:
             self._tally, self._percent = tally, percent
@@ -249,7 +253,7 @@ class ActiveRun:
     def add(self, session: Session, metrics: Metrics) -> None:
         """Add to the execution's own metrics."""
         gathered = self._transaction(session)
-        gathered.extra = numbers.add(gathered.extra, metrics)
+        gathered.extra = add_metrics(gathered.extra, metrics)
 
     def items(self, session: Session, items: Sequence[Item]) -> None:
         """Append to the item log."""
@@ -290,7 +294,7 @@ class ActiveRun:
         """Write counters, progress, metrics and item numbers to the row this transaction has locked."""
         values = self.counters()
         if gathered.extra:
-            values["extra_metrics"] = numbers.add(gathered.row.extra_metrics, gathered.extra)
+            values["extra_metrics"] = add_metrics(gathered.row.extra_metrics, gathered.extra)
         if gathered.items:
             values["item_seq"] = gathered.row.item_seq + gathered.items
         if gathered.moved:

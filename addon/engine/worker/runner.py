@@ -17,7 +17,7 @@ from addon.engine.models import JobExecution
 from addon.engine.state.finish import close_open_spaces, end
 from addon.engine.state.settlement import MAX_TRIES, Later, settler, tries, unsettled, wait_after
 from addon.engine.state.transitions import Actor, Lease, move
-from addon.engine.worker.heartbeat import Heart
+from addon.engine.worker.heartbeat import Heartbeat
 from addon.engine.worker.run import ActiveRun
 from addon.engine.worker.spaces import freeze_spaces, listed, not_done
 
@@ -28,7 +28,7 @@ STILL_OPEN = "waiting to read back what was submitted to the site: {}"
 GONE_WHILE_FINALIZING = "the app was uninstalled while the result was compiled"
 
 
-def run_next(context: EngineContext, heart: Heart, stopping: threading.Event | None = None) -> bool:
+def run_next(context: EngineContext, heartbeat: Heartbeat, stopping: threading.Event | None = None) -> bool:
     """Claim one execution and drive it as far as it goes; False when there was none to claim.
 
     A shutdown that began (`stopping`) while the claim was under way gives the execution back at once.
@@ -38,10 +38,10 @@ def run_next(context: EngineContext, heart: Heart, stopping: threading.Event | N
     if claimed is None:
         return False
     run = ActiveRun(context, claimed.lease, claimed.row, began)
-    heart.register(run)
+    heartbeat.register(run)
     if stopping is not None and stopping.is_set():
         run.stop.set()
-    drive = _Drive(context, run, claimed.row)
+    drive = ExecutionRunner(context, run, claimed.row)
     try:
         if claimed.unsure is not None:
             raise claimed.unsure
@@ -52,11 +52,11 @@ def run_next(context: EngineContext, heart: Heart, stopping: threading.Event | N
     finally:
         run.stop.set()
         run.calls.close()
-        heart.unregister(run)
+        heartbeat.unregister(run)
     return True
 
 
-class _Drive:
+class ExecutionRunner:
     """The way of one claimed execution."""
 
     def __init__(self, context: EngineContext, run: ActiveRun, row: JobExecution) -> None:
@@ -173,7 +173,7 @@ class _Drive:
         return True if moved is not None else self._cancel()
 
     def _finalize(self) -> None:
-        self.run.seal()
+        self.run.ignore_cancel()
         extra: Metrics = {}
         error: str | None = None
         transient = False
@@ -208,11 +208,11 @@ class _Drive:
             )
 
     def _pause(self, stop: Pause) -> bool:
-        self.run.quiet(True)
+        self.run.suspend_calls()
         self.run.calls.close()
         if pause(self.context, self.lease, stop.until, stop.reason, self.run.counters()):
             return False
-        self.run.quiet(False)
+        self.run.resume_calls()
         return self._cancel()
 
     def _abandon(self, stop: Abandon) -> bool:
@@ -247,7 +247,7 @@ class _Drive:
 
         It keeps the lane no longer than that makes sense: in the end the outcome is recorded as unknown.
         """
-        self.run.seal()
+        self.run.ignore_cancel()
         try:
             self.job.settle(self.run)
         except (Interrupted, *DATABASE_AWAY):

@@ -10,14 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.engine import failpoints
-from addon.engine.job import Metrics, RunSpace
+from addon.engine.job import MISSING, Metrics, RunSpace
 from addon.engine.models import ExecutionSpace, JobExecution
 from addon.engine.state.transitions import Lease
-
-MISSING = "no longer visible or deleted"
-ARCHIVED = "archived meanwhile"
-UNSEEN = frozenset({MISSING, ARCHIVED})
-"""Why a space that was to be worked on could not be: such a run covers less than it was meant to."""
 
 
 def listed(session: Session, execution_id: str) -> list[tuple[RunSpace, bool]]:
@@ -96,13 +91,6 @@ def not_done(session: Session, execution_id: str) -> dict[str, RunSpace]:
         .order_by(ExecutionSpace.position)
     )
     return {row.space_id: as_run_space(row) for row in rows}
-
-
-def unseen(session: Session, execution_id: str) -> int:
-    """Return how many spaces of an execution were skipped because the app could not see them."""
-    query = sa.select(sa.func.count()).select_from(ExecutionSpace)
-    here = (ExecutionSpace.execution_id == execution_id, ExecutionSpace.state == "skipped")
-    return session.scalar(query.where(*here, ExecutionSpace.reason.in_(sorted(UNSEEN)))) or 0
 
 
 def end_space(

@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from addon.base import new_id
 from addon.confluence import Content
+from addon.engine import as_run_space
 from addon.engine.job import Run, RunSpace
 from addon.engine.models import ExecutionItem, ExecutionSpace, JobExecution
-from addon.engine.worker.spaces import as_run_space
 from addon.jobs.models import ArchiveTask
 from addon.policies import PolicyDocument
 

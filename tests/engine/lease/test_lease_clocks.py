@@ -84,9 +84,9 @@ def test_a_lease_of_such_a_host_lasts_as_long_as_any(hosts: Hosts, off: timedelt
     lease = hosts.claimed(engine)
     assert TTL - 20 < hosts.seconds_left(lease) <= TTL
     assert hosts.engine().reaper_tick() == 0
-    engine._heart.beat()
+    engine._heartbeat.beat()
     assert TTL - 20 < hosts.seconds_left(lease) <= TTL
-    engine._heart.stop()
+    engine._heartbeat.stop()
 
 
 @POSTGRESQL

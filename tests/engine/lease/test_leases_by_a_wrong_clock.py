@@ -48,8 +48,8 @@ def test_a_live_lease_is_set_right_by_the_next_beat(rig: Rig) -> None:
     engine, other = rig.engine(), rig.engine()
 
     def call(run: Run, space: RunSpace) -> dict[str, Any]:
-        for_one_tick(rig, engine._heart.beat)
-        engine._heart.beat()
+        for_one_tick(rig, engine._heartbeat.beat)
+        engine._heartbeat.beat()
         row = rig.row(run.execution_id)
         assert row.lease_until == rig.clock.now() + timedelta(seconds=60)
         assert row.progress_at == rig.clock.now()
@@ -75,7 +75,7 @@ def test_progress_and_time_left_written_by_it_mean_nothing(rig: Rig) -> None:
             seen.append(live_progress(rig.row(run.execution_id), rig.clock.now()))
             for _ in range(13):
                 rig.clock.advance(50)
-                engine._heart.beat()
+                engine._heartbeat.beat()
             seen.append(live_progress(rig.row(run.execution_id), rig.clock.now()))
         return {}
 

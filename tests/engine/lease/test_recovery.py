@@ -227,7 +227,7 @@ def test_heartbeats_keep_a_long_call_alive_and_flush_its_counters(rig: Rig) -> N
         run.used(points=5, calls=2)
         for _ in range(10):
             rig.clock.advance(15)
-            engine._heart.beat()
+            engine._heartbeat.beat()
             assert other.reaper_tick() == 0
         assert rig.row(run.execution_id).points >= 5
         return {}
@@ -254,7 +254,7 @@ def test_trust_ends_before_the_lease_and_no_write_begins_with_little_of_it(rig: 
         with pytest.raises(Interrupted):
             run.call_seconds(write=False)
         assert rig.clock.now() < rig.row(run.execution_id).lease_until  # type: ignore[operator]
-        engine._heart.beat()
+        engine._heartbeat.beat()
         assert run.call_seconds(write=True) == 30
         with run.write() as session:
             for space in given:
@@ -282,9 +282,9 @@ def test_a_lost_database_leaves_the_execution_to_its_lease(rig: Rig) -> None:
 
 def test_a_heart_goes_on_after_a_failed_beat(rig: Rig) -> None:
     engine = rig.engine()
-    heart = engine._heart
+    heartbeat = engine._heartbeat
     beats: list[str] = []
-    real = heart.beat
+    real = heartbeat.beat
 
     def beat() -> None:
         beats.append("beat")
@@ -292,17 +292,17 @@ def test_a_heart_goes_on_after_a_failed_beat(rig: Rig) -> None:
             raise sa.exc.OperationalError("UPDATE", {}, Exception("locked"))
         real()
 
-    heart.beat = beat  # type: ignore[method-assign]
+    heartbeat.beat = beat  # type: ignore[method-assign]
 
     def beaten_again() -> bool:
         rig.clock.advance(1)
         return len(beats) >= 2
 
-    heart.start()
+    heartbeat.start()
     try:
         eventually(beaten_again)
     finally:
-        heart.stop()
+        heartbeat.stop()
 
 
 def test_a_restart_on_sqlite_takes_back_all_leases_at_once(rig: Rig) -> None:
@@ -331,11 +331,11 @@ def test_what_nobody_claimed_is_found_by_the_reaper_of_any_process(rig: Rig) -> 
     from addon.engine import LocalDispatcher
 
     rig.start(rig.engine())
-    bell = LocalDispatcher()
-    other = rig.engine(dispatcher=bell)
-    seen = bell.count()
+    local = LocalDispatcher()
+    other = rig.engine(dispatcher=local)
+    seen = local.count()
     assert other.reaper_tick() == 0
-    assert bell.count() > seen
+    assert local.count() > seen
 
 
 @EVERYWHERE

@@ -11,7 +11,7 @@ from addon.engine.lease import lease as leases
 from addon.engine.state.finish import end
 from addon.engine.state.transitions import Actor, move
 from addon.engine.worker.run import ActiveRun
-from addon.engine.worker.runner import _Drive
+from addon.engine.worker.runner import ExecutionRunner
 from addon.engine.worker.spaces import freeze_spaces, listed
 from tests.engine.model.site import Broken, Died
 from tests.engine.model.world import TTL, Hand, World
@@ -63,8 +63,8 @@ class Hands(World):
         if claimed is None:
             return None
         run = ActiveRun(engine._context, claimed.lease, claimed.row, began)
-        engine._heart.register(run)
-        self.hands.append(Hand(engine, run, _Drive(engine._context, run, claimed.row)))
+        engine._heartbeat.register(run)
+        self.hands.append(Hand(engine, run, ExecutionRunner(engine._context, run, claimed.row)))
         return self.hands[-1]
 
     def act(self, hand: Hand, action: Callable[[Hand], object]) -> None:
@@ -103,7 +103,7 @@ class Hands(World):
             hand.run.stop.clear()
 
     def drop(self, hand: Hand) -> None:
-        hand.engine._heart.unregister(hand.run)
+        hand.engine._heartbeat.unregister(hand.run)
         hand.run.calls.close()
         self.hands.remove(hand)
 
@@ -206,5 +206,5 @@ class Hands(World):
         """The whole process is gone, with all that it held; another takes its place."""
         for hand in [each for each in self.hands if each.engine is engine]:
             self.drop(hand)
-        engine._heart._disconnect(broken=True)
+        engine._heartbeat._disconnect(broken=True)
         self.workers[self.workers.index(engine)] = self.new_worker()

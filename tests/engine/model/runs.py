@@ -56,7 +56,7 @@ class Runs(Hands, People):
 
         try:
             with failpoints.armed(pass_point):
-                assert run_next(engine._context, engine._heart)
+                assert run_next(engine._context, engine._heartbeat)
         except Died:
             self.crash(engine)
         else:
@@ -110,5 +110,5 @@ class Runs(Hands, People):
         if event == "overtaken":
             self.clock.advance(TTL + 1)
             other.reaper_tick()
-            run_next(other._context, other._heart)
+            run_next(other._context, other._heartbeat)
         return {"contentsChecked": 1}

@@ -66,7 +66,7 @@ class Site:
         engines = self.engines()
         self.clock.advance(UNTIL_STUCK)
         for engine in engines:
-            engine._heart.beat()
+            engine._heartbeat.beat()
         engines[-1].reaper_tick()
         for engine in engines:
-            engine._heart.beat()
+            engine._heartbeat.beat()

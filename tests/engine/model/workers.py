@@ -149,10 +149,10 @@ class Workers(Runs):
     @rule(worker=pick)
     def beat(self, worker: int) -> None:
         engine = self.worker(worker)
-        engine._heart.beat()
+        engine._heartbeat.beat()
         after = self.look()
         for hand in self.hands:
-            if hand.engine is engine and engine._heart.run_of(hand.run.execution_id) is hand.run:
+            if hand.engine is engine and engine._heartbeat.run_of(hand.run.execution_id) is hand.run:
                 assert hand.run.lost.is_set() == (not hand.owns(after))
                 if hand.owns(after):
                     row = after.executions[hand.run.execution_id]
@@ -261,7 +261,7 @@ class Workers(Runs):
 
     def pass_no_safe_point(self, hand: Hand, worker: int) -> None:
         self.clock.advance(UNTIL_STUCK)
-        hand.engine._heart.beat()
+        hand.engine._heartbeat.beat()
         self.reap(worker)
 
     @precondition(lambda self: self.hands)

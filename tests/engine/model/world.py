@@ -14,7 +14,7 @@ from addon.base import Database, ScheduleSpec, TenantId, new_id
 from addon.connect.models import Tenant
 from addon.engine import ACTIVE, Engine, EngineSettings
 from addon.engine.worker.run import ActiveRun
-from addon.engine.worker.runner import _Drive, run_next
+from addon.engine.worker.runner import ExecutionRunner, run_next
 from tests.engine.conftest import empty
 from tests.engine.model.pictures import Picture, look, one_row, unread_spaces
 from tests.engine.model.promises import RECORDED, Era, Memory, check
@@ -65,7 +65,7 @@ class Hand:
 
     engine: Engine
     run: ActiveRun
-    drive: _Drive
+    drive: ExecutionRunner
 
     def owns(self, picture: Picture) -> bool:
         """Return whether the row still names this worker and this fence."""
@@ -176,7 +176,7 @@ class World(RuleBasedStateMachine):
             if not self.look().all_active():
                 break
         for each in self.workers:
-            each._heart._disconnect(broken=False)
+            each._heartbeat._disconnect(broken=False)
         assert not self.look().all_active(), "no execution is left without an end"
         for execution in self.memory.cancels:
             assert self.seen.executions[execution].status == "cancelled"
@@ -184,7 +184,7 @@ class World(RuleBasedStateMachine):
     def run_or_die(self, engine: Engine) -> bool:
         """Let a runner take something; False when there is nothing."""
         try:
-            return run_next(engine._context, engine._heart)
+            return run_next(engine._context, engine._heartbeat)
         except Died:
             return True
 

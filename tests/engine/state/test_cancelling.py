@@ -75,7 +75,7 @@ def test_a_cancel_from_another_process_arrives_with_the_heartbeat(rig: Rig) -> N
     def call(run: Run, space: RunSpace) -> dict[str, Any]:
         rig.cancel(elsewhere, run.execution_id)
         run.safe_point()
-        engine._heart.beat()
+        engine._heartbeat.beat()
         with pytest.raises(CancelRequested):
             run.safe_point()
         return {}
@@ -122,7 +122,7 @@ def test_a_cancel_that_was_rolled_back_changes_nothing(rig: Rig) -> None:
             with pytest.raises(ZeroDivisionError):
                 rolled_back(run)
         if space.key == "B" and not rig.job.worked.count("B"):
-            engine._heart.run_of(run.execution_id).cancelled.set()  # type: ignore[union-attr]
+            engine._heartbeat.run_of(run.execution_id).cancelled.set()  # type: ignore[union-attr]
         return {}
 
     def rolled_back(run: Run) -> None:

@@ -313,7 +313,7 @@ def test_a_run_that_hangs_while_it_reads_back_is_taken_over(rig: Rig, job: Submi
             left.clear()
             for _ in range(31):
                 rig.clock.advance(59)
-                engine._heart.beat()
+                engine._heartbeat.beat()
                 other.reaper_tick()
             run.check()
 
@@ -345,9 +345,9 @@ def test_a_run_whose_last_space_was_taken_as_stuck_is_read_back_before_its_resul
 def hang(rig: Rig, engine: Engine, other: Engine, run: Run) -> None:
     """Pass no safe point for half an hour while the heart beats, until somebody else takes the run."""
     rig.clock.advance(1801)
-    engine._heart.beat()
+    engine._heartbeat.beat()
     assert other.reaper_tick() == 1
-    engine._heart.beat()
+    engine._heartbeat.beat()
     run.check()
 
 
@@ -381,7 +381,7 @@ def test_a_run_that_hangs_where_no_space_is_to_blame_fails_as_stuck(
     def hang(run: Run) -> Any:
         for _ in range(31):
             rig.clock.advance(59)
-            engine._heart.beat()
+            engine._heartbeat.beat()
         assert other.reaper_tick() == 1
         run.check()
 

@@ -137,9 +137,9 @@ def test_a_job_may_refuse_and_an_unknown_one_cannot_start(rig: Rig) -> None:
 
 
 def test_a_start_wakes_a_runner_only_when_it_is_committed(rig: Rig) -> None:
-    bell = LocalDispatcher()
-    engine = rig.engine(dispatcher=bell)
-    seen = bell.count()
+    local = LocalDispatcher()
+    engine = rig.engine(dispatcher=local)
+    seen = local.count()
 
     def rolled_back() -> None:
         with rig.db.write(rig.tenant) as session:
@@ -148,13 +148,13 @@ def test_a_start_wakes_a_runner_only_when_it_is_committed(rig: Rig) -> None:
 
     with pytest.raises(ZeroDivisionError):
         rolled_back()
-    assert bell.count() == seen
+    assert local.count() == seen
     with rig.db.write(rig.tenant) as session:
         engine.start(session, StartRequest(tenant_id=rig.tenant, job_type=rig.job.type, scope="site"))
         with session.begin_nested():
             pass
-        assert bell.count() == seen
-    assert bell.count() == seen + 1
+        assert local.count() == seen
+    assert local.count() == seen + 1
 
 
 def test_a_session_of_one_tenant_cannot_cancel_or_write_for_another(rig: Rig) -> None:

@@ -179,7 +179,7 @@ def test_every_event_of_the_table_is_written_by_the_running_engine(  # noqa: C90
         raise Killed
 
     def handing_over(run: Run, space: RunSpace) -> dict[str, Any]:
-        engine._heart.run_of(run.execution_id).stop.set()  # type: ignore[union-attr]
+        engine._heartbeat.run_of(run.execution_id).stop.set()  # type: ignore[union-attr]
         run.check()
         return {}
 
@@ -206,7 +206,7 @@ def test_every_event_of_the_table_is_written_by_the_running_engine(  # noqa: C90
     def hanging(run: Run, space: RunSpace) -> dict[str, Any]:
         for _ in range(31):
             rig.clock.advance(59)
-            engine._heart.beat()
+            engine._heartbeat.beat()
         engine.reaper_tick()
         return {}
 

@@ -49,7 +49,7 @@ def test_an_estimate_that_is_outlasted_is_not_shown_any_more(rig: Rig) -> None:
             run.done(session, spaces[0], {})
         for seconds in (0, 39, 2, 300):
             rig.clock.advance(seconds)
-            engine._heart.beat()
+            engine._heartbeat.beat()
             run.safe_point()
             seen.append(live_progress(rig.row(run.execution_id), rig.clock.now()).seconds_left)
         with run.write() as session:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from addon.base import Space
 from addon.engine import Abandon, Fatal, Item, Run, RunSpace, queries
 from addon.engine.models import ExecutionSpace
-from addon.engine.worker.metrics import add
+from addon.engine.state.finish import add_metrics
 from tests.engine.conftest import EVERYWHERE, Rig
 from tests.support.fakejob import Trouble, spaces
 
@@ -288,10 +288,10 @@ def test_a_job_can_see_its_open_spaces_in_the_database_only_through_the_engine(r
 
 
 def test_metrics_add_up_by_name_and_refuse_mixed_shapes() -> None:
-    assert add({"a": 1, "n": {"x": 1}}, {"a": 2, "b": 3, "n": {"x": 2, "y": 5}}) == {
+    assert add_metrics({"a": 1, "n": {"x": 1}}, {"a": 2, "b": 3, "n": {"x": 2, "y": 5}}) == {
         "a": 3,
         "b": 3,
         "n": {"x": 3, "y": 5},
     }
     with pytest.raises(TypeError):
-        add({"a": 1}, {"a": {"x": 1}})
+        add_metrics({"a": 1}, {"a": {"x": 1}})

@@ -73,7 +73,7 @@ def test_a_shutdown_hands_over_and_another_process_goes_on_with_the_rest(rig: Ri
 
     def call(run: Run, space: RunSpace) -> dict[str, Any]:
         if space.key == "B" and run.lease.owner == engine.worker_id:  # type: ignore[attr-defined]
-            engine._heart.run_of(run.execution_id).stop.set()  # type: ignore[union-attr]
+            engine._heartbeat.run_of(run.execution_id).stop.set()  # type: ignore[union-attr]
             run.check()
         return {}
 
@@ -96,7 +96,7 @@ def test_a_shutdown_while_cancelling_ends_it_cancelled(rig: Rig) -> None:
 
     def call(run: Run, space: RunSpace) -> dict[str, Any]:
         rig.cancel(rig.engine(), run.execution_id)
-        engine._heart.run_of(run.execution_id).stop.set()  # type: ignore[union-attr]
+        engine._heartbeat.run_of(run.execution_id).stop.set()  # type: ignore[union-attr]
         run.check()
         return {}
 
@@ -135,10 +135,10 @@ def test_a_run_without_progress_for_half_an_hour_has_its_space_failed_as_stuck_a
         if space.key == "B":
             for _ in range(20):
                 rig.clock.advance(100)
-                engine._heart.beat()
+                engine._heartbeat.beat()
                 other.reaper_tick()
                 if rig.row(run.execution_id).owner is None:
-                    engine._heart.beat()
+                    engine._heartbeat.beat()
                     run.check()
         return {}
 
@@ -164,7 +164,7 @@ def test_a_run_that_does_not_obey_its_cancel_for_half_an_hour_is_ended_by_the_re
         rig.cancel(other, run.execution_id)
         for _ in range(20):
             rig.clock.advance(100)
-            engine._heart.beat()
+            engine._heartbeat.beat()
             other.reaper_tick()
         return {}
 

@@ -80,7 +80,7 @@ def test_a_stop_of_the_process_is_heard_and_the_run_is_handed_over(rig: Rig) -> 
 
 @BOTH
 def test_a_lost_lease_is_heard(rig: Rig) -> None:
-    heard = waits(rig, lambda run: run.lose())  # type: ignore[attr-defined]
+    heard = waits(rig, lambda run: run.lose_lease())  # type: ignore[attr-defined]
     assert heard["what"] is Interrupted
     assert heard["after"] <= 8.5
 
@@ -100,17 +100,17 @@ def test_what_another_process_did_is_heard_by_listening_between_two_beats(rig: R
 
     def call(run: Any, space: RunSpace) -> dict[str, Any]:
         assert not run.waiting
-        mine._heart.listen()
+        mine._heartbeat.check_waiting()
         if event == "cancel":
             rig.cancel(other, run.execution_id)
         else:
             with rig.db.write_all() as session:
                 session.execute(sa.update(JobExecution).values(fence=JobExecution.fence + 1))
-        mine._heart.listen()
+        mine._heartbeat.check_waiting()
         assert not run.cancelled.is_set(), "a run that does not wait asks with its next write"
 
         def listen() -> None:
-            mine._heart.listen()
+            mine._heartbeat.check_waiting()
             told.set()
 
         waiting = threading.Thread(target=listen)
