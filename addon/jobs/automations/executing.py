@@ -1,4 +1,4 @@
-"""How does an execution of automations go through its spaces? Claims are read concurrently, then acted on one by one.
+"""An execution's way through its spaces: matches are read concurrently, then acted on one space after the other.
 
 Acting is never concurrent between spaces: a site runs one archive job at a time, and the caps are counted exactly.
 """
@@ -9,27 +9,32 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
 from addon.base import Space
 from addon.confluence import Content, Kind, SiteClient, SystemInfo
 from addon.engine.job import Item, Run, RunSpace
+from addon.engine.models import ExecutionSpace, JobExecution
 from addon.jobs import ledger
 from addon.jobs import site_facts as traits
-from addon.jobs import spaces as scope
-from addon.jobs.automations import guards, submitted
-from addon.jobs.automations.guards import Judge
-from addon.jobs.automations.matches import Claim, Due, claims, due_automations
+from addon.jobs.automations import guards
+from addon.jobs.automations.guards import Guards
+from addon.jobs.automations.matches import ActiveAutomation, Match, active_automations, find_matches
 from addon.jobs.automations.new_dates import NewDates
-from addon.jobs.automations.outcomes import Limits, Recorder
-from addon.jobs.automations.submit import Actor
+from addon.jobs.automations.outcomes import Limits, Recorder, items_logged, spaces_of
+from addon.jobs.automations.submit import Submitter
 from addon.jobs.context import JobContext
 from addon.jobs.counting import Counting
 from addon.jobs.facts import names_a_day, site_time
 from addon.jobs.faults import SITE_FAULTS, Reason, reason_of
 from addon.jobs.presence import Absent, presence, why_absent
+from addon.jobs.spaces import Member, members, skip, vanished
 
 ROUND = 300
-"""Contents judged at a time: as many as one archive call may name."""
+"""Items judged at a time: as many as one archive call may name."""
 TRASH_BATCH = 50
+"""Items trashed between two safe points, each with a call of its own."""
 
 
 class Executing:
@@ -42,7 +47,7 @@ class Executing:
         self._client = client
         self._policy = context.policy(run)
         self._names = {status.id: status.name for status in self._policy.statuses}
-        self._actor = Actor(run, self._client)
+        self._submitter = Submitter(run, self._client)
         self._presence = presence(run, self._client, Counting(self._client))
         self._info: SystemInfo | None = None
         with run.read() as session:
@@ -51,12 +56,13 @@ class Executing:
     def work(self, spaces: Sequence[RunSpace]) -> None:
         """Bring the spaces to done, failed or skipped."""
         self.finish_submitted()
+        # After it, because what an earlier owner submitted counts against the caps as well.
         limits = Limits.resumed(self._run, self._context.settings.execution_cap)
         live = self._context.live_policy(self._run)
-        fresh = submitted.run_spaces(self._run)
+        fresh = spaces_of(self._run)
         listed = [fresh.get(space.id, space) for space in spaces]
-        taking_part = scope.members(self._client, live, self._policy, listed)
-        for member, found in self._run.map(self._claims, scope.skip(self._run, taking_part)):
+        taking_part = members(self._client, live, self._policy, listed)
+        for member, found in self._run.map(self._matches, skip(self._run, taking_part)):
             try:
                 if isinstance(found, Exception):
                     raise found
@@ -71,19 +77,19 @@ class Executing:
     def finish_submitted(self) -> None:
         """Close what an earlier owner submitted, before anything else is done."""
         limits = Limits.resumed(self._run, self._context.settings.execution_cap)
-        for batch in submitted.still_open(self._run):
-            space = submitted.run_spaces(self._run)[batch.space_id]
-            self._actor.take_over(Recorder(self._run, space, limits), batch, submitted.action_of(self._policy, batch))
+        self._submitter.finish_open(self._policy, limits)
 
-    def _claims(self, member: scope.Member) -> tuple[Space, list[Claim]]:
-        """Ask what the due automations match in one space (on a call thread), and for the space as it is now.
+    def _matches(self, member: Member) -> tuple[Space, list[Match]]:
+        """Ask what the automations match in one space (on a call thread), and for the space as it is now.
 
         Raises Absent when the site does not show it any more.
         """
         self._presence.require([member.run_space])
-        due = due_automations(self._run, self._policy, member.space)
+        automations = active_automations(self._run, self._policy, member.space)
         namespace = self._context.settings.namespace
-        found = claims(self._client, member.space, due, self._spelling, namespace) if due else []
+        if not automations:
+            return member.space, []
+        found = find_matches(self._client, member.space, automations, self._spelling, namespace)
         if not found:
             return member.space, []
         shown = self._client.spaces(ids=[member.space.id])
@@ -92,68 +98,75 @@ class Executing:
         return shown[0], found
 
     def _not_done(self, space: RunSpace, reason: Reason) -> None:
-        gone = None if reason.transient else scope.vanished(self._client, space)
+        gone = None if reason.transient else vanished(self._client, space)
         with self._run.write() as session:
             if gone is not None:
                 self._run.skipped(session, space, gone)
             else:
                 self._run.failed(session, space, reason.text, transient=reason.transient)
 
-    def _space(self, run_space: RunSpace, found: tuple[Space, list[Claim]], limits: Limits) -> None:
-        space, claimed = found
+    def _space(self, run_space: RunSpace, found: tuple[Space, list[Match]], limits: Limits) -> None:
+        space, matches = found
         with self._run.write() as session:
             self._run.begin(session, [run_space])
-        known = submitted.logged(self._run, run_space.id) if claimed else set()
-        waiting = [claim for claim in claimed if claim.content.id not in known]
+        known = items_logged(self._run, run_space.id) if matches else set()
+        waiting = [match for match in matches if match.content.id not in known]
         recorder = Recorder(self._run, run_space, limits, len(waiting))
-        for due, own in groupby(waiting, key=lambda claim: claim.due):
-            self._automation(recorder, space, due, list(own), limits)
+        for automation, own in groupby(waiting, key=lambda match: match.automation):
+            self._automation(recorder, space, automation, list(own), limits)
         with self._run.write() as session:
             recorder.end(session)
 
-    def _automation(self, recorder: Recorder, space: Space, due: Due, own: list[Claim], limits: Limits) -> None:
-        """Judge and act in rounds of as many contents as one look-up takes."""
+    def _automation(
+        self, recorder: Recorder, space: Space, automation: ActiveAutomation, own: list[Match], limits: Limits
+    ) -> None:
+        """Judge and act in rounds of as many items as one look-up takes."""
         planned: set[str] = set()
-        for claimed in _rounds(due, own):
-            acting, items = self._judged(recorder, space, due, claimed, limits, planned)
+        for matches in _rounds(automation, own):
+            acting, items = self._judged(recorder, space, automation, matches, limits, planned)
             recorder.write(items)
             self._run.safe_point()
             if acting and self._run.dry_run:
                 planned |= {content.id for content in acting}
-                shown = [recorder.item(content.id, due.automation.action.type, "planned") for content in acting]
-                recorder.write(shown, automation_id=due.id)
+                shown = [recorder.item(content.id, automation.action.type, "planned") for content in acting]
+                recorder.write(shown, automation_id=automation.id)
             elif acting:
-                self._act(recorder, due, acting)
+                self._act(recorder, automation, acting)
 
     def _judged(
         self,
         recorder: Recorder,
         space: Space,
-        due: Due,
-        claimed: Sequence[Claim],
+        automation: ActiveAutomation,
+        matches: Sequence[Match],
         limits: Limits,
         planned: Collection[str],
     ) -> tuple[list[Content], list[Item]]:
-        """Return the contents to act on, and the items of all others. `planned`: what a dry run took for gone."""
-        action = due.automation.action
-        room = limits.left(due.id, action.cap)
+        """Return the contents to act on, and the log items of all others. `planned`: what a dry run took for gone."""
+        action = automation.action
+        room = limits.left(automation.id, action.cap)
+        # A verdict is the reason to skip an item, the Reason why it failed, or None: nothing speaks against it so far.
+        # The guards go by what they cost: first those that need no call, then one call for 250 items, then two or more
+        # calls for each item. Where there is no room left nothing is asked at all.
         verdicts: dict[str, str | Reason | None] = {}
-        possible: list[Claim] = []
-        for claim in claimed:
-            impossible = self._impossible(claim) if action.type == "archive" else None
-            verdicts[claim.content.id] = impossible or (None if room else self._cap_reason(due, limits))
-            if verdicts[claim.content.id] is None:
-                possible.append(claim)
-        judge = self._judge(space, possible, planned)
+        possible: list[Match] = []
+        for match in matches:
+            impossible = self._impossible(match) if action.type == "archive" else None
+            verdicts[match.content.id] = impossible or (None if room else self._cap_reason(automation, limits))
+            if verdicts[match.content.id] is None:
+                possible.append(match)
+        guard = self._guards(space, possible, planned)
         current = self._current(possible)
-        for claim in possible:
-            verdicts[claim.content.id] = judge.first_look(claim, current.get(claim.content.id))
-        looked = [claim for claim in possible if verdicts[claim.content.id] is None]
-        for claim, verdict in self._run.map(lambda each: self._look(judge, each, current), looked):
-            verdicts[claim.content.id] = reason_of(verdict) if isinstance(verdict, Exception) else verdict
+        for match in possible:
+            verdicts[match.content.id] = guard.check_snapshot(match, current.get(match.content.id))
+        looked = [match for match in possible if verdicts[match.content.id] is None]
+        for match, verdict in self._run.map(lambda each: self._look(guard, each, current), looked):
+            verdicts[match.content.id] = reason_of(verdict) if isinstance(verdict, Exception) else verdict
         acting = [current[id] for id, verdict in verdicts.items() if verdict is None]
+        # The cap comes last: counted before the guards, skipped items would use it up. The cost: a round is looked at
+        # whole although only a part of it is acted on.
         for content in acting[room:]:
-            verdicts[content.id] = self._cap_reason(due, limits, planned=room)
+            verdicts[content.id] = self._cap_reason(automation, limits, planned=room)
         return acting[:room], [
             recorder.failed(id, action.type, verdict)
             if isinstance(verdict, Reason)
@@ -162,25 +175,25 @@ class Executing:
             if verdict is not None
         ]
 
-    def _look(self, judge: Judge, claim: Claim, current: Mapping[str, Content]) -> str | Reason | None:
+    def _look(self, guard: Guards, match: Match, current: Mapping[str, Content]) -> str | Reason | None:
         try:
-            return judge.closer_look(claim, current[claim.content.id])
+            return guard.check_live(match, current[match.content.id])
         except SITE_FAULTS as error:
             return reason_of(error)
 
-    def _impossible(self, claim: Claim) -> str | None:
-        """Return why archiving cannot be done at all; such contents stay claimed."""
-        if claim.content.kind == "blogpost":
+    def _impossible(self, match: Match) -> str | None:
+        """Return why archiving cannot be done at all; such items stay claimed."""
+        if match.content.kind == "blogpost":
             return guards.BLOG_POST
         return guards.FREE_EDITION if self._edition_of_site() == "free" else None
 
     def _edition_of_site(self) -> str:
         return self._site_info().edition
 
-    def _now(self, claimed: Sequence[Claim]) -> datetime:
+    def _now(self, matches: Sequence[Match]) -> datetime:
         """Return the time in the site's zone, which is asked for where a query names a day."""
         now = self._run.clock.now()
-        if not any(names_a_day(claim.due.automation.cql) for claim in claimed):
+        if not any(names_a_day(match.automation.cql) for match in matches):
             return now
         return site_time(now, self._site_info().time_zone)
 
@@ -189,47 +202,45 @@ class Executing:
             self._info = self._client.system_info()
         return self._info
 
-    def _cap_reason(self, due: Due, limits: Limits, planned: int = 0) -> str:
-        cap = due.automation.action.cap
-        if limits.acted[due.id] + planned >= cap:
+    def _cap_reason(self, automation: ActiveAutomation, limits: Limits, planned: int = 0) -> str:
+        cap = automation.action.cap
+        if limits.acted[automation.id] + planned >= cap:
             return guards.AUTOMATION_CAP.format(cap)
         return guards.EXECUTION_CAP.format(limits.execution_cap)
 
-    def _judge(self, space: Space, claimed: Sequence[Claim], planned: Collection[str]) -> Judge:
+    def _guards(self, space: Space, matches: Sequence[Match], planned: Collection[str]) -> Guards:
         with self._run.read() as session:
-            rows = ledger.load(session, [claim.content.id for claim in claimed])
-            refresh = submitted.last_refresh(session, space.id)
-        now, namespace = self._now(claimed), self._context.settings.namespace
+            rows = ledger.load(session, [match.content.id for match in matches])
+            refreshed_at = last_refresh(session, space.id)
+        now, namespace = self._now(matches), self._context.settings.namespace
         entries = self._policy.status_scheme(space).entries
-        return Judge(
+        return Guards(
             client=self._client,
             namespace=namespace,
             space=space,
             names=self._names,
             rows=rows,
-            refreshed_at=refresh.started_at if refresh is not None else None,
+            refreshed_at=refreshed_at,
             now=now,
             dates=NewDates(self._client, namespace, space.id, entries, now),
             gone=frozenset(planned),
         )
 
-    def _current(self, claimed: Sequence[Claim]) -> dict[str, Content]:
-        """Read the contents by id, 250 a call."""
+    def _current(self, matches: Sequence[Match]) -> dict[str, Content]:
+        """Read the items by id, 250 a call."""
         kinds: tuple[Kind, ...] = ("page", "blogpost")
-        asked = [(kind, [claim.content.id for claim in claimed if claim.content.kind == kind]) for kind in kinds]
+        asked = [(kind, [match.content.id for match in matches if match.content.kind == kind]) for kind in kinds]
         return {content.id: content for kind, ids in asked if ids for content in self._client.contents(kind, ids)}
 
-    def _act(self, recorder: Recorder, due: Due, contents: Sequence[Content]) -> None:
-        action = due.automation.action.type
-        archiving = action == "archive"
+    def _act(self, recorder: Recorder, automation: ActiveAutomation, contents: Sequence[Content]) -> None:
+        archiving = automation.action.type == "archive"
         size = self._archive_batch() if archiving else TRASH_BATCH
         for start in range(0, len(contents), size):
             part = contents[start : start + size]
-            batch = submitted.store(self._run, recorder.space, due.id, action, part)
             if archiving:
-                self._actor.archive(recorder, batch)
+                self._submitter.archive(recorder, automation.id, part)
             else:
-                self._actor.trash(recorder, batch, part)
+                self._submitter.trash(recorder, automation.id, part)
             self._run.safe_point()
 
     def _archive_batch(self) -> int:
@@ -237,17 +248,32 @@ class Executing:
         return self._context.settings.archive_batch if bulk else 1
 
 
-def _rounds(due: Due, own: list[Claim]) -> Iterator[list[Claim]]:
-    """Yield claims in rounds.
+def last_refresh(session: Session, space_id: str) -> datetime | None:
+    """Return when the newest execution began that refreshed the statuses of a space to its end."""
+    return session.scalar(
+        sa.select(JobExecution.started_at)
+        .join(ExecutionSpace, ExecutionSpace.execution_id == JobExecution.id)
+        .where(
+            JobExecution.job_type == "refresh-statuses",
+            ExecutionSpace.space_id == space_id,
+            ExecutionSpace.state == "done",
+        )
+        .order_by(JobExecution.id.desc())
+        .limit(1)
+    )
+
+
+def _rounds(automation: ActiveAutomation, own: list[Match]) -> Iterator[list[Match]]:
+    """Yield matches in rounds.
 
     Parents come before their children, so that they are judged while these are there. With whole subtrees it is the
     other way round, one layer of the tree after the other.
     """
 
-    def depth(claim: Claim) -> int:
-        return len(claim.content.ancestors)
+    def depth(match: Match) -> int:
+        return len(match.content.ancestors)
 
-    subtrees = due.automation.action.whole_subtree
+    subtrees = automation.action.whole_subtree
     own.sort(key=depth, reverse=subtrees)
     layers = [list(layer) for _, layer in groupby(own, key=depth)] if subtrees else [own]
     for layer in layers:

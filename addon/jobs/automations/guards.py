@@ -1,6 +1,6 @@
-"""May this content be acted on? Everything that keeps an automation's hands off, each with the reason people read.
+"""The guards: everything that keeps an automation from acting on an item, each with the reason people read.
 
-Candidates are read again by id right before anything happens; search alone decides nothing
+Each match is read again by id right before anything happens; search alone decides nothing
 (docs/rules/confluence-api.md 5).
 """
 
@@ -12,7 +12,7 @@ from datetime import datetime
 
 from addon.base import Space
 from addon.confluence import Content, NotFound, SiteClient
-from addon.jobs.automations.matches import Claim
+from addon.jobs.automations.matches import Match
 from addon.jobs.automations.new_dates import NewDates
 from addon.jobs.facts import confirmed, facts, uses_statuses
 from addon.jobs.ledger import LAG, Row
@@ -30,16 +30,17 @@ NOT_CONFIRMED = "does not match any more, as far as the content itself and the s
 KEPT = "marked to be kept"
 CHILDREN = "has children"
 RESTRICTED = "would expose restricted children"
-AUTOMATION_CAP = "over the limit of {} contents per automation and execution"
-EXECUTION_CAP = "over the limit of {} contents per execution"
+AUTOMATION_CAP = "over the limit of {} items per automation and execution"
+EXECUTION_CAP = "over the limit of {} items per execution"
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
-    """What all contents of one space are judged with.
+class Guards:
+    """The guards of one space, with what they need to know.
 
-    `refreshed_at`: start of the last refresh that ended well for this space, None without any. `gone`: what a dry run
-    takes for archived or trashed already. `dates`: what is to be said of dates set just now.
+    `names`: status names by slug. `rows`: ledger entries by content id. `refreshed_at`: start of the last refresh that
+    ended well for this space, None without any. `now`: the time in the site's zone. `dates`: the guard against dates
+    set just now. `gone`: ids of what a dry run takes for archived or trashed already.
     """
 
     client: SiteClient
@@ -52,8 +53,8 @@ class Judge:
     dates: NewDates
     gone: frozenset[str] = frozenset()
 
-    def first_look(self, claim: Claim, content: Content | None) -> str | None:
-        """Return why a claim is skipped, going by the content as just read by id; None when nothing speaks against it.
+    def check_snapshot(self, match: Match, content: Content | None) -> str | None:
+        """Return why a match is skipped, going by `content`, the item as just read by id; None to look closer.
 
         Needs no call.
         """
@@ -63,31 +64,35 @@ class Judge:
             return MOVED
         if content.id == self.space.homepage_id:
             return HOME
-        seen = claim.content
+        seen = match.content
         if None not in (seen.version, content.version) and seen.version != content.version:
             return EDITED
-        if uses_statuses(claim.due.automation.cql, self.namespace):
+        if uses_statuses(match.automation.cql, self.namespace):
             if self.refreshed_at is None:
                 return NOT_REFRESHED
+            # The ledger knows the item as search showed it to that refresh. LAG is how far search may be behind, so an
+            # update in the last minutes before the refresh may be missing in it. The cost: such an item waits for the
+            # next refresh.
             if content.updated_at is None or content.updated_at > self.refreshed_at - LAG:
                 return UPDATED_SINCE
         return None
 
-    def closer_look(self, claim: Claim, content: Content) -> str | None:
-        """Return why a claim is skipped once its review property and its place in the tree are read (on a call thread).
+    def check_live(self, match: Match, content: Content) -> str | None:
+        """Return why a match is skipped once its review property and its place in the tree are read, None to act on it.
 
-        Raises SiteError as the calls do.
+        Belongs to a call thread. Costs 2 points, more for pages with children and dates set just now. Raises SiteError
+        as the calls do.
         """
         try:
             found = self.client.property(content.kind, content.id, review_key(self.namespace))
             review = found.value if found is not None and isinstance(found.value, Mapping) else {}
             if review.get("keep") is True:
                 return KEPT
-            cql = claim.due.automation.cql
+            cql = match.automation.cql
             known = facts(self.namespace, content, self.rows.get(content.id), self.names, review)
             if not confirmed(cql, known, self.now, namespace=self.namespace):
                 return NOT_CONFIRMED
-            new = self.dates.reason(cql, content, claim.content.ancestors, found, known)
+            new = self.dates.reason(cql, content, match.content.ancestors, found, known)
             if new is not None:
                 return new
             return self._children(content.id) if content.kind == "page" else None
@@ -97,7 +102,7 @@ class Judge:
     def _children(self, page_id: str) -> str | None:
         """Return why a page with current children is skipped; None for one without.
 
-        With whole subtrees the children that match have gone before, so whoever is left is staying.
+        With whole subtrees the children that match have gone before, so those that are left stay.
         """
         if not self.client.has_children(page_id):
             return None
@@ -105,6 +110,7 @@ class Judge:
             below = {child.id for child in self.client.search(f"type in (page, blogpost) and parent = {page_id}")}
             if below and below <= self.gone:
                 return None
+        # Its children move up (docs/rules/confluence-api.md 2.4), out of what restricts them here.
         if self.client.read_restricted(page_id):
             return RESTRICTED
         return RESTRICTED if any(map(self._restricted_above, reversed(self.client.ancestors(page_id)))) else CHILDREN

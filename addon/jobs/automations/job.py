@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from addon.engine.job import Run, RunSpace
-from addon.jobs.automations import submitted
 from addon.jobs.automations.executing import Executing
-from addon.jobs.automations.outcomes import give_up_submitted
+from addon.jobs.automations.outcomes import Limits
+from addon.jobs.automations.submit import give_up, has_open_batch
 from addon.jobs.context import SpaceJob
 from addon.jobs.faults import translated
 
@@ -32,12 +32,13 @@ class ExecuteAutomations(SpaceJob):
             Executing(self._context, run, client).finish_submitted()
 
     def unsettled(self, session: Session, execution_id: str) -> bool:
-        """Return whether a batch was submitted whose outcomes nobody has read back."""
-        return submitted.any_open(session, execution_id)
+        """Return whether a batch was submitted whose outcomes have not been read back."""
+        return has_open_batch(session, execution_id)
 
     def give_up(self, run: Run, reason: str) -> None:
-        """Record every content of a batch that cannot be read back as failed: its outcome is unknown."""
-        give_up_submitted(run, self._context.policy(run), self._context.settings.execution_cap, reason)
+        """Record every item of a batch that cannot be read back as failed: its outcome is unknown."""
+        limits = Limits.resumed(run, self._context.settings.execution_cap)
+        give_up(run, self._context.policy(run), limits, reason)
 
     def compile(self, totals: dict[str, Any]) -> dict[str, Any]:
         """Fill in zeros; only a dry run plans."""

@@ -1,7 +1,8 @@
-"""Which content belongs to which automation? The first of the scheme that matches claims it, top to bottom.
+"""The matches of one space: which item belongs to which automation.
 
-A claimed content is never handed on, also when the claiming automation cannot act on it. Only automations that take
-part in the run claim: the due ones of a scheduled run, all enabled ones of a manual run.
+The first automation of the scheme that matches an item claims it, top to bottom. A claimed item is never handed on, not
+even when the automation that claimed it cannot act on it. Only automations that take part in the run claim: the due
+ones of a scheduled run, all enabled ones of a manual run.
 """
 
 from __future__ import annotations
@@ -15,28 +16,29 @@ from addon.confluence import Content, SiteClient
 from addon.confluence.cql import Spelling, base
 from addon.engine.job import Run
 from addon.jobs.plainly import plainly
-from addon.policies import Automation, PolicyDocument
+from addon.policies import Action, PolicyDocument
 
 _EXPAND = ("space", "ancestors", "version", "history.lastUpdated")
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """An automation that takes part, under the id its schedule has: `<scheme>/<automation>`."""
+class ActiveAutomation:
+    """An automation that takes part in the run, under the id its schedule has: `<scheme>/<automation>`."""
 
     id: str
-    automation: Automation
+    cql: str
+    action: Action
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """One content in the hands of one automation, as search shows it: nothing is done on that word alone."""
+class Match:
+    """One item claimed by one automation. `content` is what search shows: nothing is done on that word alone."""
 
-    due: Due
+    automation: ActiveAutomation
     content: Content
 
 
-def due_automations(run: Run, policy: PolicyDocument, space: Space) -> list[Due]:
+def active_automations(run: Run, policy: PolicyDocument, space: Space) -> list[ActiveAutomation]:
     """Return the automations of the space's scheme that take part in the run, in their order.
 
     A personal space that no assignment names by its key has none.
@@ -44,19 +46,22 @@ def due_automations(run: Run, policy: PolicyDocument, space: Space) -> list[Due]
     scheme = policy.automation_scheme(space)
     if scheme is None:
         return []
-    wanted = run.params.get("rules")
-    enabled = [Due(f"{scheme.id}/{each.id}", each) for each in scheme.automations if each.enabled]
-    return [due for due in enabled if wanted is None or due.id in wanted]
+    due = run.params.get("rules")
+    enabled = [ActiveAutomation(f"{scheme.id}/{it.id}", it.cql, it.action) for it in scheme.automations if it.enabled]
+    return [each for each in enabled if due is None or each.id in due]
 
 
-def claims(client: SiteClient, space: Space, due: Sequence[Due], spelling: Spelling, namespace: str) -> list[Claim]:
-    """Return what each automation claims in a space. Calls only; raises SiteError as they do.
+def find_matches(
+    client: SiteClient, space: Space, automations: Sequence[ActiveAutomation], spelling: Spelling, namespace: str
+) -> list[Match]:
+    """Return what each of `automations` claims in a space, in their order.
 
-    `spelling`: how negations are put to the site.
+    Parameters: `spelling`, how negations are put to the site; `namespace`, the prefix of our CQL aliases. Costs a point
+    for each item found. Raises SiteError as the calls do.
     """
-    found: dict[str, Claim] = {}
-    for each in due:
-        cql, query = each.automation.cql, partial(base, [space.key])
-        for content in plainly(client, cql, spelling, namespace, query, expand=_EXPAND):
-            found.setdefault(content.id, Claim(each, content))
+    found: dict[str, Match] = {}
+    for automation in automations:
+        query = partial(base, [space.key])
+        for content in plainly(client, automation.cql, spelling, namespace, query, expand=_EXPAND):
+            found.setdefault(content.id, Match(automation, content))
     return list(found.values())

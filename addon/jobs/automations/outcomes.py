@@ -1,7 +1,7 @@
-"""What became of each content, and how much may still be done? One space's outcomes and the run's limits.
+"""The outcomes of one space's items, and the limits on how many items a run may act on.
 
 Belongs to the runner thread. Items, metrics, the closing of the batch and the ledger are written in one transaction, so
-that a new owner goes on exactly where this one stopped.
+that a new owner resumes exactly where this one stopped.
 """
 
 from __future__ import annotations
@@ -11,24 +11,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base.piecemeal import write_piecemeal
+from addon.engine import as_run_space
 from addon.engine.job import Item, Run, RunSpace
+from addon.engine.models import ExecutionItem, ExecutionSpace
 from addon.jobs import ledger
-from addon.jobs.automations import submitted
 from addon.jobs.faults import Reason
-from addon.policies import PolicyDocument
+from addon.jobs.models import ArchiveTask
 
 CHUNK = 500
 UNREADABLE = "the reason could not be kept; the add-on's log says more"
-UNKNOWN = "it was submitted to the site, and nobody could read back whether it was done: {}"
 _METRIC = {"done:archive": "contentsArchived", "done:delete": "contentsDeleted"}
 
 
 @dataclass(slots=True)
 class Limits:
-    """How many contents each automation, and the whole execution, have acted on."""
+    """How many items each automation, and the whole execution, have acted on.
+
+    `execution_cap`: items one execution may act on. `acted`: items by automation id, whatever came of them.
+    """
 
     execution_cap: int
     acted: Counter[str] = field(default_factory=Counter)
@@ -37,24 +41,20 @@ class Limits:
     def resumed(cls, run: Run, execution_cap: int) -> Limits:
         """Return the limits as the spaces' checkpoints left them."""
         acted: Counter[str] = Counter()
-        for space in submitted.run_spaces(run).values():
+        for space in spaces_of(run).values():
             acted.update((space.checkpoint or {}).get("acted", {}))
         return cls(execution_cap, acted)
 
     def left(self, automation_id: str, cap: int) -> int:
-        """Return how many more contents the automation may act on now."""
+        """Return how many more items the automation may act on now; `cap`: items it may act on in one execution."""
         return max(0, min(cap - self.acted[automation_id], self.execution_cap - self.acted.total()))
-
-    def exhausted(self) -> bool:
-        """Return whether the execution as a whole may do no more."""
-        return self.acted.total() >= self.execution_cap
 
 
 class Recorder:
     """One space's outcomes."""
 
     def __init__(self, run: Run, space: RunSpace, limits: Limits, waiting: int | None = None) -> None:
-        """Go on from the space's checkpoint. `waiting`: how many contents are still to come, where that is known."""
+        """Resume from the space's checkpoint. `waiting`: how many items are still to come, where that is known."""
         checkpoint = space.checkpoint or {}
         self._run = run
         self.space = space
@@ -72,7 +72,7 @@ class Recorder:
         return Item(self.space, content_id, action, outcome, reason, title)
 
     def failed(self, content_id: str, action: str, reason: Reason) -> Item:
-        """Return the item of a content that could not be acted on, and remember it as the space's failure."""
+        """Return the log item of an item that could not be acted on, and remember it as the space's failure."""
         self._failure = self._failure or reason.text
         self._transient = self._transient or reason.transient
         return self.item(content_id, action, "failed", reason.text)
@@ -81,6 +81,8 @@ class Recorder:
         """Record outcomes; `automation_id` when they count against its cap, `batch_id` to close it as well."""
         if not items and batch_id is None:
             return
+        # One transaction: with the outcomes in one and the closing in another, a death between the two would let a new
+        # owner record them a second time, and count them twice against the caps.
         with self._run.write() as session:
             self._tally(items, automation_id)
             for start in range(0, len(items), CHUNK):
@@ -90,7 +92,7 @@ class Recorder:
                 self._run.progress(session, self.space, self._metrics["contentsMatched"], self._total)
             ledger.drop(session, [item.content_id for item in items if item.outcome == "done"])
             if batch_id is not None:
-                submitted.close(session, self._run, batch_id)
+                self._close(session, batch_id)
 
     def _log(self, session: Session, items: Sequence[Item]) -> None:
         """Append items to the log; what the database does not take of one is left out, its outcome never is."""
@@ -102,13 +104,13 @@ class Recorder:
         append([replace(item, title=None, reason=UNREADABLE if item.reason else None) for item in refused])
 
     def end(self, session: Session) -> None:
-        """End the space: done, or failed when a content could not be acted on."""
+        """End the space: done, or failed when an item could not be acted on."""
         number = self._metrics["contentsFailed"]
         if not number:
             self._run.done(session, self.space, self.metrics())
             return
-        contents = "1 content" if number == 1 else f"{number} contents"
-        reason = f"{contents} could not be archived or deleted: {self._failure}"
+        items = "1 item" if number == 1 else f"{number} items"
+        reason = f"{items} could not be archived or deleted: {self._failure}"
         self._run.failed(session, self.space, reason, transient=self._transient, metrics=self.metrics())
 
     def metrics(self) -> dict[str, int]:
@@ -139,14 +141,22 @@ class Recorder:
             "failure": self._failure,
         }
 
+    def _close(self, session: Session, batch_id: str) -> None:
+        ended = sa.update(ArchiveTask).where(ArchiveTask.id == batch_id).values(ended_at=self._run.clock.now())
+        session.execute(ended)
 
-def give_up_submitted(run: Run, policy: PolicyDocument, execution_cap: int, reason: str) -> None:
-    """Close every batch that is still open: nobody knows what became of its contents, and the log says so."""
-    limits = Limits.resumed(run, execution_cap)
-    for batch in submitted.still_open(run):
-        recorder = Recorder(run, submitted.run_spaces(run)[batch.space_id], limits)
-        known = submitted.logged(run, batch.space_id)
-        unknown = Reason(UNKNOWN.format(reason), transient=False)
-        action = submitted.action_of(policy, batch)
-        items = [recorder.failed(id, action, unknown) for id in batch.content_ids if id not in known]
-        recorder.write(items, automation_id=batch.automation_id, batch_id=batch.id)
+
+def items_logged(run: Run, space_id: str) -> set[str]:
+    """Return the content ids of a space whose outcome this execution has recorded already."""
+    query = sa.select(ExecutionItem.content_id).where(
+        ExecutionItem.execution_id == run.execution_id, ExecutionItem.space_id == space_id
+    )
+    with run.read() as session:
+        return set(session.scalars(query))
+
+
+def spaces_of(run: Run) -> dict[str, RunSpace]:
+    """Return all spaces of the execution as they are stored now, by id."""
+    query = sa.select(ExecutionSpace).where(ExecutionSpace.execution_id == run.execution_id)
+    with run.read() as session:
+        return {row.space_id: as_run_space(row) for row in session.scalars(query)}

@@ -213,7 +213,7 @@ class TestCaps:
         run, metrics = docs.automate()
         assert (metrics["contentsArchived"], metrics["contentsSkipped"]) == (3, 2)
         reasons = {reason for _, outcome, reason in log(run).values() if outcome == "skipped"}
-        assert reasons == {"over the limit of 3 contents per automation and execution"}
+        assert reasons == {"over the limit of 3 items per automation and execution"}
 
     def test_the_cap_counts_over_all_spaces_of_the_execution(self, docs: Bench) -> None:
         docs.site.add_space("OPS")
@@ -234,7 +234,7 @@ class TestCaps:
         docs.put(automations(archive('lastmodified < now("-35M")'), delete()))
         run, metrics = docs.automate()
         assert (metrics["contentsArchived"], metrics["contentsDeleted"]) == (3, 1)
-        assert "over the limit of 4 contents per execution" in {reason for _, _, reason in log(run).values()}
+        assert "over the limit of 4 items per execution" in {reason for _, _, reason in log(run).values()}
 
     def test_what_is_skipped_does_not_count_against_the_cap(self, docs: Bench) -> None:
         top = docs.page("DOCS", "Top", months=30)

@@ -39,7 +39,7 @@ class TestTasksAndFailures:
         assert log(run)[good][1] == "done"
         assert log(run)[bad] == ("archive", "failed", "it is locked")
         assert run.states() == {"DOCS": "failed"}
-        assert run.spaces()["DOCS"].reason == "1 content could not be archived or deleted: it is locked"
+        assert run.spaces()["DOCS"].reason == "1 item could not be archived or deleted: it is locked"
         assert (metrics["contentsArchived"], metrics["contentsFailed"]) == (1, 1)
 
     def test_another_archive_job_of_the_site_is_waited_for(self, docs: Bench) -> None:
