@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup demo test fuzz soak-model soak bench lint house types screenshots release audit clean
+.PHONY: help setup demo check test coverage fuzz soak-model soak bench lint house types screenshots release audit clean
 
 help: ## Show what there is to do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -30,8 +30,19 @@ house: setup ## Draw the rooms, the imports between them, and what goes past a d
 types: setup ## Static types
 	$(BIN)/mypy
 
-test: setup lint types ## Everything: style, types, tests
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+check: setup lint types ## The inner loop, under 3 minutes on 2 cores: style, layers, types, the fast tests of every room
+	$(BIN)/pytest -m 'not long and not slow' --numprocesses auto --dist loadfile
+
+test: setup lint types ## Everything, under 15 minutes on 2 cores: style, layers, types, all tests, what they cover
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --numprocesses auto --dist loadfile --durations=10
+	$(BIN)/coverage combine --quiet
+	@echo "Lines and branches covered, in percent:"
+	@$(BIN)/coverage report --format=total
+
+coverage: ## After `make test`: print what each module leaves uncovered, and write htmlcov/
+	$(BIN)/coverage report --skip-covered --show-missing
+	$(BIN)/coverage html --quiet
 
 fuzz: setup ## Send many thousands of generated requests to every route
 	STEWARD_FUZZ=$(or $(TIMES),10) $(BIN)/pytest tests/test_fuzz.py tests/connect/test_qsh_peer.py
@@ -64,4 +75,4 @@ $(VENV)/.release: $(VENV)/.installed
 	touch $@
 
 clean: ## Remove what the build made
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build dist htmlcov .coverage .mypy_cache .ruff_cache .pytest_cache
