@@ -23,10 +23,10 @@ from addon.base.database import insert
 from addon.confluence import HintKind, SiteClient, hints_since
 from addon.confluence.cql import all_of, encoded_length, group_spaces, values
 from addon.engine.job import Run, RunSpace
-from addon.jobs import site_facts as traits
+from addon.jobs import site_facts
 from addon.jobs.counting import Counting
 from addon.jobs.models import SiteSpace, SpaceListing
-from addon.jobs.site_facts import Traits
+from addon.jobs.site_facts import SiteFacts
 from addon.policies import PolicyDocument
 
 TYPES = ("global", "collaboration", "knowledge_base", "personal", "system", "onboarding", "xflow_sample_space")
@@ -59,7 +59,7 @@ def taking_part(run: Run, client: SiteClient, live: PolicyDocument) -> list[Spac
     """
     now = run.clock.now()
     with run.read() as session:
-        known = traits.load(session)
+        known = site_facts.load(session)
         before = _remembered(session, run.tenant_id)
     counting = Counting(client)
     types = _types_to_list(known, live)
@@ -79,7 +79,7 @@ def taking_part(run: Run, client: SiteClient, live: PolicyDocument) -> list[Spac
     shown = client.spaces()
     census = dict(Counter(space.type for space in shown))
     with run.write() as session:
-        traits.save(session, run.tenant_id, census=census, unfound=_unfound(live, shown), census_at=now)
+        site_facts.save(session, run.tenant_id, census=census, unfound=_unfound(live, shown), census_at=now)
     kept, types = _worth_keeping(shown, census, live)
     _remember(run, _Remembered(now, types, _counts(run, counting, kept), kept, heard=False))
     return shown
@@ -105,7 +105,7 @@ def _sum(counts: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(counts) else None
 
 
-def _holds(before: _Remembered, types: list[str], known: Traits, document: PolicyDocument, now: datetime) -> bool:
+def _holds(before: _Remembered, types: list[str], known: SiteFacts, document: PolicyDocument, now: datetime) -> bool:
     """Return whether the last listing would do if search counts as it did."""
     young = timedelta(0) <= now - before.listed_at < DAY
     same = before.types == types and set(_unfound(document, before.spaces)) <= set(known.unfound)
@@ -152,14 +152,14 @@ def _worth_keeping(
     shown: list[Space], census: dict[str, int], document: PolicyDocument
 ) -> tuple[list[Space], list[str]]:
     """Return what the next run would list, and which types these are: all of them where that is as cheap."""
-    types = _types_to_list(Traits(census=census), document)
+    types = _types_to_list(SiteFacts(census=census), document)
     if types is None:
         return shown, []
     named = document.named_keys
     return [space for space in shown if space.type in types or space.key.casefold() in named], types
 
 
-def _types_to_list(known: Traits, document: PolicyDocument) -> list[str] | None:
+def _types_to_list(known: SiteFacts, document: PolicyDocument) -> list[str] | None:
     """Return the types to list one by one, None when listing everything is as cheap."""
     excluded = {selector.type.casefold() for selector in document.exclusion_rules if selector.type is not None}
     types = sorted({*TYPES, *known.census} - excluded)

@@ -31,7 +31,7 @@ from addon.confluence.cql import (
     clauses,
     parse,
 )
-from addon.jobs.ledger import Row
+from addon.jobs.ledger import LedgerEntry
 
 Fact = str | datetime | None
 """What a field holds; None where the content has no such value."""
@@ -63,7 +63,7 @@ def read_by(cql: str, fields: Mapping[str, str]) -> set[str]:
 
 
 def facts(
-    namespace: str, content: Content, row: Row | None, names: Mapping[str, str], review: Mapping[str, Any]
+    namespace: str, content: Content, row: LedgerEntry | None, names: Mapping[str, str], review: Mapping[str, Any]
 ) -> dict[str, Fact]:
     """Return what is known for sure, by CQL field in lower case.
 

@@ -27,7 +27,7 @@ _CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LedgerEntry:
     """One content's entry. `property_id` is None while the content refuses the stamp."""
 
     content_id: str
@@ -72,12 +72,12 @@ class Expected:
         return self.stamped - self.arriving <= found <= self.stamped + self.leaving
 
 
-def load(session: Session, content_ids: Iterable[str]) -> dict[str, Row]:
+def load(session: Session, content_ids: Iterable[str]) -> dict[str, LedgerEntry]:
     """Return the rows of these contents by id."""
-    found: dict[str, Row] = {}
+    found: dict[str, LedgerEntry] = {}
     ids = list(content_ids)
     for start in range(0, len(ids), _CHUNK):
-        found |= _rows(session, ContentStamp.content_id.in_(ids[start : start + _CHUNK]))
+        found |= _entries(session, ContentStamp.content_id.in_(ids[start : start + _CHUNK]))
     return found
 
 
@@ -88,7 +88,7 @@ def _near(span: timedelta, column: InstrumentedAttribute[Any], now: datetime) ->
 
 def resting(session: Session, now: datetime) -> dict[str, dict[str, str]]:
     """Return {space id: {content id: slug}} of the contents that refused the stamp too recently to be asked again."""
-    return _held(session, _near(READ_ONLY_REST, ContentStamp.read_only_since, now))
+    return _slugs_by_space(session, _near(READ_ONLY_REST, ContentStamp.read_only_since, now))
 
 
 def answered_for(session: Session, now: datetime, space_ids: Sequence[str] | None = None) -> dict[str, dict[str, str]]:
@@ -97,9 +97,9 @@ def answered_for(session: Session, now: datetime, space_ids: Sequence[str] | Non
     These have been stamped, or refused it too recently; the others of such a space are to be found again.
     """
     if space_ids is None:
-        return _held(session, sa.true())
+        return _slugs_by_space(session, sa.true())
     written = sa.or_(ContentStamp.property_id.is_not(None), _near(READ_ONLY_REST, ContentStamp.read_only_since, now))
-    return _held(session, ContentStamp.space_id.in_(space_ids), written)
+    return _slugs_by_space(session, ContentStamp.space_id.in_(space_ids), written)
 
 
 def bare(session: Session, space_ids: Sequence[str], now: datetime) -> list[str]:
@@ -121,7 +121,7 @@ def stamps_by_space(session: Session) -> dict[str, int]:
     return dict(session.execute(query.group_by(ContentStamp.space_id)).all())
 
 
-def stamped_in(session: Session, space_ids: Sequence[str], now: datetime) -> list[Row]:
+def searchable_in(session: Session, space_ids: Sequence[str], now: datetime) -> list[LedgerEntry]:
     """Return the rows of these spaces whose stamp search must know by now, by space and slug."""
     query = sa.select(ContentStamp).where(
         ContentStamp.space_id.in_(space_ids),
@@ -129,10 +129,10 @@ def stamped_in(session: Session, space_ids: Sequence[str], now: datetime) -> lis
         sa.not_(_near(LAG, ContentStamp.written_at, now)),
     )
     ordered = query.order_by(ContentStamp.space_id, ContentStamp.slug, ContentStamp.content_id)
-    return [_row(stamp) for stamp in session.scalars(ordered)]
+    return [_entry(stamp) for stamp in session.scalars(ordered)]
 
 
-def wake(session: Session, space_id: str, at: datetime) -> None:
+def retry_read_only(session: Session, space_id: str, at: datetime) -> None:
     """Let what refused the stamp in a space before a moment be asked again: the space's permissions changed then."""
     session.execute(
         sa.update(ContentStamp)
@@ -145,9 +145,9 @@ def wake(session: Session, space_id: str, at: datetime) -> None:
     )
 
 
-def settled(session: Session, space_ids: Sequence[str], slug: str, now: datetime) -> dict[str, Row]:
+def searchable(session: Session, space_ids: Sequence[str], slug: str, now: datetime) -> dict[str, LedgerEntry]:
     """Return the stamped rows of one slug that search must know by now."""
-    return _rows(
+    return _entries(
         session,
         ContentStamp.space_id.in_(space_ids),
         ContentStamp.slug == slug,
@@ -156,13 +156,13 @@ def settled(session: Session, space_ids: Sequence[str], slug: str, now: datetime
     )
 
 
-def outside(session: Session, space_ids: Iterable[str], *, limit: int) -> list[Row]:
+def entries_of(session: Session, space_ids: Iterable[str], *, limit: int) -> list[LedgerEntry]:
     """Return up to `limit` rows of these spaces, in the order of their content ids."""
     query = sa.select(ContentStamp).where(ContentStamp.space_id.in_(list(space_ids)))
-    return [_row(stamp) for stamp in session.scalars(query.order_by(ContentStamp.content_id).limit(limit))]
+    return [_entry(stamp) for stamp in session.scalars(query.order_by(ContentStamp.content_id).limit(limit))]
 
 
-def untouched(session: Session, before: datetime) -> bool:
+def empty_before(session: Session, before: datetime) -> bool:
     """Return whether the ledger held nothing before a moment: a new installation, or one begun anew."""
     return session.scalar(sa.select(ContentStamp.content_id).where(ContentStamp.written_at < before).limit(1)) is None
 
@@ -202,7 +202,7 @@ def counts_by_space(session: Session, space_ids: Sequence[str]) -> dict[str, dic
     return found
 
 
-def rows_by_space(session: Session, space_ids: Sequence[str]) -> dict[str, int]:
+def entries_by_space(session: Session, space_ids: Sequence[str]) -> dict[str, int]:
     """Return {space id: rows} for these spaces."""
     query = sa.select(ContentStamp.space_id, sa.func.count()).where(ContentStamp.space_id.in_(space_ids))
     return dict(session.execute(query.group_by(ContentStamp.space_id)).all())
@@ -223,7 +223,9 @@ def slugs_of(session: Session, content_ids: Iterable[str]) -> Mapping[str, str]:
     return {id: row.slug for id, row in load(session, content_ids).items()}
 
 
-def save(session: Session, tenant_id: TenantId, rows: Sequence[Row], *, since: datetime | None = None) -> list[Row]:
+def save(
+    session: Session, tenant_id: TenantId, rows: Sequence[LedgerEntry], *, since: datetime | None = None
+) -> list[LedgerEntry]:
     """Insert or replace rows, but not those that people's own refreshes wrote after `since`.
 
     Of two entries for the same property the later version wins, whoever wrote it. Returns the rows that the database
@@ -241,7 +243,7 @@ def save(session: Session, tenant_id: TenantId, rows: Sequence[Row], *, since: d
         where=None if since is None else sa.or_(sa.not_(_single_after(since)), later),
     )
 
-    def write(some: Sequence[Row]) -> None:
+    def write(some: Sequence[LedgerEntry]) -> None:
         session.execute(statement, [asdict(row) | {"tenant_id": tenant_id} for row in some])
 
     return write_piecemeal(session, rows, write)
@@ -259,7 +261,7 @@ def _single_after(since: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(ContentStamp.single, ContentStamp.written_at > since)
 
 
-def _held(session: Session, *conditions: sa.ColumnElement[bool]) -> dict[str, dict[str, str]]:
+def _slugs_by_space(session: Session, *conditions: sa.ColumnElement[bool]) -> dict[str, dict[str, str]]:
     query = sa.select(ContentStamp.space_id, ContentStamp.content_id, ContentStamp.slug).where(*conditions)
     found: dict[str, dict[str, str]] = {}
     for space_id, content_id, slug in session.execute(query.order_by(ContentStamp.content_id)):
@@ -267,12 +269,12 @@ def _held(session: Session, *conditions: sa.ColumnElement[bool]) -> dict[str, di
     return found
 
 
-def _rows(session: Session, *conditions: sa.ColumnElement[bool]) -> dict[str, Row]:
-    return {stamp.content_id: _row(stamp) for stamp in session.scalars(sa.select(ContentStamp).where(*conditions))}
+def _entries(session: Session, *conditions: sa.ColumnElement[bool]) -> dict[str, LedgerEntry]:
+    return {stamp.content_id: _entry(stamp) for stamp in session.scalars(sa.select(ContentStamp).where(*conditions))}
 
 
-def _row(stamp: ContentStamp) -> Row:
-    return Row(
+def _entry(stamp: ContentStamp) -> LedgerEntry:
+    return LedgerEntry(
         content_id=stamp.content_id,
         kind=stamp.kind,
         space_id=stamp.space_id,

@@ -24,7 +24,7 @@ Readings = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
+class SiteFacts:
     """One site's row; see addon.jobs.models.SiteTrait."""
 
     negation: Negation = "unknown"
@@ -42,12 +42,12 @@ class Traits:
         return spelling(self.readings)
 
 
-def load(session: Session) -> Traits:
+def load(session: Session) -> SiteFacts:
     """Return what is known of the session's tenant."""
     row = session.scalars(sa.select(SiteTrait)).one_or_none()
     if row is None:
-        return Traits()
-    return Traits(
+        return SiteFacts()
+    return SiteFacts(
         cast(Negation, row.negation),
         row.probed_at,
         {str(name): int(number) for name, number in row.census.items()},
@@ -60,7 +60,7 @@ def load(session: Session) -> Traits:
 
 
 def save(session: Session, tenant_id: TenantId, **values: Any) -> None:
-    """Store some of the fields of Traits. Part of the caller's write transaction."""
+    """Store some of the fields of SiteFacts. Part of the caller's write transaction."""
     fresh = {"negation": "unknown", "census": {}, "unfound": []} | values
     statement = insert(session, SiteTrait).values(tenant_id=tenant_id, **fresh)
     session.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=values))

@@ -15,11 +15,11 @@ def seed(bench: Bench, key: str = "DOCS") -> dict[str, str]:
     }
 
 
-def rows(bench: Bench) -> dict[str, ledger.Row]:
+def rows(bench: Bench) -> dict[str, ledger.LedgerEntry]:
     with bench.db.read(bench.tenant_id) as session:
         return ledger.load(session, [content.id for content in bench.site.contents(status=None)])
 
 
-def set_row(bench: Bench, row: ledger.Row) -> None:
+def set_row(bench: Bench, row: ledger.LedgerEntry) -> None:
     with bench.db.write(bench.tenant_id) as session:
         ledger.save(session, bench.tenant_id, [row])

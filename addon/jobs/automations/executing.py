@@ -16,8 +16,7 @@ from addon.base import Space
 from addon.confluence import Content, Kind, SiteClient, SystemInfo
 from addon.engine.job import Item, Run, RunSpace
 from addon.engine.models import ExecutionSpace, JobExecution
-from addon.jobs import ledger
-from addon.jobs import site_facts as traits
+from addon.jobs import ledger, site_facts
 from addon.jobs.automations import guards
 from addon.jobs.automations.guards import Guards
 from addon.jobs.automations.matches import ActiveAutomation, Match, active_automations, find_matches
@@ -51,7 +50,7 @@ class Executing:
         self._presence = presence(run, self._client, Counting(self._client))
         self._info: SystemInfo | None = None
         with run.read() as session:
-            self._spelling = traits.load(session).spelling
+            self._spelling = site_facts.load(session).spelling
 
     def work(self, spaces: Sequence[RunSpace]) -> None:
         """Bring the spaces to done, failed or skipped."""

@@ -15,7 +15,7 @@ from addon.confluence import Content, NotFound, SiteClient
 from addon.jobs.automations.matches import Match
 from addon.jobs.automations.new_dates import NewDates
 from addon.jobs.facts import confirmed, facts, uses_statuses
-from addon.jobs.ledger import LAG, Row
+from addon.jobs.ledger import LAG, LedgerEntry
 from addon.jobs.review import review_key
 
 BLOG_POST = "blog posts cannot be archived"
@@ -47,7 +47,7 @@ class Guards:
     namespace: str
     space: Space
     names: Mapping[str, str]
-    rows: Mapping[str, Row]
+    rows: Mapping[str, LedgerEntry]
     refreshed_at: datetime | None
     now: datetime
     dates: NewDates

@@ -21,7 +21,7 @@ from addon.base.piecemeal import write_piecemeal
 from addon.confluence import Content, SiteClient
 from addon.confluence.cql import base
 from addon.engine.job import Run, RunSpace
-from addon.jobs import site_facts as traits
+from addon.jobs import site_facts
 from addon.jobs import spaces as scope
 from addon.jobs.context import JobContext
 from addon.jobs.counting import Counting
@@ -111,7 +111,7 @@ class Collecting:
         self._policy = context.policy(run)
         self._recipients = Recipients(self._client)
         with run.read() as session:
-            self._spelling = traits.load(session).spelling
+            self._spelling = site_facts.load(session).spelling
         self._presence = presence(run, self._client, Counting(self._client))
 
     def work(self, spaces: Sequence[RunSpace]) -> None:

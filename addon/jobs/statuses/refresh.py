@@ -17,8 +17,7 @@ from addon.confluence import HintKind, SiteClient, hints_since
 from addon.confluence.cql import Spelling, spelling
 from addon.engine.job import CancelRequested, Interrupted, Run, RunSpace
 from addon.engine.models import JobExecution
-from addon.jobs import ledger
-from addon.jobs import site_facts as traits
+from addon.jobs import ledger, site_facts
 from addon.jobs import spaces as scope
 from addon.jobs.context import JobContext
 from addon.jobs.counting import Counting
@@ -64,16 +63,16 @@ class Refresh:
             self._slugs = frozenset(context.policies.slugs(session, run.tenant_id))
             began = session.scalars(sa.select(JobExecution.started_at).where(JobExecution.id == run.execution_id)).one()
             self._began = began
-            self._trusting = ledger.untouched(session, began)
+            self._trusting = ledger.empty_before(session, began)
             self._presence = Presence(self._client, self._counting, run.clock, began)
-            self._traits = traits.load(session)
+            self._site_facts = site_facts.load(session)
 
     def work(self, spaces: Sequence[RunSpace]) -> None:
         """Bring the spaces to done, failed or skipped."""
         live = self._context.live_policy(self._run)
         taking_part = scope.skip(self._run, scope.members(self._client, live, self._policy, spaces))
         self._wake(spaces)
-        spelled = self._spelling() if taking_part else self._traits.spelling
+        spelled = self._spelling() if taking_part else self._site_facts.spelling
         planner = Planner(self._run, self._policy, self._context.settings.namespace, self._slugs, spelled)
         plans = with_ancestors(self._run, self._client, planner.plans(taking_part))
         while plans:
@@ -93,7 +92,7 @@ class Refresh:
 
     def _readings(self, planner: Planner, plans: Sequence[Plan]) -> Iterator[tuple[Plan, Reading | Exception]]:
         # No sweep yet: no refresh of the whole site has come to its end.
-        first = self._policy.status_stamps and self._traits.swept_at is None
+        first = self._policy.status_stamps and self._site_facts.swept_at is None
         if first and len(plans) == 1 and len(plans[0].spaces) > 1:
             return read_in_parts(self._run, self._counting, planner, plans[0], self._read)
         return self._run.map(self._read, plans)
@@ -116,18 +115,18 @@ class Refresh:
             with self._run.write() as session:
                 for space_id, at in woken.items():
                     if at is not None:
-                        ledger.wake(session, space_id, at)
+                        ledger.retry_read_only(session, space_id, at)
 
     def _spelling(self) -> Spelling:
         """Return how negations are put to the site, asking how it reads them where that is not known or a week old."""
         now = self._run.clock.now()
-        if not due(self._traits, now):
-            return self._traits.spelling
+        if not due(self._site_facts, now):
+            return self._site_facts.spelling
         found = probe(self._counting, self._alias, expiration_alias(self._context.settings.namespace), self._slugs)
         if found is None:
-            return self._traits.spelling
+            return self._site_facts.spelling
         with self._run.write() as session:
-            traits.save(session, self._run.tenant_id, negation=verdict(found), readings=found, probed_at=now)
+            site_facts.save(session, self._run.tenant_id, negation=verdict(found), readings=found, probed_at=now)
         return spelling(found)
 
     def _read(self, plan: Plan) -> Reading:
@@ -195,7 +194,7 @@ class Refresh:
             return {}
         with self._run.read() as session:
             lost = Counter(row.space_id for row in ledger.load(session, content_ids).values())
-            known = ledger.rows_by_space(session, list(lost))
+            known = ledger.entries_by_space(session, list(lost))
         emptied = [space_id for space_id, number in lost.items() if number == known[space_id]]
         try:
             return absent(self._client, emptied)
@@ -232,7 +231,7 @@ class Refresh:
                 rows=ledger.load(session, {*reading.candidates, *listed, *reading.absent}),
                 began=self._began,
                 trusting=self._trusting,
-                settled={slug: ledger.settled(session, plan.space_ids, slug, now) for slug in reading.listed},
+                settled={slug: ledger.searchable(session, plan.space_ids, slug, now) for slug in reading.listed},
                 bare=ledger.bare(session, plan.space_ids, now) if self._policy.status_stamps else (),
             )
         return decide(plan, reading, known, now)

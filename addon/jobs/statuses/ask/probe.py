@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from addon.base import within
 from addon.confluence.cql import CONTENT, FORMS, TYPES, all_of, any_of, spelling, values
 from addon.jobs.counting import Counting
-from addon.jobs.site_facts import Negation, Readings, Traits
+from addon.jobs.site_facts import Negation, Readings, SiteFacts
 
 WEEK = timedelta(days=7)
 NOWHERE = "~none~"
@@ -23,7 +23,7 @@ NEVER = "1970-01-01"
 """A day on which nothing expires."""
 
 
-def due(traits: Traits, now: datetime) -> bool:
+def due(traits: SiteFacts, now: datetime) -> bool:
     """Return whether the site is to be asked."""
     unknown = traits.negation == "unknown" or not traits.readings
     return unknown or traits.probed_at is None or not within(WEEK, traits.probed_at, now)

@@ -23,10 +23,9 @@ from addon.base import Clock, Database, Space, TenantId
 from addon.confluence import Conflict, Confluence, Content, CqlRejected, Kind, SiteClient
 from addon.confluence.cql import CONTENT, Clause, CqlSyntaxError, Spelling, all_of
 from addon.engine.models import ExecutionSpace, JobExecution
-from addon.jobs import ledger
-from addon.jobs import site_facts as traits
+from addon.jobs import ledger, site_facts
 from addon.jobs.facts import judged, names_a_day, review_facts, site_time
-from addon.jobs.ledger import Row
+from addon.jobs.ledger import LedgerEntry
 from addon.jobs.models import ContentStamp
 from addon.jobs.plainly import plainly
 from addon.jobs.review import Review, review_key, write_review
@@ -73,7 +72,7 @@ class Look:
     space: Space
     policy: PolicyDocument
     excluded: str | None
-    row: Row | None
+    row: LedgerEntry | None
     refreshed_at: datetime | None
     began: datetime
     review: Review = field(default_factory=Review)
@@ -156,7 +155,7 @@ class Single:
             _, policy = self._policies.current(session, tenant_id)
             row = ledger.load(session, [content.id]).get(content.id)
             refreshed_at = _refreshed_at(session, content.space_id or "")
-            spelling = traits.load(session).spelling
+            spelling = site_facts.load(session).spelling
         if row is not None:
             refreshed_at = max(filter(None, (refreshed_at, row.written_at)))
         space = _space(client, content, policy)
@@ -185,7 +184,7 @@ class Single:
         if outcome.row is None:
             # Content that never had another status has no entry. This one says so until search has heard of the review.
             now = self._clock.now()
-            known = Row(content.id, content.kind, look.space.id, look.decided, None, now, None, None, now)
+            known = LedgerEntry(content.id, content.kind, look.space.id, look.decided, None, now, None, None, now)
             outcome = replace(outcome, row=known)
         row = self._save(tenant_id, content.id, outcome)
         log.info("tenant %s: content %s refreshed by itself: %s", tenant_id, content.id, outcome.verdict)
@@ -227,7 +226,7 @@ class Single:
         except Conflict:
             return stamper.apply(change)  # It reads again; ours is the younger decision.
 
-    def _save(self, tenant_id: TenantId, content_id: str, outcome: Outcome) -> Row | None:
+    def _save(self, tenant_id: TenantId, content_id: str, outcome: Outcome) -> LedgerEntry | None:
         """Write the ledger, unless a run has meanwhile written it for a later version of the stamp."""
         with self._db.write(tenant_id) as session:
             session.get(ContentStamp, (tenant_id, content_id), with_for_update=True)
@@ -314,6 +313,6 @@ def _refreshed_at(session: Session, space_id: str) -> datetime | None:
     return at if isinstance(at, datetime) else None
 
 
-def _later(stored: Row, ours: Row) -> bool:
+def _later(stored: LedgerEntry, ours: LedgerEntry) -> bool:
     same = stored.property_id is not None and stored.property_id == ours.property_id
     return same and (stored.property_version or 0) > (ours.property_version or 0)

@@ -21,11 +21,10 @@ from addon.confluence import SiteClient
 from addon.confluence.cql import CONTENT, all_of, any_of, encoded_length, quote
 from addon.engine.job import Run
 from addon.engine.models import ExecutionSpace
-from addon.jobs import ledger
-from addon.jobs import site_facts as traits
+from addon.jobs import ledger, site_facts
 from addon.jobs.counting import Counting
 from addon.jobs.faults import SITE_FAULTS, reason_of
-from addon.jobs.ledger import Row
+from addon.jobs.ledger import LedgerEntry
 from addon.jobs.statuses.ask.clauses import URL_BYTES, chunked, ids_in
 from addon.jobs.statuses.upkeep.missing import find_missing, kind_of
 from addon.jobs.statuses.write.stamp import Stamp, own_stamp
@@ -54,19 +53,19 @@ class Drift:
         """
         now = self.run.clock.now()
         with self.run.read() as session:
-            known = traits.load(session)
+            known = site_facts.load(session)
             if known.swept_at is not None and within(DAY, known.swept_at, now):
                 return
             spaces = self._spaces_done()
             sizes = {id: number for id, number in ledger.stamps_by_space(session).items() if id in spaces}
             # What the first run has just written needs no look.
             turn = _turn(sizes, known.swept_to) if known.swept_at is not None else []
-            rows = ledger.stamped_in(session, turn, now)
+            rows = ledger.searchable_in(session, turn, now)
         for cql, asked in _queries(self.alias, rows, spaces):
             self._compare(cql, asked)
         ended = not turn or turn[-1] == max(sizes)
         with self.run.write() as session:
-            traits.save(session, self.run.tenant_id, swept_at=now, swept_to=None if ended else turn[-1])
+            site_facts.save(session, self.run.tenant_id, swept_at=now, swept_to=None if ended else turn[-1])
 
     def _spaces_done(self) -> dict[str, str]:
         done = sa.select(ExecutionSpace.space_id, ExecutionSpace.space_key).where(
@@ -75,7 +74,7 @@ class Drift:
         with self.run.read() as session:
             return dict(session.execute(done).all())
 
-    def _compare(self, cql: str, rows: Sequence[Row]) -> None:
+    def _compare(self, cql: str, rows: Sequence[LedgerEntry]) -> None:
         try:
             if self.counting.known(cql) == len(rows):
                 return
@@ -84,7 +83,7 @@ class Drift:
             reason_of(error)
             return
         found = find_missing(self.run, self.client, [row for row in rows if row.content_id not in shown])
-        rights: list[Row] = []
+        rights: list[LedgerEntry] = []
         lost: list[str] = []
         for row, seen in self.run.map(self._stamp_of, found.here):
             if isinstance(seen, Exception):
@@ -100,7 +99,7 @@ class Drift:
             ledger.save(session, self.run.tenant_id, [*found.moved, *rights])
             ledger.drop(session, [*found.gone, *lost])
 
-    def _stamp_of(self, row: Row) -> Stamp | None:
+    def _stamp_of(self, row: LedgerEntry) -> Stamp | None:
         return own_stamp(self.client.property(kind_of(row), row.content_id, self.key), row.content_id)
 
 
@@ -118,10 +117,12 @@ def _turn(sizes: Mapping[str, int], after: str | None) -> list[str]:
     return turn
 
 
-def _queries(alias: str, rows: Sequence[Row], keys: Mapping[str, str]) -> Iterator[tuple[str, list[Row]]]:
+def _queries(
+    alias: str, rows: Sequence[LedgerEntry], keys: Mapping[str, str]
+) -> Iterator[tuple[str, list[LedgerEntry]]]:
     """Yield questions that find exactly the contents of `rows`, each with its part of them."""
     parts: list[str] = []
-    asked: list[Row] = []
+    asked: list[LedgerEntry] = []
     for (space_id, slug), own in groupby(rows, lambda row: (row.space_id, row.slug)):
         by_id = {row.content_id: row for row in own}
         place = [f"space = {quote(keys[space_id])}", f"{alias} = {quote(slug)}"]

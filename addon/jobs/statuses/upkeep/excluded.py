@@ -15,7 +15,7 @@ from addon.engine.models import ExecutionSpace
 from addon.jobs import ledger
 from addon.jobs.context import JobContext
 from addon.jobs.faults import reason_of
-from addon.jobs.ledger import Row
+from addon.jobs.ledger import LedgerEntry
 from addon.jobs.spaces import with_labels
 from addon.jobs.statuses.upkeep.missing import kind_of
 
@@ -49,7 +49,7 @@ def clear_excluded(context: JobContext, run: Run, client: SiteClient, key: str, 
 def _forget(run: Run, space_ids: list[str]) -> None:
     while space_ids:
         with run.read() as session:
-            rows = ledger.outside(session, space_ids, limit=_BATCH)
+            rows = ledger.entries_of(session, space_ids, limit=_BATCH)
         if not rows:
             return
         with run.write() as session:
@@ -57,7 +57,7 @@ def _forget(run: Run, space_ids: list[str]) -> None:
 
 
 def _remove_stamps(run: Run, client: SiteClient, key: str, space_ids: list[str], *, stamps: bool) -> None:
-    def remove(row: Row) -> bool:
+    def remove(row: LedgerEntry) -> bool:
         if row.property_id is None and not stamps:
             return True
         try:
@@ -70,7 +70,7 @@ def _remove_stamps(run: Run, client: SiteClient, key: str, space_ids: list[str],
 
     while space_ids:
         with run.read() as session:
-            rows = ledger.outside(session, space_ids, limit=_BATCH)
+            rows = ledger.entries_of(session, space_ids, limit=_BATCH)
         removed: list[str] = []
         for row, outcome in run.map(remove, rows):
             if isinstance(outcome, Exception):

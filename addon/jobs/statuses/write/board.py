@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from addon.engine.job import Run, RunSpace
 from addon.jobs import ledger
 from addon.jobs.faults import Reason
-from addon.jobs.ledger import Row
+from addon.jobs.ledger import LedgerEntry
 from addon.jobs.statuses.ask.reading import Plan
 from addon.jobs.statuses.write.stamping import Change, Outcome
 
@@ -67,7 +67,7 @@ class Board:
         self._run = run
         self._plan = plan
         self._open = {space.id: _resumed(space) for space in plan.spaces}
-        self._rows: list[Row] = []
+        self._rows: list[LedgerEntry] = []
         self._dropped: list[str] = []
         self._since = run.clock.monotonic()
         self._total = total
@@ -76,7 +76,7 @@ class Board:
             self._open[change.space_id].left += 1
             self._open[change.space_id].total += 1
 
-    def begin(self, rows: Sequence[Row], dropped: Sequence[str], changed: Mapping[str, int]) -> None:
+    def begin(self, rows: Sequence[LedgerEntry], dropped: Sequence[str], changed: Mapping[str, int]) -> None:
         """Write the group's count and the corrections that need no call, and end the spaces with nothing to stamp.
 
         Parameters: `changed` says by space how many of the corrections are changes that are not counted yet.
@@ -126,7 +126,7 @@ class Board:
         self._since = self._run.clock.monotonic()
 
     def _write_ledger(self, session: Session) -> None:
-        refused: list[Row] = []
+        refused: list[LedgerEntry] = []
         for start in range(0, len(self._rows), BATCH):
             rows = self._rows[start : start + BATCH]
             refused += ledger.save(session, self._run.tenant_id, rows, since=self._since_read)

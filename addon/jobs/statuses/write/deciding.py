@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from addon.confluence import Content, Kind
-from addon.jobs.ledger import Row
+from addon.jobs.ledger import LedgerEntry
 from addon.jobs.statuses.ask.reading import Candidate, Plan, Reading
 from addon.jobs.statuses.write.stamp import own_stamp
 from addon.jobs.statuses.write.stamping import Change, adopt, unrecorded
@@ -30,9 +30,9 @@ class Decided:
     """
 
     changes: list[Change] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
-    missing: list[Row] = field(default_factory=list)
-    absent: list[Row] = field(default_factory=list)
+    rows: list[LedgerEntry] = field(default_factory=list)
+    missing: list[LedgerEntry] = field(default_factory=list)
+    absent: list[LedgerEntry] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     unrecorded: Counter[str] = field(default_factory=Counter)
 
@@ -46,8 +46,8 @@ class Known:
     Stamper.
     """
 
-    rows: Mapping[str, Row]
-    settled: Mapping[str, Mapping[str, Row]]
+    rows: Mapping[str, LedgerEntry]
+    settled: Mapping[str, Mapping[str, LedgerEntry]]
     began: datetime
     trusting: bool = False
     bare: Sequence[str] = ()
@@ -83,7 +83,7 @@ def decide(plan: Plan, reading: Reading, known: Known, now: datetime) -> Decided
     return decided
 
 
-def _candidate(plan: Plan, candidate: Candidate, row: Row | None, now: datetime, decided: Decided) -> None:
+def _candidate(plan: Plan, candidate: Candidate, row: LedgerEntry | None, now: datetime, decided: Decided) -> None:
     change = Change(
         candidate.content_id, _kind(candidate.kind), candidate.space_id, candidate.slug, row, candidate.seen
     )

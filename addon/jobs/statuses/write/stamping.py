@@ -24,7 +24,7 @@ from addon.confluence import (
     SiteClient,
     SiteError,
 )
-from addon.jobs.ledger import LAG, Row
+from addon.jobs.ledger import LAG, LedgerEntry
 from addon.jobs.statuses.write.stamp import Stamp, Status, own_stamp, stamp_value
 
 
@@ -39,7 +39,7 @@ class Change:
     kind: Kind
     space_id: str
     slug: str
-    row: Row | None = None
+    row: LedgerEntry | None = None
     seen: Property | None = None
     look: bool = False
 
@@ -55,7 +55,7 @@ class Outcome:
     """
 
     verdict: Verdict
-    row: Row | None
+    row: LedgerEntry | None
     changed: bool = False
 
 
@@ -126,7 +126,7 @@ class Stamper:
         except (Forbidden, NotFound):
             return self._read_only(change)
 
-    def _write(self, change: Change, known: Property | None, before: Row | None) -> Outcome:
+    def _write(self, change: Change, known: Property | None, before: LedgerEntry | None) -> Outcome:
         now = self.clock.now()
         row = self._next_row(change, before, now)
         value = stamp_value(
@@ -150,21 +150,21 @@ class Stamper:
     def _newer(self, stamp: Stamp) -> bool:
         return stamp.changed_on is not None and stamp.changed_on > self.since
 
-    def _before(self, change: Change, stamp: Stamp | None) -> Row | None:
+    def _before(self, change: Change, stamp: Stamp | None) -> LedgerEntry | None:
         """Return the entry the content had: the ledger's, or if there is none, what its own stamp says."""
         if change.row is None and stamp is not None:
             return self._adopted(change, stamp)
         return change.row
 
-    def _adopted(self, change: Change, stamp: Stamp) -> Row:
+    def _adopted(self, change: Change, stamp: Stamp) -> LedgerEntry:
         """Return the ledger entry that says what the property says."""
         place = (change.content_id, change.kind, change.space_id)
         return adopt(stamp, place, change.row, self.clock.now(), trusting=self.trusting)
 
-    def _next_row(self, change: Change, before: Row | None, now: datetime) -> Row:
+    def _next_row(self, change: Change, before: LedgerEntry | None, now: datetime) -> LedgerEntry:
         """Return the entry with the new status: `changed_on` moves only when the status does."""
         same = before is not None and before.slug == change.slug
-        return Row(
+        return LedgerEntry(
             content_id=change.content_id,
             kind=change.kind,
             space_id=change.space_id,
@@ -177,7 +177,9 @@ class Stamper:
         )
 
 
-def adopt(stamp: Stamp, place: tuple[str, str, str], row: Row | None, now: datetime, *, trusting: bool) -> Row:
+def adopt(
+    stamp: Stamp, place: tuple[str, str, str], row: LedgerEntry | None, now: datetime, *, trusting: bool
+) -> LedgerEntry:
     """Return the ledger entry for a stamp that stands in Confluence and was not known so.
 
     `place`: content id, kind, space id. Every editor can write a property, so an older date in it is not believed
@@ -185,7 +187,7 @@ def adopt(stamp: Stamp, place: tuple[str, str, str], row: Row | None, now: datet
     """
     content_id, kind, space_id = place
     same = row is not None and row.slug == stamp.slug
-    return Row(
+    return LedgerEntry(
         content_id=content_id,
         kind=kind,
         space_id=space_id,
@@ -198,7 +200,7 @@ def adopt(stamp: Stamp, place: tuple[str, str, str], row: Row | None, now: datet
     )
 
 
-def unrecorded(stamp: Stamp, row: Row | None, default: str, began: datetime, since: datetime) -> bool:
+def unrecorded(stamp: Stamp, row: LedgerEntry | None, default: str, began: datetime, since: datetime) -> bool:
     """Return whether an earlier attempt of the run changed the status, and stopped before it could record that.
 
     Parameters: `began` is when the execution began, `since` when this attempt began to read. What people refresh by
@@ -207,18 +209,18 @@ def unrecorded(stamp: Stamp, row: Row | None, default: str, began: datetime, sin
     return stamp.slug != _slug(row, default) and stamp.changed_on is not None and began <= stamp.changed_on <= since
 
 
-def _believed(stamp: Stamp, row: Row | None, now: datetime, *, trusting: bool) -> datetime:
+def _believed(stamp: Stamp, row: LedgerEntry | None, now: datetime, *, trusting: bool) -> datetime:
     at = stamp.changed_on
     if at is None or at > now:
         return now
     return at if trusting or at >= (row.written_at if row is not None else now - LAG) else now
 
 
-def _remembered(row: Row | None, key: str) -> Property | None:
+def _remembered(row: LedgerEntry | None, key: str) -> Property | None:
     if row is None or row.property_id is None or row.property_version is None:
         return None
     return Property(row.property_id, key, None, row.property_version)
 
 
-def _slug(row: Row | None, default: str) -> str:
+def _slug(row: LedgerEntry | None, default: str) -> str:
     return default if row is None else row.slug

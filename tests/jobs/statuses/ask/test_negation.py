@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from addon.confluence import errors
-from addon.jobs import site_facts as traits
+from addon.jobs import site_facts
 from addon.jobs.statuses import slugs_of
 from tests.jobs.conftest import Bench
 
@@ -17,7 +17,7 @@ PROBE = '!= "~none~"'
 
 def known(bench: Bench) -> str:
     with bench.db.read(bench.tenant_id) as session:
-        return traits.load(session).negation
+        return site_facts.load(session).negation
 
 
 def fill(bench: Bench, spaces: int = 4, contents: int = 40) -> list[str]:

@@ -16,7 +16,7 @@ def switch(bench: Bench, *, on: bool) -> None:
     bench.put(lambda data: data.update(statusStamps=on))
 
 
-def rows(bench: Bench) -> dict[str, ledger.Row]:
+def rows(bench: Bench) -> dict[str, ledger.LedgerEntry]:
     with bench.db.read(bench.tenant_id) as session:
         return ledger.load(session, [content.id for content in bench.site.contents(status=None)])
 
@@ -129,7 +129,7 @@ def test_what_a_person_had_refreshed_since_a_run_began_to_read_is_not_written_ov
     """Unless the run wrote a later version of the same stamp, which is then in Confluence."""
     began = bench.clock.now()
     bench.clock.advance(1)
-    ours = ledger.Row(
+    ours = ledger.LedgerEntry(
         "1", "page", "9", "person", None, began, version and "7", version and 4, bench.clock.now(), single=True
     )
     bench.clock.advance(1)
