@@ -16,9 +16,9 @@ from waitress.server import BaseWSGIServer
 from waitress.server import create_server as create_waitress
 from waitress.task import ErrorTask
 
-from addon.base import Problem
 from addon.connect import BARE_HEADERS
 from addon.connections import Channel, Limits
+from addon.screens.problems import Problem
 
 MAX_BODY_BYTES = 2_000_000
 """No address takes more. waitress keeps what it received before the application sees it, so it has to know."""

@@ -1,4 +1,4 @@
-"""What every other package stands on: the clock, ids, the database, secrets, problem documents and the ports.
+"""What every other package stands on: the clock, ids, the database, secrets, errors for people and the ports.
 
 `base` imports nothing of ours. A name belongs here only when at least two packages that may not import each
 other need it.
@@ -10,7 +10,7 @@ from addon.base.database import Database, TenantScoped, UtcDateTime, metadata
 from addon.base.ids import REMOVED_PERSON, TenantId, new_id
 from addon.base.patience import is_away, is_blocked, is_temporary
 from addon.base.ports import Caller, ScheduleSpec, Site, SiteSource, Space, TenantGone, Unreachable
-from addon.base.problems import FieldError, Problem
+from addon.base.refusals import FieldError, Refusal, pointer
 from addon.base.secrets import SecretBox
 from addon.base.zones import known_zone, zone_names
 
@@ -20,7 +20,7 @@ __all__ = [
     "Clock",
     "Database",
     "FieldError",
-    "Problem",
+    "Refusal",
     "ScheduleSpec",
     "SecretBox",
     "Site",
@@ -39,6 +39,7 @@ __all__ = [
     "known_zone",
     "metadata",
     "new_id",
+    "pointer",
     "seconds_since",
     "sleep",
     "within",

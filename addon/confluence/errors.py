@@ -9,8 +9,26 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
+from addon.base import Refusal
 
-class SiteError(Exception):
+
+class ConfluenceError(Exception):
+    """The root of this room's errors."""
+
+
+class RightsError(ConfluenceError, Refusal):
+    """A person who is not let in; `kind` is stable and part of the JSON API."""
+
+
+class NotAllowed(RightsError):
+    """Confluence says that the person may not do this."""
+
+
+class RightsUnknown(RightsError):
+    """Confluence cannot be asked now what the person may do; `retry_after` says when it can, where that is known."""
+
+
+class SiteError(ConfluenceError):
     """A call that did not give what was asked. `status` is the HTTP status, None where no answer arrived.
 
     `message` is Confluence's own words where it had any; `retry_after` its wish in seconds.

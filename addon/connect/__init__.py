@@ -5,6 +5,7 @@ is the verified person. `Tenants` implements addon.base.SiteSource for the way o
 """
 
 from addon.connect.authenticate import authenticate_api, authenticate_page
+from addon.connect.errors import BadPayload, CannotVerify, ConnectError, PayloadTooLarge, Unauthenticated
 from addon.connect.headers import BARE_HEADERS
 from addon.connect.hosts import AllowedHosts
 from addon.connect.installkeys import InstallKeys
@@ -46,16 +47,21 @@ __all__ = [
     "REPORT_ORIGIN",
     "WEBHOOK_EVENTS",
     "AllowedHosts",
+    "BadPayload",
+    "CannotVerify",
+    "ConnectError",
     "ForeignUrl",
     "InstallKeys",
     "Installation",
     "InstallationCounts",
     "LifecycleListener",
+    "PayloadTooLarge",
     "ReportFailed",
     "SiteAuth",
     "SiteEvent",
     "StoredSecrets",
     "Tenants",
+    "Unauthenticated",
     "UndeclaredRoute",
     "Verdicts",
     "WebhookListener",

@@ -23,9 +23,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from addon.base import Clock, Problem
+from addon.base import Clock
+from addon.connect.errors import CannotVerify, Unauthenticated
 from addon.connect.hosts import is_loopback
-from addon.connect.tokens import refused
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +69,11 @@ class InstallKeys:
     def get(self, kid: object) -> RSAPublicKey:
         """Return the key with this id.
 
-        Raises Problem 401 install-key-unknown (not an id, or no host has it), 503 install-keys-unreachable (a host
+        Raises Unauthenticated (not an id, or no host has it), CannotVerify (a host
         that may have it does not answer, or too many wait; Atlassian tries again).
         """
         if not isinstance(kid, str) or not _KID.match(kid) or ".." in kid or kid == ".":
-            raise refused("install-key-unknown", "The token names no install key.")
+            raise Unauthenticated("install-key-unknown", "The token names no install key.")
         key = self._remembered(kid)
         if key is not None:
             return key
@@ -91,7 +91,7 @@ class InstallKeys:
             self._places.release()
 
     def _remembered(self, kid: str) -> RSAPublicKey | None:
-        """Return a key that is known. Raises Problem 401 for one that no host knew a moment ago."""
+        """Return a key that is known. Raises Unauthenticated for one that no host knew a moment ago."""
         now = self._clock.monotonic()
         with self._lock:
             until, key = self._known.get(kid, (now, None))
@@ -127,13 +127,13 @@ class InstallKeys:
                 memory.popitem(last=False)
 
 
-def _unknown() -> Problem:
-    return refused("install-key-unknown", "No host knows the install key that the token names.")
+def _unknown() -> Unauthenticated:
+    return Unauthenticated("install-key-unknown", "No host knows the install key that the token names.")
 
 
-def _unreachable(seconds: int) -> Problem:
-    return Problem(
-        503, "install-keys-unreachable", "The install keys of Atlassian cannot be read now.", retry_after=seconds
+def _unreachable(seconds: int) -> CannotVerify:
+    return CannotVerify(
+        "install-keys-unreachable", "The install keys of Atlassian cannot be read now.", retry_after=seconds
     )
 
 

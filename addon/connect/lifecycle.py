@@ -21,13 +21,13 @@ from addon.config import Settings
 from addon.connect import tenant_writes as store
 from addon.connect import tokens
 from addon.connect.authenticate import check_request_qsh
+from addon.connect.errors import Unauthenticated
 from addon.connect.hosts import AllowedHosts
 from addon.connect.installkeys import InstallKeys
 from addon.connect.payload import Payload, lifecycle_body
 from addon.connect.qsh import CONTEXT_QSH
 from addon.connect.route_access import current_claims, current_installation, rule
 from addon.connect.tenants import Tenants
-from addon.connect.tokens import refused
 
 log = logging.getLogger(__name__)
 
@@ -70,30 +70,31 @@ class Lifecycle:
     def asymmetric(self, event: str) -> tuple[Payload, int]:
         """Return the verified body of installed or uninstalled, and the token's `iat`.
 
-        Raises Problem 401 (not proved), 400 (body, naming the field), 413, 503 (install keys unreachable).
+        Raises Unauthenticated (not proved), BadPayload (naming the fields), PayloadTooLarge, CannotVerify (install keys
+        unreachable).
         """
         claims = self._atlassian_claims(request)
         body = lifecycle_body(request, event, self.settings.addon_key, self.allowed)
         if claims.get("iss") != body.client_key:
-            raise refused("token-issuer", "The token was not made for this clientKey.")
+            raise Unauthenticated("token-issuer", "The token was not made for this clientKey.")
         return body, issued_at(claims)
 
     def spend(self, session: Session, body: Payload) -> None:
         """Use the request's token up, in the transaction that does what it asks for.
 
         The body is no part of what Atlassian signs (docs/rules/connect.md 3.2): whoever saw a token could send it once
-        more with a secret of their own. The same body again is a repeated delivery and fine. Raises Problem 401
-        token-used.
+        more with a secret of their own. The same body again is a repeated delivery and fine. Raises
+        Unauthenticated token-used.
         """
         token = tokens.token_of(request)
         expires = tokens.number(tokens.parse(token).claims, "exp") or 0.0
         if not store.spend(session, token, body, expires=expires, now=self.clock.now()):
-            raise refused("token-used", "The token was used for another call already.")
+            raise Unauthenticated("token-used", "The token was used for another call already.")
 
     def _atlassian_claims(self, call: Request) -> dict[str, Any]:
         token = tokens.parse(tokens.token_of(call))
         if token.header.get("alg") != "RS256":
-            raise refused("token-algorithm", "The token must be signed with RS256.")
+            raise Unauthenticated("token-algorithm", "The token must be signed with RS256.")
         # What is cheap to see is seen first: only a token that would pass otherwise is worth asking a host for its key.
         claims = token.claims
         tokens.check_times(claims, self.clock.now())
@@ -101,18 +102,18 @@ class Lifecycle:
         names = audience if isinstance(audience, list) else [audience]
         own = self.settings.base_url.removesuffix("/")
         if not any(isinstance(name, str) and name.removesuffix("/") == own for name in names):
-            raise refused("token-audience", "The token was made for another add-on.")
+            raise Unauthenticated("token-audience", "The token was made for another add-on.")
         if tokens.qsh_of(claims) == CONTEXT_QSH:
-            raise refused("token-qsh", "A context token proves no installation.")
+            raise Unauthenticated("token-qsh", "A context token proves no installation.")
         check_request_qsh(claims, call, self.settings)
         return tokens.verified(token, self.keys.get(token.header.get("kid")), "RS256")
 
     def switch(self, event: str, apply: Callable[[Session, TenantId], None]) -> Response:
-        """Apply enabled or disabled, which the boundary verified. Raises Problem 401 or 400."""
+        """Apply enabled or disabled, which the boundary verified. Raises Unauthenticated or BadPayload."""
         installation = current_installation()
         body = lifecycle_body(request, event, self.settings.addon_key, self.allowed)
         if not hmac.compare_digest(body.client_key, installation.client_key):
-            raise refused("token-issuer", "The token was not made for this clientKey.")
+            raise Unauthenticated("token-issuer", "The token was not made for this clientKey.")
         issued = issued_at(current_claims())
         with self.db.write_all() as session:
             changed = store.switch(
@@ -126,10 +127,10 @@ class Lifecycle:
 
 
 def issued_at(claims: dict[str, Any]) -> int:
-    """Return when a token was signed, which orders the lifecycle. Raises Problem 401 when it does not say."""
+    """Return when a token was signed, which orders the lifecycle. Raises Unauthenticated when it does not say."""
     issued = tokens.number(claims, "iat")
     if issued is None:
-        raise refused("token-claims", "The token has no iat claim.")
+        raise Unauthenticated("token-claims", "The token has no iat claim.")
     return int(issued)
 
 

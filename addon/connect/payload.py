@@ -15,7 +15,8 @@ from typing import Any
 from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from addon.base import FieldError, Problem
+from addon.base import FieldError
+from addon.connect.errors import BadPayload, PayloadTooLarge
 from addon.connect.hosts import AllowedHosts, origin_of
 
 MAX_BODY_BYTES = 65_536
@@ -41,7 +42,8 @@ class Payload:
 def lifecycle_body(request: Request, event: str, addon_key: str, allowed: AllowedHosts) -> Payload:
     """Return the checked body of a lifecycle call for `event`.
 
-    Only `installed` needs baseUrl and sharedSecret. Raises Problem 413 (too large), 400 with one FieldError per field.
+    Only `installed` needs baseUrl and sharedSecret. Raises PayloadTooLarge, or BadPayload with one FieldError per
+    field.
     """
     body = json_object(request, "lifecycle-body")
     errors: list[FieldError] = []
@@ -77,23 +79,23 @@ def lifecycle_body(request: Request, event: str, addon_key: str, allowed: Allowe
         )
     if errors:
         names = ", ".join(error.pointer.removeprefix("/") for error in errors)
-        raise Problem(400, "lifecycle-body", f"The body of this call is not acceptable: {names}.", errors=errors)
+        raise BadPayload("lifecycle-body", f"The body of this call is not acceptable: {names}.", errors=errors)
     return payload
 
 
 def json_object(request: Request, kind: str) -> dict[str, Any]:
-    """Return the JSON object in the body of a host's call. Raises Problem 413 (too large) and 400 `kind`."""
+    """Return the JSON object in the body of a host's call. Raises PayloadTooLarge, and BadPayload of this `kind`."""
     request.max_content_length = MAX_BODY_BYTES
     try:
         raw = request.get_data(cache=False)
     except RequestEntityTooLarge as error:
-        raise Problem(413, "too-large", f"A call of the host has at most {MAX_BODY_BYTES} bytes.") from error
+        raise PayloadTooLarge("too-large", f"A call of the host has at most {MAX_BODY_BYTES} bytes.") from error
     try:
         body = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise Problem(400, kind, "The body is not JSON in UTF-8.") from error
+        raise BadPayload(kind, "The body is not JSON in UTF-8.") from error
     if not isinstance(body, dict):
-        raise Problem(400, kind, "The body is not a JSON object.")
+        raise BadPayload(kind, "The body is not a JSON object.")
     return body
 
 

@@ -13,8 +13,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, Database, Problem, SecretBox, Site, TenantGone, TenantId, Unreachable
+from addon.base import Clock, Database, SecretBox, Site, TenantGone, TenantId, Unreachable
 from addon.base.secrets import SecretUnreadable
+from addon.connect.errors import CannotVerify
 from addon.connect.models import Tenant
 from addon.connect.siteauth import SiteAuth
 
@@ -142,13 +143,13 @@ class Tenants:
         return self._secrets.open(installation.sealed)
 
     def verification_secret(self, installation: Installation) -> str:
-        """Return the secret to verify a token with. Raises Problem 503 when its encryption key is not configured."""
+        """Return the secret to verify a token with. Raises CannotVerify when its encryption key is not configured."""
         try:
             return self.secret_of(installation)
         except SecretUnreadable as error:
             log.error("tenant %s: the stored secret fits no configured encryption key", installation.id)
-            raise Problem(
-                503, "secret-unreadable", "The add-on's operator has to restore an encryption key.", retry_after=300
+            raise CannotVerify(
+                "secret-unreadable", "The add-on's operator has to restore an encryption key.", retry_after=300
             ) from error
 
     def proved(self, installation: Installation) -> None:

@@ -1,6 +1,6 @@
 """Is this JSON Web Token genuine and still valid? Parsing, signatures and times; who signed it is asked elsewhere.
 
-Every failure is a Problem 401 with a stable kind. Nothing in a token chooses the algorithm or the key
+Every failure is a Unauthenticated with a stable kind. Nothing in a token chooses the algorithm or the key
 (docs/rules/connect.md 3.1).
 """
 
@@ -16,7 +16,7 @@ import jwt
 from flask import Request
 from jwt.algorithms import HMACAlgorithm
 
-from addon.base import Problem
+from addon.connect.errors import Unauthenticated
 
 LEEWAY_SECONDS = 30
 LONGEST_SECONDS = 3600
@@ -42,11 +42,6 @@ _jws.unregister_algorithm("HS256")
 _jws.register_algorithm("HS256", _SharedSecret(HMACAlgorithm.SHA256))
 
 
-def refused(kind: str, detail: str) -> Problem:
-    """Return the Problem for a request that is not let in. `kind` is stable, `detail` is for people."""
-    return Problem(401, kind, detail)
-
-
 @dataclass(frozen=True, slots=True)
 class Token:
     """A token as it was sent. Header and claims are not to be trusted before `verified` returned."""
@@ -59,7 +54,7 @@ class Token:
 def token_of(request: Request, *, from_query: bool = True) -> str:
     """Return the one token of a request: `Authorization: JWT …`, or the query's `jwt` unless `from_query` is False.
 
-    Raises Problem 401: token-missing, token-conflict (two that differ), token-malformed (too long, not ASCII).
+    Raises Unauthenticated: token-missing, token-conflict (two that differ), token-malformed (too long, not ASCII).
     """
     found = set(request.args.getlist("jwt"))
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
@@ -67,87 +62,95 @@ def token_of(request: Request, *, from_query: bool = True) -> str:
     if header:
         found.add(header)
     if len(found) > 1:
-        raise refused("token-conflict", "The request carries two tokens that differ.")
+        raise Unauthenticated("token-conflict", "The request carries two tokens that differ.")
     if not found or (not from_query and not header):
-        raise refused("token-missing", "This address needs a token of your Confluence site.")
+        raise Unauthenticated("token-missing", "This address needs a token of your Confluence site.")
     token = found.pop()
     if len(token) > MAX_TOKEN_CHARS or not token.isascii():
-        raise refused("token-malformed", "The token is not a JSON Web Token.")
+        raise Unauthenticated("token-malformed", "The token is not a JSON Web Token.")
     return token
 
 
 def parse(text: str) -> Token:
-    """Return the token's parts without trusting them. Raises Problem 401 token-malformed."""
+    """Return the token's parts without trusting them. Raises Unauthenticated token-malformed."""
     try:
         parts = _jws.decode_complete(text, options={"verify_signature": False})
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
-        raise refused("token-malformed", "The token is not a JSON Web Token.") from error
+        raise Unauthenticated("token-malformed", "The token is not a JSON Web Token.") from error
     return Token(text, parts["header"], _claims(parts["payload"]))
 
 
 def verified(token: Token, key: Any, algorithm: Literal["HS256", "RS256"]) -> dict[str, Any]:
     """Return the claims once the signature fits `key` under the one `algorithm` the caller fixed.
 
-    Raises Problem 401: token-algorithm, token-signature.
+    Raises Unauthenticated: token-algorithm, token-signature.
     """
     if token.header.get("alg") != algorithm:
-        raise refused("token-algorithm", f"The token must be signed with {algorithm}.")
+        raise Unauthenticated("token-algorithm", f"The token must be signed with {algorithm}.")
     try:
         parts = _jws.decode_complete(token.text, key, algorithms=[algorithm])
     except (jwt.PyJWTError, ValueError, TypeError) as error:
-        raise refused("token-signature", "The token's signature is not that of your Confluence site.") from error
+        raise Unauthenticated(
+            "token-signature", "The token's signature is not that of your Confluence site."
+        ) from error
     return _claims(parts["payload"])
 
 
 def check_times(claims: dict[str, Any], now: datetime) -> None:
     """Check `exp` (required), `nbf` and `iat` (when present): 30 s of leeway, valid for an hour at most.
 
-    Raises Problem 401: token-claims (missing, not a number, or too long), token-expired, token-early.
+    Raises Unauthenticated: token-claims (missing, not a number, or too long), token-expired, token-early.
     """
     seconds = now.timestamp()
     expires = number(claims, "exp")
     if expires is None:
-        raise refused("token-claims", "The token has no exp claim.")
+        raise Unauthenticated("token-claims", "The token has no exp claim.")
     if expires + LEEWAY_SECONDS <= seconds:
-        raise refused("token-expired", "The token has expired. Reload the page.")
+        raise Unauthenticated("token-expired", "The token has expired. Reload the page.")
     starts = number(claims, "nbf")
     issued = number(claims, "iat")
     for moment in (starts, issued):
         if moment is not None and moment - LEEWAY_SECONDS > seconds:
-            raise refused("token-early", "The token is not valid yet. Check the clocks.")
+            raise Unauthenticated("token-early", "The token is not valid yet. Check the clocks.")
     if issued is not None and issued > expires:
-        raise refused("token-claims", "The token ends before it begins.")
+        raise Unauthenticated("token-claims", "The token ends before it begins.")
     if issued is not None and expires - issued > LONGEST_SECONDS:
-        raise refused("token-claims", "The token is valid for longer than an hour.")
+        raise Unauthenticated("token-claims", "The token is valid for longer than an hour.")
 
 
 def number(claims: dict[str, Any], name: str) -> float | None:
-    """Return a claim's seconds since 1970, or None when it is absent. Raises Problem 401 token-claims."""
+    """Return a claim's seconds since 1970, or None when it is absent. Raises Unauthenticated token-claims."""
     value = claims.get(name)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise refused("token-claims", f"The token's {name} claim is not a number.")
+        raise Unauthenticated("token-claims", f"The token's {name} claim is not a number.")
     if not 0 <= value < _END_OF_TIME:
-        raise refused("token-claims", f"The token's {name} claim is not a time.")
+        raise Unauthenticated("token-claims", f"The token's {name} claim is not a time.")
     return float(value)
 
 
 def identifier(claims: dict[str, Any], name: str) -> str | None:
-    """Return a claim that is an id (printable ASCII, <= 255), or None when absent. Raises Problem 401 token-claims."""
+    """Return a claim that is an id (printable ASCII, <= 255), or None when absent.
+
+    Raises Unauthenticated token-claims.
+    """
     value = claims.get(name)
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not _IDENTIFIER.match(value):
-        raise refused("token-claims", f"The token's {name} claim is not an id.")
+        raise Unauthenticated("token-claims", f"The token's {name} claim is not an id.")
     return value
 
 
 def qsh_of(claims: dict[str, Any]) -> str:
-    """Return the qsh claim: 64 hexadecimal digits or the literal of context tokens. Raises Problem 401 token-qsh."""
+    """Return the qsh claim: 64 hexadecimal digits or the literal of context tokens.
+
+    Raises Unauthenticated token-qsh.
+    """
     value = claims.get("qsh")
     if not isinstance(value, str) or not _QSH.match(value):
-        raise refused("token-qsh", "The token is not bound to a request.")
+        raise Unauthenticated("token-qsh", "The token is not bound to a request.")
     return value
 
 
@@ -160,7 +163,7 @@ def _claims(payload: bytes) -> dict[str, Any]:
     try:
         claims = json.loads(payload)
     except (ValueError, RecursionError) as error:
-        raise refused("token-malformed", "The token is not a JSON Web Token.") from error
+        raise Unauthenticated("token-malformed", "The token is not a JSON Web Token.") from error
     if not isinstance(claims, dict):
-        raise refused("token-malformed", "The token is not a JSON Web Token.")
+        raise Unauthenticated("token-malformed", "The token is not a JSON Web Token.")
     return claims

@@ -17,7 +17,8 @@ from typing import Any, Literal, Protocol
 
 from flask import Blueprint, Request, Response, request
 
-from addon.base import FieldError, Problem, TenantId
+from addon.base import FieldError, TenantId
+from addon.connect.errors import BadPayload
 from addon.connect.payload import json_object
 from addon.connect.route_access import current_installation, rule
 
@@ -105,7 +106,7 @@ def _view(name: str, listener: WebhookListener) -> Callable[[], Response]:
 
 
 def read_event(call: Request, name: str) -> SiteEvent:
-    """Return what the body of webhook `name` is about. Raises Problem 413, or 400 naming the field."""
+    """Return what the body of webhook `name` is about. Raises PayloadTooLarge, or BadPayload naming the field."""
     body = json_object(call, "webhook-body")
     subject = WEBHOOK_EVENTS[name]
     if subject == "group":
@@ -142,9 +143,8 @@ def _text(about: Mapping[str, Any], field: str, name: str, pattern: re.Pattern[s
     return value
 
 
-def _malformed(pointer: str, detail: str) -> Problem:
-    return Problem(
-        400,
+def _malformed(pointer: str, detail: str) -> BadPayload:
+    return BadPayload(
         "webhook-body",
         f"The body of this call is not acceptable: {pointer.lstrip('/')} {detail}.",
         errors=[FieldError(pointer, detail)],

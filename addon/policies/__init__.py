@@ -19,6 +19,16 @@ from addon.policies.document import (
     StatusScheme,
     Template,
 )
+from addon.policies.errors import (
+    InvalidPolicies,
+    NoSuchVersion,
+    PoliciesChanged,
+    PolicyError,
+    SavedTooOften,
+    TooLarge,
+    Unreadable,
+    UnsupportedMediaType,
+)
 from addon.policies.people import forget_person, people_named
 from addon.policies.schemes import NOT_INCLUDED
 from addon.policies.store import Accepted, Checked, Policies
@@ -37,17 +47,25 @@ __all__ = [
     "CheckTemplates",
     "Checked",
     "Hold",
+    "InvalidPolicies",
+    "NoSuchVersion",
     "Notice",
     "NotificationScheme",
     "Policies",
+    "PoliciesChanged",
     "PolicyDocument",
+    "PolicyError",
     "Recipient",
     "Rule",
+    "SavedTooOften",
     "Selector",
     "Status",
     "StatusEntry",
     "StatusScheme",
     "Template",
+    "TooLarge",
+    "Unreadable",
+    "UnsupportedMediaType",
     "dump",
     "forget_person",
     "keys_named",

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from addon.base import FieldError, known_zone
+from addon.base import FieldError, known_zone, pointer
 from addon.policies import crons, schemes
 from addon.policies.document import Automation, Cron, PolicyDocument, Rule, Template
-from addon.policies.errors import pointer
 
 CheckCql = Callable[[str, bool], tuple[str, Sequence[str]]]
 """(text, may read our status aliases) -> (text to use, notices). Raises ValueError with the reason."""

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from addon.base import Problem
 from addon.policies.document import PolicyDocument
+from addon.policies.errors import PolicyError, TooLarge, Unreadable, UnsupportedMediaType
 from addon.policies.yaml12 import Dumper, Loader
 
 MAX_BYTES = 1_000_000
@@ -54,20 +54,18 @@ class _Mistake(Exception):
 def media_type(content_type: str | None) -> str:
     """Return the format (`application/json` or `application/yaml`) that a Content-Type header means.
 
-    Raises Problem 415 for any other.
+    Raises UnsupportedMediaType for any other.
     """
     essence = (content_type or "").partition(";")[0].strip().lower()
     if essence not in MEDIA_TYPES:
-        raise Problem(
-            415, "unsupported-media-type", "Policies are read and written as application/json or application/yaml."
-        )
+        raise UnsupportedMediaType
     return MEDIA_TYPES[essence]
 
 
 def parse(text: str | bytes, content_type: str | None) -> dict[str, Any]:
     """Return the fields in `text`, which is JSON or YAML by `content_type`.
 
-    Raises Problem 415 (unknown type), 413 (too long), or 400 with the line and column of what cannot be read.
+    Raises UnsupportedMediaType, TooLarge, or Unreadable with the line and column of what cannot be read.
     """
     kind = media_type(content_type)
     name = "JSON" if kind == JSON else "YAML"
@@ -75,19 +73,18 @@ def parse(text: str | bytes, content_type: str | None) -> dict[str, Any]:
         decoded = _decode(text, name)
         data = _read_json(decoded) if kind == JSON else _read_yaml(decoded).data
     except _Mistake as error:
-        raise Problem(
-            400,
+        raise Unreadable(
             f"invalid-{name.lower()}",
             f"This is not {name} that can be read: line {error.line}, column {error.column}: {error.detail}.",
             extra={"line": error.line, "column": error.column},
         ) from error
     if not isinstance(data, dict):
-        raise Problem(400, f"invalid-{name.lower()}", "The policies document is an object with fields at its top.")
+        raise Unreadable(f"invalid-{name.lower()}", "The policies document is an object with fields at its top.")
     return data
 
 
 def dump(document: PolicyDocument | Mapping[str, Any], content_type: str | None) -> str:
-    """Return `document` as text in the format of `content_type`. Raises Problem 415 for an unknown one."""
+    """Return `document` as text in the format of `content_type`. Raises UnsupportedMediaType for an unknown one."""
     kind = media_type(content_type)
     data = document.data() if isinstance(document, PolicyDocument) else dict(document)
     if kind == JSON:
@@ -99,7 +96,7 @@ def lines(text: bytes) -> dict[str, int]:
     """Return the line (from 1) of every JSON pointer in a YAML text, nothing when it cannot be read."""
     try:
         return _lines(_read_yaml(_decode(text, "YAML")).node)
-    except (_Mistake, Problem):
+    except (_Mistake, PolicyError):
         return {}
 
 
@@ -156,9 +153,9 @@ def _signs(text: bytes, name: str) -> int:
     return inside if name == "JSON" else inside + sum(text.count(sign) for sign in (b"\n", b"\r", b"- ", b"? "))
 
 
-def _too_large(name: str, most: str) -> Problem:
+def _too_large(name: str, most: str) -> TooLarge:
     also = "" if name == "JSON" else " Larger ones are read as JSON."
-    return Problem(413, "too-large", f"A policies document in {name} has at most {most}.{also}")
+    return TooLarge("too-large", f"A policies document in {name} has at most {most}.{also}")
 
 
 @dataclass(frozen=True, slots=True)

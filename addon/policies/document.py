@@ -27,12 +27,11 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from addon.base import FieldError, Problem, ScheduleSpec, Space, bounds
+from addon.base import ScheduleSpec, Space, bounds
 from addon.policies import schemes
-from addon.policies.errors import field_errors, pointer, unstorable
+from addon.policies.errors import InvalidPolicies, field_errors, unstorable
 
 MAX_CQL = 2000
-MAX_ERRORS = 50
 
 
 def _blank_is_none(value: object) -> object:
@@ -288,7 +287,7 @@ class PolicyDocument(Part):
     def read(cls, data: Mapping[str, Any]) -> PolicyDocument:
         """Return the document in `data` (camelCase, as parsed from JSON or YAML).
 
-        Raises Problem 422 with a JSON pointer for each field of a wrong shape.
+        Raises InvalidPolicies with a JSON pointer for each field of a wrong shape.
         """
         errors = unstorable(data)
         if not errors:
@@ -296,7 +295,7 @@ class PolicyDocument(Part):
                 return cls.model_validate(data, by_alias=True, by_name=False)
             except ValidationError as error:
                 errors = field_errors(error)
-        raise invalid(errors)
+        raise InvalidPolicies(errors)
 
     def data(self) -> dict[str, Any]:
         """Return the document as plain JSON-ready data in camelCase. What is not set is left out, but for the hold."""
@@ -382,13 +381,7 @@ def _spec(job_type: str, scheme_id: str, entry: Rule | Automation) -> ScheduleSp
     return ScheduleSpec(job_type, rule_id, entry.name, schedule.cron, schedule.time_zone, entry.enabled)
 
 
-def invalid(errors: list[FieldError]) -> Problem:
-    """Return the Problem 422 that names what is wrong with a policies document, field by field."""
-    more = len(errors) - MAX_ERRORS
-    detail = f"The policies were not accepted: {len(errors)} field{'s are' if len(errors) != 1 else ' is'} not right."
-    if more > 0:
-        detail += f" The first {MAX_ERRORS} are listed."
-    return Problem(422, "invalid-policies", detail, errors=errors[:MAX_ERRORS])
+__all__ = ["PolicyDocument"]
 
 
-__all__ = ["PolicyDocument", "invalid", "pointer"]
+__all__ = ["PolicyDocument"]

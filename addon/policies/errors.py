@@ -1,14 +1,18 @@
-"""Where in the document is the mistake, and what is it? JSON pointers and sentences for people."""
+"""The errors of policies that are not accepted, below one root, and the sentences for fields that are not right."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pydantic
 
-from addon.base import FieldError
+from addon.base import FieldError, Refusal, pointer, refusals
+from addon.base.refusals import Location
+
+MAX_ERRORS = 50
+"""How many mistakes one error names: no more than a person reads."""
 
 SENTENCES = {
     "missing": "is missing",
@@ -35,23 +39,71 @@ PATTERNS = {
 }
 
 
-def pointer(*parts: str | int) -> str:
-    """Return the JSON pointer (RFC 6901) of a path of field names and list positions."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+class PolicyError(Refusal):
+    """A policies document that is not read, not stored or not there."""
+
+
+class UnsupportedMediaType(PolicyError):
+    """The text is in a format that is neither JSON nor YAML."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "unsupported-media-type", "Policies are read and written as application/json or application/yaml."
+        )
+
+
+class TooLarge(PolicyError):
+    """The text is longer, or has more values, than is read."""
+
+
+class Unreadable(PolicyError):
+    """The text is not JSON or not YAML. `extra` has the line and column where that shows, both from 1."""
+
+
+class NoSuchVersion(PolicyError):
+    """There is no version of this number."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__("no-such-version", f"There is no version {version} of the policies.")
+
+
+class InvalidPolicies(PolicyError):
+    """The document has fields that are not right. `errors` names the first MAX_ERRORS of them."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        fields = "field is" if len(errors) == 1 else "fields are"
+        detail = f"The policies were not accepted: {len(errors)} {fields} not right."
+        if len(errors) > MAX_ERRORS:
+            detail += f" The first {MAX_ERRORS} are listed."
+        super().__init__("invalid-policies", detail, errors=errors[:MAX_ERRORS])
+
+
+class PoliciesChanged(PolicyError):
+    """The policies changed since the author of this document read them. `extra` has the current version."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(
+            "policies-changed",
+            f"The policies were changed meanwhile: the current version is {version}. Load them again, repeat your "
+            "changes and save.",
+            extra={"currentVersion": version},
+        )
+
+
+class SavedTooOften(PolicyError):
+    """One tenant stored more versions within a day than it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            "saved-too-often",
+            f"The policies were saved {most} times within a day. Save them again later.",
+            retry_after=3600,
+        )
 
 
 def field_errors(error: pydantic.ValidationError) -> list[FieldError]:
-    """Return one FieldError for each thing that is wrong.
-
-    pydantic also calls a list too short because its wrong members do not count; that is left out.
-    """
-    entries = error.errors(include_url=False, include_context=False, include_input=False)
-    within = {entry["loc"][:length] for entry in entries for length in range(len(entry["loc"]))}
-    return [
-        FieldError(pointer(*entry["loc"]), _sentence(entry["type"], entry["loc"], entry["msg"]))
-        for entry in entries
-        if entry["type"] != "too_short" or entry["loc"] not in within
-    ]
+    """Return one FieldError for each thing that pydantic found wrong in a document, in sentences for people."""
+    return refusals.field_errors(error, sentence=_sentence)
 
 
 def unstorable(data: Mapping[str, Any]) -> list[FieldError]:
@@ -75,7 +127,7 @@ def _texts(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tu
             yield from _texts(inner, (*path, position))
 
 
-def _sentence(kind: str, location: tuple[int | str, ...], message: str) -> str:
+def _sentence(kind: str, location: Location, message: str) -> str:
     if kind == "string_pattern_mismatch" and location:
         return PATTERNS.get(str(location[-1]), SENTENCES[kind])
     if kind == "value_error":

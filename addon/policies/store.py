@@ -11,12 +11,12 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, FieldError, Problem, TenantId
+from addon.base import Clock, FieldError, TenantId, pointer
 from addon.base.database import insert
 from addon.policies import defaults, usage
 from addon.policies.checks import CheckCql, CheckTemplates, Notice, check_texts, inconsistencies, schedule_hints
-from addon.policies.document import Hold, PolicyDocument, Template, invalid
-from addon.policies.errors import pointer
+from addon.policies.document import Hold, PolicyDocument, Template
+from addon.policies.errors import InvalidPolicies, NoSuchVersion, PoliciesChanged, SavedTooOften
 from addon.policies.models import PolicyVersion, StatusSlug
 
 MOST_A_DAY = 200
@@ -86,7 +86,7 @@ class Policies:
         return version, self.at(session, tenant_id, version)
 
     def at(self, session: Session, tenant_id: TenantId, version: int) -> PolicyDocument:
-        """Return the document of that version. Raises Problem 404 when there is none."""
+        """Return the document of that version. Raises NoSuchVersion when there is none."""
         if version == 0:
             return self._shipped(tenant_id)
         stored = session.scalar(
@@ -95,7 +95,7 @@ class Policies:
             )
         )
         if stored is None:
-            raise Problem(404, "no-such-version", f"There is no version {version} of the policies.")
+            raise NoSuchVersion(version)
         return PolicyDocument.model_validate(stored)
 
     def history(
@@ -156,7 +156,7 @@ class Policies:
     def check(self, document: PolicyDocument | Mapping[str, Any]) -> Checked:
         """Return `document` ready to be stored, with notices. Reads and writes nothing.
 
-        Raises Problem 422 naming every field that is not right by its JSON pointer.
+        Raises InvalidPolicies naming every field that is not right by its JSON pointer.
         """
         if not isinstance(document, PolicyDocument):
             document = PolicyDocument.read(document)
@@ -164,7 +164,7 @@ class Policies:
         errors = inconsistencies(document)
         text_errors, notices = check_texts(data, document, self._check_cql, self._check_templates)
         if errors or text_errors:
-            raise invalid([*errors, *text_errors])
+            raise InvalidPolicies([*errors, *text_errors])
         accepted = PolicyDocument.model_validate(data)
         return Checked(
             accepted, (*notices, *schedule_hints(accepted), *usage.unknown_statuses(accepted, self._namespace))
@@ -181,19 +181,19 @@ class Policies:
     ) -> int:
         """Store `document` as the next version and return its number.
 
-        Parameters: `if_match` is the version its author saw; `by` the author's account id. Raises Problem 412 when
-        the policies changed since, 422 with JSON pointers when the document is not right or brings back a status id
-        that was removed.
+        Parameters: `if_match` is the version its author saw; `by` the author's account id. Raises
+        PoliciesChanged when they are another version now, InvalidPolicies with JSON pointers when the document is not
+        right or brings back a status id that was removed.
         """
         return self.put_checked(session, tenant_id, self.check(document), if_match=if_match, by=by)
 
     def put_checked(
         self, session: Session, tenant_id: TenantId, checked: Checked, *, if_match: int, by: str | None
     ) -> int:
-        """Store what `check` returned, unless it changes nothing; otherwise as `put`. Raises Problem 429 as well."""
+        """Store what `check` returned, unless it changes nothing; otherwise as `put`. Raises SavedTooOften as well."""
         version = self.version(session, tenant_id)
         if if_match != version:
-            raise self._changed(version)
+            raise PoliciesChanged(version)
         if version and _same(self.at(session, tenant_id, version), checked.document):
             return version
         self._refuse_a_flood(session, tenant_id)
@@ -260,18 +260,13 @@ class Policies:
             .returning(PolicyVersion.version)
         )
         if session.scalar(row) is None:
-            raise self._changed(self.version(session, tenant_id))
+            raise PoliciesChanged(self.version(session, tenant_id))
         return version
 
     def _refuse_a_flood(self, session: Session, tenant_id: TenantId) -> None:
         lately = sa.and_(PolicyVersion.tenant_id == tenant_id, PolicyVersion.at > self._clock.now() - timedelta(days=1))
         if (session.scalar(sa.select(sa.func.count()).select_from(PolicyVersion).where(lately)) or 0) >= MOST_A_DAY:
-            raise Problem(
-                429,
-                "saved-too-often",
-                f"The policies were saved {MOST_A_DAY} times within a day. Save them again later.",
-                retry_after=3600,
-            )
+            raise SavedTooOften(MOST_A_DAY)
 
     def _bury_slugs(self, session: Session, tenant_id: TenantId, document: PolicyDocument, version: int) -> None:
         """Remember the statuses this version uses for the first time and those it uses no more; refuse the dead."""
@@ -292,7 +287,7 @@ class Policies:
             if known.get(slug) is not None
         ]
         if dead:
-            raise invalid(dead)
+            raise InvalidPolicies(dead)
         fresh = [slug for slug in wanted if slug not in known]
         if fresh:
             rows = [{"tenant_id": tenant_id, "slug": slug, "first_version": version} for slug in fresh]
@@ -304,16 +299,6 @@ class Policies:
                 .where(StatusSlug.tenant_id == tenant_id, StatusSlug.slug.in_(gone))
                 .values(removed_version=version)
             )
-
-    @staticmethod
-    def _changed(version: int) -> Problem:
-        return Problem(
-            412,
-            "policies-changed",
-            f"The policies were changed meanwhile: the current version is {version}. Load them again, repeat your "
-            "changes and save.",
-            extra={"currentVersion": version},
-        )
 
 
 def _same(one: PolicyDocument, other: PolicyDocument) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from addon.base import pointer
 from addon.policies.checks import Notice
 from addon.policies.document import PolicyDocument, Selector
-from addon.policies.errors import pointer
 
 _VALUE = r"\"[^\"]*\"|'[^']*'|[\w-]+"
 _SLUG = re.compile(_VALUE)

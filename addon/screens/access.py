@@ -14,10 +14,11 @@ from typing import Literal
 
 from sqlalchemy.orm import Session
 
-from addon.base import Caller, Database, Problem, Space
-from addon.confluence import READ_AGE, WRITE_AGE, Permissions
+from addon.base import Caller, Database, Space
+from addon.confluence import READ_AGE, WRITE_AGE, NotAllowed, Permissions
 from addon.engine import ACTIVE, ExecutionSpace, JobExecution, NotFound, queries
 from addon.screens.lookups import Lookups
+from addon.screens.problems import Problem
 
 Sight = Literal["full", "part", "restricted", "none"]
 EXECUTION_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -138,16 +139,13 @@ class Access:
             return self.scope(caller, space_key, write=stop, stop=stop)
         try:
             return self.site(caller, write=stop, stop=stop)
-        except Problem as problem:
-            if problem.status != 403:
-                raise
+        except NotAllowed:
+            pass
         try:
             return self.space(caller, row.space_key, write=stop, stop=stop)
-        except Problem as problem:
-            if problem.status != 403:
-                raise
-            # The key is known here by the execution alone: it is not told.
-            raise Problem(403, problem.kind, _NOT_YOURS) from problem
+        except NotAllowed as error:
+            # The key is known here by the execution alone, so the answer does not name it.
+            raise Problem(403, error.kind, _NOT_YOURS) from error
 
 
 def find(session: Session, caller: Caller, execution_id: str) -> JobExecution:

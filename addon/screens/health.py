@@ -15,13 +15,14 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
-from addon.base import Problem, seconds_since
+from addon.base import seconds_since
 from addon.connect import count_installations, rule
 from addon.engine import no_worker, workers
 from addon.engine.models import JobExecution, JobSchedule, RetryDue, Worker, is_active
 from addon.mail.models import OutboxMail
 from addon.migrations import schema
 from addon.parts import Parts
+from addon.screens.problems import Problem
 
 log = logging.getLogger(__name__)
 

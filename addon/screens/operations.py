@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 import pydantic
 from flask import Response, request
 
-from addon.base import Caller, Problem
+from addon.base import Caller
+from addon.base.refusals import dotted, field_errors
 from addon.screens.api.schemas import Body, Model, Query
-from addon.screens.problems import field_errors
+from addon.screens.problems import Problem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -111,7 +112,7 @@ def read_query(model: type[Query]) -> Any:
         return model.model_validate(values)
     except pydantic.ValidationError as error:
         raise Problem(
-            422, "invalid", "A query parameter is not acceptable.", errors=field_errors(error, prefix="")
+            422, "invalid", "A query parameter is not acceptable.", errors=field_errors(error, name=dotted)
         ) from error
 
 

@@ -1,25 +1,31 @@
-"""How does an error look from outside? A problem document for programs, a page for people in the frame."""
+"""Problem documents (RFC 9457): the one shape of every error that leaves, whichever room it comes from.
+
+The rooms below raise errors of their own and know no HTTP. `STATUSES` says what each answers; a failed call to the site
+and a lost database are translated here too. A browser that opened a page gets the same problem as a page.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
-import pydantic
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from addon.base import Clock, FieldError, Problem, TenantGone, Unreachable, is_temporary, new_id
+from addon import confluence, connect, policies
+from addon.base import Clock, FieldError, Refusal, TenantGone, Unreachable, is_temporary, new_id
 from addon.base.resources import render
 from addon.config import Settings
 from addon.confluence import Postponed, QuotaExhausted, SiteBusy, SiteError
 from addon.engine.errors import DATABASE_AWAY
 from addon.screens import assets
+from addon.screens.titles import title
 
 log = logging.getLogger(__name__)
 
@@ -45,18 +51,65 @@ DATABASE = "Content Steward's database cannot be used right now. Try again in a 
 DATABASE_SECONDS = 10
 
 
-def pointer(location: tuple[int | str, ...]) -> str:
-    """Return a pydantic error location as a JSON pointer (RFC 6901)."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+class Problem(Refusal):
+    """An error with its HTTP status, as it leaves. `kind`, `detail` and the rest are those of a `Refusal`."""
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        extra: Mapping[str, Any] | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(kind, detail, errors=errors, extra=extra, retry_after=retry_after)
+        self.status = status
+
+    def document(self) -> dict[str, Any]:
+        """Return the problem document as a JSON-ready dictionary."""
+        body: dict[str, Any] = {
+            "type": f"urn:content-steward:problem:{self.kind}",
+            "title": title(self.status, self.kind),
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            body["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in self.errors]
+        return body | self.extra
 
 
-def field_errors(error: pydantic.ValidationError, *, prefix: str = "/") -> list[FieldError]:
-    """Return one FieldError per failed field; `prefix` "" names query parameters instead of pointing into a body."""
-    errors = []
-    for entry in error.errors(include_url=False, include_context=False, include_input=False):
-        where = pointer(entry["loc"]) if prefix == "/" else ".".join(str(part) for part in entry["loc"])
-        errors.append(FieldError(where, entry["msg"]))
-    return errors
+STATUSES: Mapping[type[Refusal], int] = {
+    connect.Unauthenticated: 401,
+    connect.BadPayload: 400,
+    connect.PayloadTooLarge: 413,
+    connect.CannotVerify: 503,
+    confluence.NotAllowed: 403,
+    confluence.RightsUnknown: 503,
+    policies.InvalidPolicies: 422,
+    policies.NoSuchVersion: 404,
+    policies.PoliciesChanged: 412,
+    policies.SavedTooOften: 429,
+    policies.TooLarge: 413,
+    policies.Unreadable: 400,
+    policies.UnsupportedMediaType: 415,
+}
+"""What each room's errors answer."""
+
+
+def problem_of(error: Refusal) -> Problem:
+    """Return the problem that leaves for an error of a room below."""
+    if isinstance(error, Problem):
+        return error
+    return Problem(
+        STATUSES[type(error)],
+        error.kind,
+        error.detail,
+        errors=error.errors,
+        extra=error.extra,
+        retry_after=error.retry_after,
+    )
 
 
 @contextmanager
@@ -98,8 +151,8 @@ def register(app: Flask, settings: Settings, clock: Clock) -> None:
     def answer(problem: Problem) -> Response:
         return _answer(problem, look)
 
-    def known(error: Problem) -> Response:
-        return answer(error)
+    def refused(error: Refusal) -> Response:
+        return answer(problem_of(error))
 
     def http(error: HTTPException) -> Response:
         status = error.code or 500
@@ -131,7 +184,7 @@ def register(app: Flask, settings: Settings, clock: Clock) -> None:
         app.register_error_handler(kind, site)
     for away in DATABASE_AWAY:
         app.register_error_handler(away, database)
-    app.register_error_handler(Problem, known)
+    app.register_error_handler(Refusal, refused)
     app.register_error_handler(HTTPException, http)
     app.register_error_handler(Exception, unexpected)
 

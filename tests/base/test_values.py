@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from cryptography.fernet import Fernet
 
-from addon.base import FieldError, Problem, SecretBox, new_id
+from addon.base import SecretBox, new_id
 from addon.base.secrets import SecretUnreadable
 
 
@@ -35,17 +35,3 @@ def test_an_old_key_still_opens_what_it_sealed_and_rotation_moves_to_the_newest(
 def test_no_key_is_no_box() -> None:
     with pytest.raises(ValueError, match="at least one"):
         SecretBox([])
-
-
-def test_a_problem_document_names_the_field_and_carries_its_extra_members() -> None:
-    problem = Problem(
-        409, "busy", "Another execution runs.", errors=[FieldError("/job", "unknown")], extra={"execution": {"id": "1"}}
-    )
-    assert problem.document() == {
-        "type": "urn:content-steward:problem:busy",
-        "title": "Another job is running",
-        "status": 409,
-        "detail": "Another execution runs.",
-        "errors": [{"pointer": "/job", "detail": "unknown"}],
-        "execution": {"id": "1"},
-    }

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from addon.base import Caller, Clock, Problem, SystemClock, TenantId
+from addon.base import Caller, Clock, SystemClock, TenantId
 from addon.base import Site as SiteOfTenant
 from addon.base import Space as SpaceOfSite
 from addon.confluence import Confluence, Permissions, SiteClient, errors
 from addon.connect.siteauth import SiteAuth
 from addon.sandbox.server import SandboxServer
 from addon.sandbox.site import Site
+from tests.support.answers import refused_with_problem
 
 TENANT = TenantId("0192f000-0000-7000-8000-000000000001")
 SECRET = "a-shared-secret-of-decent-length-0123456789"
@@ -151,13 +152,13 @@ def test_permissions_follow_the_site_once_a_decision_is_too_old(live: Confluence
     permissions = Permissions(live, clock, changes=lambda _tenant: 0)
     caller, docs = Caller(TENANT, "u-writer"), space_of(site, "DOCS")
     permissions.require_space_admin(caller, "DOCS", lambda: docs)
-    with pytest.raises(Problem) as caught:
+    with refused_with_problem() as caught:
         permissions.require_site_admin(caller)
     assert caught.value.status == 403
     site.people["u-writer"].groups.discard("g-docs")
     permissions.require_space_admin(caller, "DOCS", lambda: docs)
     clock.advance(timedelta(seconds=61))
-    with pytest.raises(Problem):
+    with refused_with_problem():
         permissions.require_space_admin(caller, "DOCS", lambda: docs)
 
 

@@ -15,10 +15,10 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from addon.base import Database, Problem, SecretBox, TenantId
+from addon.base import Database, SecretBox, TenantId
 from addon.config import Settings
-from addon.connect import InstallKeys as KeySource
 from addon.connect import (
+    ConnectError,
     Tenants,
     check_rules,
     current_caller,
@@ -27,7 +27,9 @@ from addon.connect import (
     lifecycle_blueprint,
     rule,
 )
+from addon.connect import InstallKeys as KeySource
 from addon.connect.models import Tenant
+from addon.screens.problems import problem_of
 from tests.support.clock import VirtualClock
 from tests.support.connect import (
     ADDON_KEY,
@@ -131,9 +133,10 @@ def make_app(settings: Settings, db: Database, clock: VirtualClock, listener: Re
         )
     )
 
-    @app.errorhandler(Problem)
-    def problem(error: Problem) -> Response:
-        return Response(json.dumps(error.document()), error.status, mimetype="application/problem+json")
+    @app.errorhandler(ConnectError)
+    def problem(error: ConnectError) -> Response:
+        answer = problem_of(error)
+        return Response(json.dumps(answer.document()), answer.status, mimetype="application/problem+json")
 
     @app.get("/page")
     @app.get("/page/<path:rest>")

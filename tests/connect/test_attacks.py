@@ -17,7 +17,8 @@ import pytest
 import responses
 
 import addon.migrations.tables  # noqa: F401  (registers every table)
-from addon.base import Database, Problem, metadata
+from addon.base import Database, metadata
+from addon.connect import Unauthenticated
 from tests.connect.conftest import Host, make_host_on
 from tests.support.clock import VirtualClock
 from tests.support.connect import (
@@ -413,4 +414,4 @@ def test_refusals_say_nothing_of_the_secret(installed: Host) -> None:
     )
     assert SECRET not in answer.text
     assert SECRET not in repr(installed.tenants.get(found.id))
-    assert SECRET not in repr(Problem(401, "token-qsh", "x"))
+    assert SECRET not in repr(Unauthenticated("token-qsh", "x"))

@@ -11,8 +11,8 @@ import pytest
 from flask import Blueprint, Flask, Response
 from flask.views import MethodView
 
-from addon.base import Problem
 from addon.connect import (
+    ConnectError,
     UndeclaredRoute,
     authenticate_api,
     authenticate_page,
@@ -23,7 +23,9 @@ from addon.connect import (
     rule,
 )
 from addon.connect.route_access import current_claims
+from addon.screens.problems import problem_of
 from tests.connect.conftest import Host
+from tests.support.answers import refused_with_problem
 from tests.support.connect import context_token, install_payload, page_token
 
 
@@ -86,12 +88,12 @@ def test_callers_can_be_verified_outside_the_boundary(installed: Host) -> None:
 
     with installed.app.test_request_context(f"/elsewhere?jwt={token}"):
         assert authenticate_page(request, *parts).account_id == "u-admin"
-        with pytest.raises(Problem):
+        with refused_with_problem():
             authenticate_api(request, *parts)
     headers = {"Authorization": f"JWT {context_token(now=installed.clock.now())}"}
     with installed.app.test_request_context("/elsewhere", headers=headers):
         assert authenticate_api(request, *parts).account_id == "u-admin"
-        with pytest.raises(Problem):
+        with refused_with_problem():
             authenticate_page(request, *parts)
 
 
@@ -165,7 +167,11 @@ def test_static_files_keep_their_caching_and_missing_ones_do_not(
     app = Flask("static", static_folder=str(tmp_path), static_url_path="/static")
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 3600
     install_boundary(app, host.tenants, host.settings, host.clock)
-    app.register_error_handler(Problem, lambda error: Response(json.dumps(error.document()), error.status))
+
+    def refused(error: ConnectError) -> Response:
+        return Response(json.dumps(problem_of(error).document()), problem_of(error).status)
+
+    app.register_error_handler(ConnectError, refused)
     check_rules(app)
     with app.test_client().get("/static/jobs.js") as found:
         assert found.headers["Cache-Control"] == "public, max-age=3600"

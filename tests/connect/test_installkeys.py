@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask, Response
 
-from addon.base import Problem
 from addon.connect import InstallKeys as KeySource
 from addon.connect.installkeys import WAITING
 from tests.connect.conftest import Host
+from tests.support.answers import refused_with_problem
 from tests.support.clock import VirtualClock
 from tests.support.connect import KEY_HOSTS, InstallKeys, install_claims, rsa_key
 from tests.support.servers import running
@@ -33,7 +33,7 @@ def source(clock: VirtualClock) -> KeySource:
 
 
 def _refusal(source: KeySource, kid: Any) -> tuple[int, str]:
-    with pytest.raises(Problem) as caught:
+    with refused_with_problem() as caught:
         source.get(kid)
     return caught.value.status, caught.value.kind
 
@@ -135,7 +135,7 @@ def test_a_host_that_is_down_is_not_a_refusal(
 ) -> None:
     mocked.get(f"{ONE}/abc", status=one)
     mocked.get(f"{TWO}/abc", status=two)
-    with pytest.raises(Problem) as caught:
+    with refused_with_problem() as caught:
         source.get("abc")
     assert (caught.value.status, caught.value.kind, caught.value.retry_after) == (503, "install-keys-unreachable", 60)
 

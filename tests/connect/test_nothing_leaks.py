@@ -10,9 +10,9 @@ from flask import Flask, request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from addon.base import Problem
 from addon.connect import tokens
 from tests.connect.conftest import Host
+from tests.support.answers import refused_with_problem
 from tests.support.connect import SECRET, context_token, install_claims, install_payload, page_token, raw_token
 
 ANYTHING: Any = st.recursive(
@@ -37,7 +37,7 @@ def _believe(text: str) -> None:
 @settings(max_examples=300, deadline=None)
 @given(HEADERS, CLAIMS, st.binary(max_size=40))
 def test_any_token_is_parsed_or_refused(header: Any, claims: Any, signature: bytes) -> None:
-    with pytest.raises(Problem) as refused:
+    with refused_with_problem() as refused:
         _believe(raw_token(header, claims, signature))
     assert refused.value.status == 401
 
@@ -46,7 +46,7 @@ def test_any_token_is_parsed_or_refused(header: Any, claims: Any, signature: byt
 @given(st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: raw.decode("latin-1")))
 def test_any_text_in_the_place_of_a_token_is_refused(text: str) -> None:
     app = Flask("any", static_folder=None)
-    with app.test_request_context("/page", query_string={"jwt": text}), pytest.raises(Problem) as refused:
+    with app.test_request_context("/page", query_string={"jwt": text}), refused_with_problem() as refused:
         tokens.parse(tokens.token_of(request))
     assert refused.value.status == 401
 

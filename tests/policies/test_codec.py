@@ -11,14 +11,16 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from addon.base import Problem, TenantId
+from addon.base import TenantId
 from addon.policies import MAX_BYTES, PolicyDocument, codec, dump, parse, shipped
+from addon.screens.problems import Problem
+from tests.support.answers import refused_with_problem
 
 DOCUMENT = shipped("steward", TenantId("t"))
 
 
 def _refused(text: str | bytes, content_type: str = "application/yaml") -> Problem:
-    with pytest.raises(Problem) as refused:
+    with refused_with_problem() as refused:
         parse(text, content_type)
     return refused.value
 
@@ -218,7 +220,7 @@ def test_a_document_that_is_too_long_is_not_even_read() -> None:
 @pytest.mark.parametrize("content_type", [None, "", "text/plain", "application/xml", "application/merge-patch+json"])
 def test_an_unknown_content_type_is_refused_both_ways(content_type: str | None) -> None:
     assert _refused("{}", content_type or "").status == 415
-    with pytest.raises(Problem) as refused:
+    with refused_with_problem() as refused:
         dump(DOCUMENT, content_type)
     assert refused.value.status == 415
 
@@ -243,7 +245,7 @@ def test_anything_plain_survives_yaml_and_json(data: dict[str, Any]) -> None:
 @given(st.text() | st.binary())
 def test_no_text_at_all_is_an_unexpected_error(text: str | bytes) -> None:
     for content_type in ("application/yaml", "application/json"):
-        with pytest.raises(Problem) as refused:
+        with refused_with_problem() as refused:
             PolicyDocument.read(parse(text, content_type))
         assert refused.value.status in (400, 413, 422)
 
@@ -262,7 +264,7 @@ def test_what_would_take_long_to_read_is_refused_before_it_is_read(kind: str, mo
     text, content_type, most = TOO_LARGE[kind]
     monkeypatch.setattr(json, "loads", None)
     monkeypatch.setattr(codec, "_Reader", None)
-    with pytest.raises(Problem, match=most) as refused:
+    with refused_with_problem(match=most) as refused:
         parse(text, content_type)
     assert refused.value.status == 413
     assert ("read as JSON" in refused.value.detail) == (content_type == "application/yaml")

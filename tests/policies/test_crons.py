@@ -10,9 +10,10 @@ from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from addon.base import Problem, TenantId
+from addon.base import TenantId
 from addon.policies import Policies, shipped
 from addon.policies.crons import hints, mistake
+from tests.support.answers import refused_with_problem
 from tests.support.clock import VirtualClock
 
 MOST = "is due twice within less than 5 minutes: leave 5 minutes between any two times, as */5 in the first field does"
@@ -102,7 +103,7 @@ def test_both_name_the_field_when_policies_are_saved(clock: VirtualClock) -> Non
     assert notice.pointer == "/schedules/refreshStatuses/cron"
     rule = data["notificationSchemes"][0]["rules"][0]
     rule["schedule"]["cron"] = "* 8 * * 1"
-    with pytest.raises(Problem) as refused:
+    with refused_with_problem() as refused:
         policies.check(data)
     assert (refused.value.status, [(each.pointer, each.detail) for each in refused.value.errors]) == (
         422,

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from addon.base import Problem, TenantId
+from addon.base import TenantId
 from addon.policies import Policies, PolicyDocument, shipped
-from addon.policies.document import MAX_ERRORS
+from addon.policies.errors import MAX_ERRORS
+from tests.support.answers import refused_with_problem
 from tests.support.clock import VirtualClock
 
 Change = Callable[[dict[str, Any]], object]
@@ -21,7 +22,7 @@ def _shipped() -> dict[str, Any]:
 
 
 def _errors(data: dict[str, Any]) -> dict[str, str]:
-    with pytest.raises(Problem) as refused:
+    with refused_with_problem() as refused:
         Policies(VirtualClock()).check(data)
     assert refused.value.status == 422
     assert refused.value.kind == "invalid-policies"
@@ -207,7 +208,7 @@ def test_what_is_removed_while_it_is_used_is_named_where_it_is_used() -> None:
 def test_all_mistakes_are_named_at_once_but_no_more_than_a_person_reads() -> None:
     data = _shipped()
     data["statuses"] = [{"id": "NO", "name": "", "colour": "x", "description": 1} for _ in range(30)]
-    with pytest.raises(Problem) as refused:
+    with refused_with_problem() as refused:
         PolicyDocument.read(data)
     assert len(refused.value.errors) == MAX_ERRORS
     assert "120 fields" in refused.value.detail

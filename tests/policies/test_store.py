@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from addon.base import Database, Problem, TenantId
-from addon.policies import Hold, Policies, store
+from addon.base import Database, TenantId
+from addon.policies import Hold, Policies, PolicyError, store
+from addon.screens.problems import problem_of
+from tests.support.answers import refused_with_problem
 from tests.support.clock import VirtualClock
 from tests.support.postgres import BOTH
 
@@ -86,7 +88,7 @@ def test_each_put_appends_a_version_and_the_old_one_can_still_be_read(
         assert [(entry.version, entry.by) for entry in history] == [(2, "u-admin"), (1, None)]
         assert history[0].at == clock.now()
         assert policies.history(session, tenant, before=2) == history[1:]
-        with pytest.raises(Problem) as missing:
+        with refused_with_problem() as missing:
             policies.at(session, tenant, 3)
     assert missing.value.status == 404
 
@@ -96,7 +98,7 @@ def test_who_saw_an_older_version_is_told_and_changes_nothing(
 ) -> None:
     data = _data(database, policies, tenant)
     _put(database, policies, tenant, _rename(data, "First"), 1)
-    with pytest.raises(Problem) as late:
+    with refused_with_problem() as late:
         _put(database, policies, tenant, _rename(data, "Second"), 1)
     assert late.value.status == 412
     assert late.value.document()["currentVersion"] == 2
@@ -116,8 +118,8 @@ def test_of_two_puts_at_the_same_instant_one_is_accepted(
         try:
             _put(database, policies, tenant, _rename(data, name), 1)
             outcomes.append(200)
-        except Problem as problem:
-            outcomes.append(problem.status)
+        except PolicyError as error:
+            outcomes.append(problem_of(error).status)
 
     threads = [threading.Thread(target=put, args=(name,)) for name in ("One", "Two")]
     for thread in threads:
@@ -133,7 +135,7 @@ def test_a_removed_status_id_never_comes_back(database: Database, policies: Poli
     assert _put(database, policies, tenant, _without_not_updated(before), 1) == 2
     with database.read(tenant) as session:
         assert policies.slugs(session, tenant) == {"expired", "not-updated", "up-to-date"}
-    with pytest.raises(Problem) as refused:
+    with refused_with_problem() as refused:
         _put(database, policies, tenant, before, 2)
     assert refused.value.status == 422
     assert [error.pointer for error in refused.value.errors] == ["/statuses/1/id"]
@@ -188,7 +190,7 @@ def test_a_corrected_cql_is_stored_with_a_notice_and_a_refused_one_is_named(cloc
 
     data["statusSchemes"][0]["entries"][1]["ancestorCql"] = "creator = currentUser()"
     data["automationSchemes"][0]["automations"][0]["cql"] = "creator = currentUser()"
-    with pytest.raises(Problem) as refused:
+    with refused_with_problem() as refused:
         policies.check(data)
     assert refused.value.status == 422
     assert [error.pointer for error in refused.value.errors] == [
@@ -200,7 +202,7 @@ def test_a_corrected_cql_is_stored_with_a_notice_and_a_refused_one_is_named(cloc
 def test_a_template_that_cannot_be_rendered_is_named(clock: VirtualClock) -> None:
     policies = Policies(clock, check_templates=lambda templates: [(0, "html", "nope")])
     data = Policies(clock).at(None, TenantId("t"), 0).data()  # type: ignore[arg-type]
-    with pytest.raises(Problem) as refused:
+    with refused_with_problem() as refused:
         policies.check(data)
     assert [(error.pointer, error.detail) for error in refused.value.errors] == [("/templates/0/html", "nope")]
 
@@ -277,7 +279,7 @@ def test_policies_are_not_saved_without_end(
 
     for _ in range(3):
         put()
-    with pytest.raises(Problem) as refused:
+    with refused_with_problem() as refused:
         put()
     assert (refused.value.status, refused.value.kind) == (429, "saved-too-often")
     clock.advance(timedelta(days=1, seconds=1))

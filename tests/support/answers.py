@@ -5,12 +5,42 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-from addon.base.titles import BY_KIND, BY_STATUS
+import pytest
+
+from addon.base import Refusal
+from addon.screens.problems import Problem, problem_of
+from addon.screens.titles import BY_KIND, BY_STATUS
 
 PLAIN_TITLES = {*BY_KIND.values(), *BY_STATUS.values()}
 NEVER_STORED = {"no-store", "no-cache"}
+
+
+class Refused:
+    """What a block was refused, as the problem that leaves. Empty until the block has ended."""
+
+    _problem: Problem | None = None
+
+    def fill(self, error: Refusal) -> None:
+        """Take the error that the block raised."""
+        self._problem = problem_of(error)
+
+    @property
+    def value(self) -> Problem:
+        """The problem, as `pytest.raises` names what it caught."""
+        assert self._problem is not None
+        return self._problem
+
+
+@contextmanager
+def refused_with_problem(*, match: str | None = None) -> Iterator[Refused]:
+    """Expect the block to raise an error of one of the rooms; what is caught is the answer that leaves for it."""
+    found = Refused()
+    with pytest.raises(Refusal, match=match) as caught:
+        yield found
+    found.fill(caught.value)
 
 
 def assert_secure(status: int, headers: Mapping[str, str], *, static: bool = False, where: str = "") -> None:

@@ -14,10 +14,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from addon.base import Caller, Clock, Problem, Space, TenantGone, TenantId, Unreachable
+from addon.base import Caller, Clock, Space, TenantGone, TenantId, Unreachable
 from addon.confluence.client import SiteClient
 from addon.confluence.content import Content, Operation
-from addon.confluence.errors import BadRequest, Forbidden, NotFound, Postponed, QuotaExhausted, SiteBusy, SiteError
+from addon.confluence.errors import (
+    BadRequest,
+    Forbidden,
+    NotAllowed,
+    NotFound,
+    Postponed,
+    QuotaExhausted,
+    RightsUnknown,
+    SiteBusy,
+    SiteError,
+)
 from addon.confluence.gateway import Confluence
 from addon.confluence.quota import budgets
 from addon.confluence.rights import contentrights
@@ -83,11 +93,10 @@ class Permissions:
         """Return if `caller` administers Confluence.
 
         `in_need` is the age of a decision that will do while there are no points to ask with; by default `max_age`.
-        Raises Problem 403 when not, 503 when the site cannot be asked now.
+        Raises NotAllowed when not, RightsUnknown when the site cannot be asked now.
         """
         if not self.is_site_admin(caller, max_age=max_age, in_need=in_need):
-            raise Problem(
-                403,
+            raise NotAllowed(
                 "not-site-administrator",
                 "Only Confluence administrators may do this. Ask one of them to do it or to grant you the permission.",
             )
@@ -103,8 +112,8 @@ class Permissions:
     ) -> Space:
         """Return the space of this `key`, which `find` looks up, if `caller` administers it but not all of Confluence.
 
-        `in_need` as in `require_site_admin`. Raises Problem 503 when the site cannot be asked now, and otherwise one
-        Problem 403 alike for a space that does not exist, that is hidden, and that the caller does not administer, so
+        `in_need` as in `require_site_admin`. Raises RightsUnknown when the site cannot be asked now, and otherwise
+        the same NotAllowed for a space that does not exist, that is hidden, and that the caller does not administer, so
         that nobody learns which spaces there are. It holds for a minute: who asks again asks nothing of the site.
         """
         own = (caller.tenant_id, caller.account_id, f"key:{key}")
@@ -117,10 +126,10 @@ class Permissions:
             elif self.is_space_admin(caller, space, max_age=max_age, in_need=in_need):
                 return space
             self._keep(own, _Decision(asked_at, False, changes))
-        raise Problem(403, "not-space-administrator", _NOT_YOURS.format(key=key))
+        raise NotAllowed("not-space-administrator", _NOT_YOURS.format(key=key))
 
     def is_site_admin(self, caller: Caller, *, max_age: timedelta = READ_AGE, in_need: timedelta | None = None) -> bool:
-        """Return whether `caller` administers Confluence. Raises Problem 503 when the site cannot be asked now.
+        """Return whether `caller` administers Confluence. Raises RightsUnknown when the site cannot be asked now.
 
         `in_need` as in `require_site_admin`. The first question about a person may be asked with points that are kept
         for administrators.
@@ -135,7 +144,7 @@ class Permissions:
     ) -> bool:
         """Return whether `caller` administers `space`, or all of Confluence, which is cheaper to ask and comes first.
 
-        `in_need` as in `require_site_admin`. Raises Problem 503 when the site cannot be asked now.
+        `in_need` as in `require_site_admin`. Raises RightsUnknown when the site cannot be asked now.
         """
         if self.is_site_admin(caller, max_age=max_age, in_need=in_need):
             return True
@@ -146,7 +155,7 @@ class Permissions:
         """Return whether `caller` may read or update `content` (which the app sees, with its space id).
 
         Confluence is asked for its own decision; where it does not tell the app, the same is concluded from space
-        permissions and restrictions. Raises Problem 503 when the site cannot be asked now.
+        permissions and restrictions. Raises RightsUnknown when the site cannot be asked now.
         """
         key = _content_key(caller, content, operation)
         return self._decided(key, max_age, lambda: self._ask_content(caller, content, operation))
@@ -240,26 +249,23 @@ class Permissions:
             return ask()
         except Postponed as error:
             now = self._clock.now()
-            raise Problem(
-                503,
+            raise RightsUnknown(
                 "quota-exhausted" if isinstance(error, QuotaExhausted) else "asked-for-fewer",
                 f"Your permissions cannot be checked now: {error.reason}. Try again in {error.waiting(now)}.",
                 retry_after=error.seconds_left(now),
             ) from error
         except Unreachable as error:
-            raise Problem(
-                503,
+            raise RightsUnknown(
                 "needs-installation",
                 "Confluence refuses the add-on's signature. A Confluence administrator must install the add-on again.",
             ) from error
         except TenantGone as error:
-            raise Problem(403, "not-installed", "The add-on is not installed on this site any more.") from error
+            raise NotAllowed("not-installed", "The add-on is not installed on this site any more.") from error
         except SiteBusy:
             raise  # said in the same words wherever a person waits
         except SiteError as error:
             log.warning("permissions could not be checked: %s", error)
-            raise Problem(
-                503,
+            raise RightsUnknown(
                 "site-unavailable",
                 f"Your permissions cannot be checked now, Confluence answered: {error.message}. Try again in a minute.",
                 retry_after=30,

@@ -14,8 +14,8 @@ from dataclasses import replace
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
-from addon.base import Caller, Problem
-from addon.confluence import READ_AGE, WRITE_AGE, Conflict, Content, Forbidden, NotFound, SiteBusy
+from addon.base import Caller
+from addon.confluence import READ_AGE, WRITE_AGE, Conflict, Content, Forbidden, NotFound, RightsError, SiteBusy
 from addon.jobs.models import IndicatorSwitch
 from addon.jobs.review import Review
 from addon.jobs.statuses.single.single import Gone, Look, Single, Tested, Undecided
@@ -27,6 +27,7 @@ from addon.screens.api import byline_schemas as schemas
 from addon.screens.lookups import Lookups, Remembered
 from addon.screens.operations import operation
 from addon.screens.present import Presenter
+from addon.screens.problems import Problem
 from addon.screens.times import site_zone
 
 CONTENT_ID = re.compile(r"[1-9][0-9]{0,18}")
@@ -199,7 +200,7 @@ class BylineApi:
         """Return whether the caller may read the CQL of policies; no, while Confluence cannot say."""
         try:
             return self._parts.permissions.is_site_admin(caller, max_age=READ_AGE)
-        except (Problem, SiteBusy):
+        except (RightsError, SiteBusy):
             return False
 
 

@@ -6,7 +6,7 @@ of Confluence by the browser, as the person who looks (docs/adr/0016).
 
 from __future__ import annotations
 
-from addon.base import Caller, FieldError, Problem
+from addon.base import Caller, FieldError
 from addon.confluence import BadRequest
 from addon.confluence.cql import CONTENT, CqlRefused, all_of, check_administrators_cql
 from addon.parts import Parts
@@ -15,6 +15,7 @@ from addon.screens.api import schemas
 from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
 from addon.screens.present import Presenter
+from addon.screens.problems import Problem
 
 
 class CqlApi:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from addon.base import Caller, FieldError, Problem, Space
+from addon.base import Caller, FieldError, Space
 from addon.confluence import WRITE_AGE
 from addon.engine import (
     Busy,
@@ -30,7 +30,7 @@ from addon.screens.api.notified import NOTIFICATIONS, QUIET, notified_lately
 from addon.screens.lookups import Lookups
 from addon.screens.operations import Answer, operation
 from addon.screens.present import PREVIEWABLE, Presenter, item_result, space_result, statuses
-from addon.screens.problems import known_cursor
+from addon.screens.problems import Problem, known_cursor
 from addon.screens.times import reader_zone, said
 
 E = TypeVar("E", bound=schemas.Execution)

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from addon.base import Caller, FieldError, Problem, Space, TenantId, zone_names
+from addon.base import Caller, FieldError, Space, TenantId, zone_names
 from addon.confluence import SiteClient, SiteError
 from addon.confluence.cql import Spelling, spelling
 from addon.engine import JobRefused, NotAdmitted, StartRequest, queries
@@ -29,6 +29,7 @@ from addon.screens.api.schemas import Body, Execution, Model, SpaceKey
 from addon.screens.lookups import Lookups, Remembered
 from addon.screens.operations import operation
 from addon.screens.present import Presenter
+from addon.screens.problems import Problem
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from addon.base import Caller, FieldError, Problem, Space
+from addon.base import Caller, FieldError, Space
 from addon.jobs import apply_policies, with_labels
 from addon.parts import Parts
 from addon.policies import NOT_INCLUDED, PolicyDocument, Selector
@@ -20,6 +20,7 @@ from addon.screens.api.schemas import Body, Model, SpaceKey
 from addon.screens.lookups import Lookups, Remembered
 from addon.screens.operations import operation
 from addon.screens.present import Presenter
+from addon.screens.problems import Problem
 
 REMEMBERED = timedelta(minutes=15)
 """A listing of all spaces costs a point for each of them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from addon.base import Caller, FieldError, Problem
+from addon.base import Caller, FieldError
 from addon.confluence import READ_AGE
 from addon.engine import JobRefused, Lane, no_worker, queries
 from addon.jobs import apply_policies
@@ -15,6 +15,7 @@ from addon.screens.api import schemas
 from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
 from addon.screens.present import DESCRIPTIONS, PREVIEWABLE, Presenter, statuses
+from addon.screens.problems import Problem
 from addon.screens.times import site_zone
 
 FIRST_RUN = "Nothing starts before a Confluence administrator has confirmed the first run on the site's Jobs screen."

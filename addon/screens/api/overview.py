@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from pydantic import Field, StringConstraints
 from sqlalchemy.orm import Session
 
-from addon.base import Caller, Problem, Space, TenantId
+from addon.base import Caller, Space, TenantId
 from addon.confluence import READ_AGE
 from addon.confluence.cql import base, none_of, quote, values
 from addon.engine import ExecutionSpace, queries
@@ -30,6 +30,7 @@ from addon.screens.api import schemas
 from addon.screens.lookups import Lookups, Remembered
 from addon.screens.operations import operation
 from addon.screens.present import Presenter
+from addon.screens.problems import Problem
 from addon.screens.times import site_zone
 
 MOST = 20

@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Response, request
 
-from addon.base import Caller, FieldError, Problem
+from addon.base import Caller, FieldError, Refusal
 from addon.confluence import CqlRejected, QuotaExhausted, SiteError
 from addon.confluence.cql import CONTENT, all_of
 from addon.jobs import apply_policies
@@ -22,6 +22,7 @@ from addon.screens.api import schemas
 from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
 from addon.screens.present import Presenter
+from addon.screens.problems import Problem
 
 log = logging.getLogger(__name__)
 
@@ -227,10 +228,10 @@ def accepted(default: str = "application/json") -> str:
 
 @contextmanager
 def lines_added(text: bytes, content_type: str) -> Iterator[None]:
-    """Add the line to each field error of a Problem that passes, when the body is YAML."""
+    """Add the line to each field error that passes, when the body is YAML."""
     try:
         yield
-    except Problem as error:
+    except Refusal as error:
         if MEDIA_TYPES.get(content_type) == "application/yaml":
             if "line" in error.extra:
                 error.extra["errors"] = [{"pointer": "", "detail": error.detail, "line": error.extra["line"]}]

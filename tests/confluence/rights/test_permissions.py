@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from addon.base import Caller, Problem, Space, TenantGone, TenantId, Unreachable
+from addon.base import Caller, Space, TenantGone, TenantId, Unreachable
 from addon.confluence import READ_AGE, WRITE_AGE, Permissions, errors
+from addon.screens.problems import Problem
+from tests.support.answers import refused_with_problem
 from tests.support.clock import VirtualClock
 
 ONE, TWO = TenantId("one"), TenantId("two")
@@ -59,7 +61,7 @@ def permissions(site: Any, clock: VirtualClock) -> Permissions:
 
 
 def refused(call: Any, *args: Any, **options: Any) -> Problem:
-    with pytest.raises(Problem) as caught:
+    with refused_with_problem() as caught:
         call(*args, **options)
     return caught.value
 
