@@ -1,4 +1,7 @@
-"""How do runners learn that there may be something to claim? The one seam for scale: a hint, never the truth."""
+"""Wakeups: how runners learn that there may be something to claim. The one seam for scale.
+
+A wakeup is a hint and never the truth: it says "look", the rows say what is there.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _LISTENING = "steward_wake_listening"
 
 
 class Dispatcher(Protocol):
-    """Wakes a runner somewhere. A lost wake costs one reaper tick, never a job."""
+    """Wakes a runner somewhere. A lost wakeup costs one reaper tick, never a job."""
 
     def wake(self, session: Session, tenant_id: TenantId) -> None:
         """Make a runner look for claimable executions once `session` commits; nothing happens when it rolls back."""
@@ -42,17 +45,20 @@ class LocalDispatcher:
             self.notify()
 
     def notify(self) -> None:
-        """Wake the runners now."""
+        """Wake the runners now (any thread)."""
         with self._changed:
             self._count += 1
             self._changed.notify_all()
 
     def count(self) -> int:
-        """Return how many wakes there were, to be passed to `wait`."""
+        """Return how many wakeups there were so far, to be passed to `wait` after a look that found nothing.
+
+        A wakeup during the look is thereby never missed.
+        """
         with self._changed:
             return self._count
 
     def wait(self, seen: int, stop: threading.Event) -> None:
-        """Return once there was a wake after `seen`, or `stop` is set and a nudge came."""
+        """Return once there was a wakeup after the first `seen`, or `stop` is set and a wakeup came after that."""
         with self._changed:
             self._changed.wait_for(lambda: self._count != seen or stop.is_set())

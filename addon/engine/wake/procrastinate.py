@@ -1,8 +1,9 @@
-"""How do processes on one PostgreSQL wake each other? By procrastinate, which carries hints; our rows are the truth.
+"""Wakes between the processes on one PostgreSQL, carried by procrastinate. They are hints: our rows are the truth.
 
-A wake is a job `engine.wake` in procrastinate's table, inserted on the session's own connection, so it commits or rolls
-back with what it announces. procrastinate's `lock`, retries, periodic tasks and recovery are not used: a dead worker
-that held a `lock` would keep the tenant blocked for good, and what died is found by our leases.
+A wake is a job `engine.wake` in procrastinate's table, inserted on the session's own connection, so that it commits or
+rolls back with what it announces. procrastinate's `lock`, retries, periodic tasks and recovery are not used: a dead
+worker that had a `lock` would keep the tenant blocked permanently, and what a dead process was doing is found by our
+leases. Only its documented interface is used (docs/adr/0043-procrastinate-by-its-documented-interface.md).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,9 @@ from typing import Any
 import sqlalchemy as sa
 from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.jobs import Status
 from procrastinate.schema import SchemaManager
+from psycopg_pool import PoolTimeout
 from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
@@ -32,12 +36,11 @@ TASK = "engine.wake"
 QUEUE = "steward"
 _PENDING = "steward_wake_tenants"
 _RESTART_SECONDS = 2.0
+_CONNECT_SECONDS = 30.0
 _POLL_SECONDS = 5.0
-_WATCH_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 10.0
-_DEAD_SECONDS = 120.0
-_SIDE_TASKS = {"listener", "update_heartbeats"}
-"""As procrastinate names them."""
+_STALLED_SECONDS = 120.0
+"""A worker that has been silent for so long is taken for dead. Nothing depends on it but the wakes it had taken."""
 
 
 class ProcrastinateDispatcher:
@@ -48,9 +51,9 @@ class ProcrastinateDispatcher:
         self._app = App(connector=SyncPsycopgConnector())
 
     def wake(self, session: Session, tenant_id: TenantId) -> None:
-        """Insert the wake as the last thing of the transaction; nothing is left of it after a rollback.
+        """Insert the wake as the last statement of the transaction; a rollback leaves nothing of it.
 
-        Last, because two transactions that wake for one tenant wait for each other from there to the commit.
+        Last, because two transactions that wake for one tenant block each other from that statement to the commit.
         """
         pending: dict[TenantId, None] | None = session.info.get(_PENDING)
         if pending is None:
@@ -70,7 +73,7 @@ class ProcrastinateDispatcher:
         pending.clear()
 
     def _insert(self, connection: sa.Connection, tenant_id: TenantId) -> None:
-        """Insert one wake in a savepoint: that one waits already, or cannot be written, must not undo the rest."""
+        """Insert one wake in a savepoint, so that a failure to insert it undoes nothing else."""
         savepoint = connection.begin_nested()
         job = self._app.configure_task(
             TASK, queue=QUEUE, queueing_lock=tenant_id, connection=connection.connection.dbapi_connection
@@ -93,10 +96,14 @@ def _forget(session: Session, ended: SessionTransaction) -> None:
 
 
 class WakeWorker:
-    """A procrastinate worker in a thread of its own; each wake runs `work` once in a thread of its pool."""
+    """A procrastinate worker in a thread of its own, with its own event loop.
+
+    Each wake calls `work` once, in a thread of the worker's pool. procrastinate ends its worker when a side task of it
+    fails, such as the listener that has lost its connection; it is then started again after some seconds.
+    """
 
     def __init__(self, db: Database, clock: Clock, work: Callable[[], bool], concurrency: int) -> None:
-        """`work` claims and drives one execution; `concurrency` is how many at once."""
+        """`work` claims and drives one execution, of which `concurrency` may run at once. Its result is ignored."""
         self._conninfo = db.conninfo()
         self._patience = db.patience or PATIENCE
         self._clock = clock
@@ -122,12 +129,11 @@ class WakeWorker:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        # A procrastinate worker ends when a side task of it fails (a lost connection): then it is started anew.
         while not self._stopping.is_set():
             try:
                 asyncio.run(self._listen())
             except Exception:
-                log.exception("the worker lost its queue; it listens again")
+                log.exception("the worker has lost its queue; it listens again")
             self._clock.wait(self._stopping, _RESTART_SECONDS)
 
     async def _listen(self) -> None:
@@ -136,7 +142,11 @@ class WakeWorker:
         loop.set_default_executor(pool)
         stop = asyncio.Event()
         connector = PsycopgConnector(
-            conninfo=self._conninfo, min_size=1, max_size=4, timeout=30.0, reconnect_timeout=30.0
+            conninfo=self._conninfo,
+            min_size=1,
+            max_size=4,
+            timeout=_CONNECT_SECONDS,
+            reconnect_timeout=_CONNECT_SECONDS,
         )
         app = App(connector=connector)
         app.task(name=TASK, queue=QUEUE)(self._woken)
@@ -151,54 +161,83 @@ class WakeWorker:
                     concurrency=self._concurrency,
                     fetch_job_polling_interval=_POLL_SECONDS,
                     update_heartbeat_interval=_HEARTBEAT_SECONDS,
-                    stalled_worker_timeout=_DEAD_SECONDS,
+                    stalled_worker_timeout=_STALLED_SECONDS,
                     delete_jobs="always",
                     install_signal_handlers=False,
                 )
             )
-            told = asyncio.create_task(stop.wait())
-            deaf = asyncio.create_task(self._until_deaf(connector))
+            stopping = asyncio.create_task(stop.wait())
+            silent = asyncio.create_task(self._until_silent(app))
+            tasks = {worker, stopping, silent}
             try:
-                await asyncio.wait({worker, told, deaf}, return_when=asyncio.FIRST_COMPLETED)
-                if deaf.done():
-                    log.warning("the worker hears no wakes any more (%s); it listens again", deaf.result())
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                if silent.done():
+                    log.warning("the database gives the worker no answer (%s); it listens again", silent.result())
             finally:
                 with self._guard:
                     self._stop = None
-                for task in (told, deaf, worker):
+                for task in tasks:
                     task.cancel()
                 # What waits for a silent database is left to the end of the loop, which cancels it once more.
                 patience = None if stop.is_set() else self._patience
-                ended, _ = await asyncio.wait({told, deaf, worker}, timeout=patience)
+                ended, _ = await asyncio.wait(tasks, timeout=patience)
                 await asyncio.gather(*ended, return_exceptions=True)
 
-    async def _until_deaf(self, connector: PsycopgConnector) -> str:
-        """Return the reason as soon as wakes do not arrive any more.
+    async def _until_silent(self, app: App) -> str:
+        """Return the reason as soon as the database does not answer.
 
-        procrastinate goes on without its listener or its heartbeat when one of them fails: they have to be watched.
+        procrastinate notices a connection that breaks. One on which nothing arrives any more, it waits for.
         """
-        complete, rounds = False, 0
         while True:
-            await asyncio.sleep(_WATCH_SECONDS)
-            rounds += 1
-            dead = _SIDE_TASKS - {task.get_name() for task in asyncio.all_tasks()}
-            if dead and (complete or rounds * _WATCH_SECONDS > 2 * self._patience):
-                return f"no {', '.join(sorted(dead))}"
-            complete = complete or not dead
-            if rounds * _WATCH_SECONDS % _POLL_SECONDS == 0:
-                try:
-                    async with asyncio.timeout(self._patience):
-                        await connector.execute_query_one_async("SELECT 1 AS one")
-                except (TimeoutError, ConnectorException) as error:
-                    return f"no answer: {error!r}"
+            await asyncio.sleep(_POLL_SECONDS)
+            try:
+                async with asyncio.timeout(self._patience):
+                    await app.job_manager.check_connection_async()
+            except (TimeoutError, ConnectorException) as error:
+                return repr(error)
 
     def _woken(self) -> None:
         if not self._stopping.is_set():
             self._work()
 
 
+def prune(db: Database) -> int:
+    """Delete the wakes that dead workers had taken and never finished; return how many.
+
+    They are hints that were followed: what the dead had claimed comes back by its lease. Rows of dead workers are
+    deleted by procrastinate, whenever a worker starts.
+    """
+    limit = db.patience or PATIENCE
+    try:
+        return asyncio.run(asyncio.wait_for(_finish_stalled(db.conninfo()), limit))
+    except (TimeoutError, ConnectorException, PoolTimeout) as error:
+        cause = error.__cause__ if isinstance(error, ConnectorException) else error
+        log.warning("the wakes of dead workers stay for now: the database cannot be used: %r", cause)
+        return 0
+
+
+async def _finish_stalled(conninfo: str) -> int:
+    connector = PsycopgConnector(conninfo=conninfo, min_size=1, max_size=1, timeout=_CONNECT_SECONDS)
+    async with App(connector=connector).open_async() as app:
+        jobs = app.job_manager
+        stalled = await jobs.get_stalled_jobs(
+            queue=QUEUE, task_name=TASK, seconds_since_heartbeat=round(_STALLED_SECONDS)
+        )
+        finished = 0
+        for job in stalled:
+            # Refused when another process was first, or when the worker was only slow and has finished it.
+            with suppress(ConnectorException):
+                await jobs.finish_job(job, status=Status.FAILED, delete_job=True)
+                finished += 1
+        return finished
+
+
 def apply_schema(connection: sa.Connection) -> None:
-    """Bring procrastinate's tables to the installed version's. Works in the caller's transaction; idempotent."""
+    """Bring procrastinate's tables to those of the installed version, in the caller's transaction. Idempotent.
+
+    A new database gets the whole schema, an older one each script of a later version in the order of their names, as
+    procrastinate prescribes. It leaves to its users to note what was applied: here the comment of a table says that.
+    """
     found, wanted = _applied(connection), _wanted()
     if found == wanted:
         return
@@ -209,12 +248,11 @@ def apply_schema(connection: sa.Connection) -> None:
         for script in sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql")):
             if _version(script.name) > _version(found):
                 raw.execute(script.read_bytes())
-    # procrastinate itself does not note what was applied.
     raw.execute(f"COMMENT ON TABLE procrastinate_jobs IS '{wanted}'")
 
 
 def missing(connection: sa.Connection) -> str | None:
-    """Return what is missing before workers can be woken, or None."""
+    """Return, for operators, what is missing before workers can be woken, or None when nothing is."""
     found = _applied(connection)
     if found is None or _version(found) < _version(_wanted()):
         return f"procrastinate's tables are at version {found or 'none'}, this one is {_wanted()}."
@@ -232,24 +270,6 @@ def _wanted() -> str:
 
 
 def _version(text: str) -> tuple[int, int, int]:
-    """Read "3.10.0" and "03.04.00_01_pre_….sql" alike."""
+    """Return the version in "3.10.0" or in the name of a script, "03.04.00_01_pre_….sql"."""
     first, second, third = (int(part) for part in (text.split("_")[0].removesuffix(".sql") + ".0.0").split(".")[:3])
     return first, second, third
-
-
-def prune(db: Database) -> int:
-    """Delete the wakes that dead workers had taken and never put away; return how many.
-
-    They are hints that were followed: what the dead had claimed comes back by its lease.
-    """
-    with db.engine.begin() as connection:
-        connection.execute(
-            sa.text("DELETE FROM procrastinate_workers WHERE last_heartbeat < now() - make_interval(secs => :dead)"),
-            {"dead": _DEAD_SECONDS},
-        )
-        return connection.execute(
-            sa.text(
-                "DELETE FROM procrastinate_jobs WHERE task_name = :task AND status <> 'todo' AND worker_id IS NULL"
-            ),
-            {"task": TASK},
-        ).rowcount
