@@ -2,7 +2,16 @@
 
 from addon.engine import queries
 from addon.engine.engine import Engine
-from addon.engine.errors import Busy, Fenced, NotAdmitted, NotCancellable, NotFound, NotRetryable, UnknownJob
+from addon.engine.errors import (
+    DATABASE_AWAY,
+    Busy,
+    Fenced,
+    NotAdmitted,
+    NotCancellable,
+    NotFound,
+    NotRetryable,
+    UnknownJob,
+)
 from addon.engine.job import (
     UNSEEN,
     Abandon,
@@ -40,10 +49,10 @@ from addon.engine.wake.dispatcher import Dispatcher, LocalDispatcher
 from addon.engine.wake.metronome import Metronome, Tick
 from addon.engine.worker.heartbeat import any_process, no_worker, workers
 from addon.engine.worker.progress import Progress, live_progress
-from addon.engine.worker.spaces import as_run_space
 
 __all__ = [
     "ACTIVE",
+    "DATABASE_AWAY",
     "TERMINAL",
     "TRIGGER_DDL",
     "UNSEEN",
@@ -84,7 +93,6 @@ __all__ = [
     "Tick",
     "UnknownJob",
     "any_process",
-    "as_run_space",
     "fenced",
     "fires",
     "live_progress",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from addon.base import TenantGone, Unreachable
 from addon.confluence import Postponed, SiteError
-from addon.engine.errors import DATABASE_AWAY
+from addon.engine import DATABASE_AWAY
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, JobRefused, Pause
 
 log = logging.getLogger(__name__)

@@ -10,20 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import sqlalchemy as sa
-from sqlalchemy.orm import Session
-
 from addon.base import Clock
 from addon.confluence import SiteClient
+from addon.engine import queries
 from addon.engine.job import ARCHIVED, MISSING, Run, RunSpace
-from addon.engine.models import ExecutionSpace, JobExecution
 from addon.jobs.census import still_counted
 from addon.jobs.counting import Counting
 
 FRESH = timedelta(minutes=1)
 """So long after a run began its list is not doubted: it was made since."""
-RUNS_BACK = 100
-"""Executions looked at for the last one that listed the whole site: in between are retries of some spaces."""
 
 
 class Absent(Exception):
@@ -58,7 +53,7 @@ class Presence:
 def presence(run: Run, client: SiteClient, counting: Counting) -> Presence:
     """Return the look-out of a run."""
     with run.read() as session:
-        began = session.scalars(sa.select(JobExecution.started_at).where(JobExecution.id == run.execution_id)).one()
+        began = queries.started_at(session, run.execution_id)
     return Presence(client, counting, run.clock, began)
 
 
@@ -77,39 +72,4 @@ def why_absent(client: SiteClient, ids: Sequence[str]) -> dict[str, str]:
 def worked_on_before(run: Run) -> list[RunSpace]:
     """Return the spaces that the last full run of the same kind was to work on and that no run has reported since."""
     with run.read() as session:
-        return _last_worked_on(session, run)
-
-
-def _last_worked_on(session: Session, run: Run) -> list[RunSpace]:
-    newest = session.execute(
-        sa.select(JobExecution.id, JobExecution.params)
-        .where(
-            JobExecution.job_type == run.job_type,
-            JobExecution.scope == run.scope,
-            JobExecution.dry_run.is_(run.dry_run),
-            JobExecution.listed,
-            JobExecution.id != run.execution_id,
-        )
-        .order_by(JobExecution.id.desc())
-        .limit(RUNS_BACK)
-    ).all()
-    later: list[str] = []
-    for execution_id, params in newest:
-        if "spaces" not in params:
-            break
-        later.append(execution_id)
-    else:
-        return []
-    told = sa.select(ExecutionSpace.space_id).where(
-        ExecutionSpace.execution_id.in_(later), ExecutionSpace.state == "skipped"
-    )
-    rows = session.scalars(
-        sa.select(ExecutionSpace)
-        .where(
-            ExecutionSpace.execution_id == execution_id,
-            ExecutionSpace.state != "skipped",
-            ExecutionSpace.space_id.not_in(told),
-        )
-        .order_by(ExecutionSpace.position)
-    )
-    return [RunSpace(row.space_id, row.space_key, row.name, row.type) for row in rows]
+        return queries.last_worked_on(session, run)

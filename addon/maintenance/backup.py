@@ -11,7 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from addon.base import Database
-from addon.engine.models import JobExecution, is_active
+from addon.engine import queries
 from addon.mail.models import OutboxMail
 from addon.parts import Parts
 
@@ -69,7 +69,7 @@ def after_restore(parts: Parts) -> MadeReady:
     """
     mails = 0
     with parts.db.write_all() as session:
-        active = session.scalars(sa.select(JobExecution.tenant_id).where(is_active())).all()
+        active = queries.tenants_at_work(session)
         for tenant_id in active:
             parts.engine.cancel_active(session, tenant_id, "system")
         waiting = sa.select(OutboxMail.tenant_id).where(OutboxMail.state == "pending").distinct()

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from addon.base import Clock, Database, TenantId, metadata
 from addon.confluence import forget_quota
 from addon.connect import cut_off, delete_tenant
-from addon.engine.models import JobExecution, is_active
+from addon.engine import queries
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Erasure:
     def _due(self) -> list[TenantId]:
         with self.db.write_all() as session:
             now = self.clock.now()
-            busy = set(session.scalars(sa.select(JobExecution.tenant_id).where(is_active())))
+            busy = set(queries.tenants_at_work(session))
             return cut_off(session, now - self.grace, busy=busy, now=now)
 
     def _erase(self, tenant_id: TenantId) -> bool:

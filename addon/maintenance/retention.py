@@ -20,7 +20,7 @@ from sqlalchemy.orm import aliased
 from addon.base import Clock, Database, TenantId
 from addon.confluence import forget_old_hours
 from addon.connect import tenant_ids
-from addon.engine.errors import DATABASE_AWAY
+from addon.engine import DATABASE_AWAY
 from addon.engine.models import (
     AuditEvent,
     ExecutionItem,

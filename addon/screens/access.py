@@ -104,7 +104,7 @@ class Access:
         sight = viewer.sight(row)
         if sight != "full" and viewer.space is not None:
             with self._db.read(caller.tenant_id) as session:
-                part = queries.parts(session, [row.id], viewer.space.id).get(row.id)
+                part = queries.results_in_space(session, [row.id], viewer.space.id).get(row.id)
             sight = viewer.sight(row, part)
         if sight == "none":
             raise unknown_execution()

@@ -6,7 +6,6 @@ import hmac
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, jsonify, request
@@ -17,8 +16,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import seconds_since
 from addon.connect import count_installations, rule
-from addon.engine import no_worker, workers
-from addon.engine.models import JobExecution, JobSchedule, RetryDue, Worker, is_active
+from addon.engine import no_worker, queries, workers
 from addon.mail.models import OutboxMail
 from addon.migrations import schema
 from addon.parts import Parts
@@ -102,7 +100,7 @@ def _worker(parts: Parts) -> str:
 def _last_beat(session: Session, parts: Parts) -> datetime | None:
     """Return when a process last beat. What lies in the future was written by a clock that was wrong."""
     latest = parts.clock.now() + timedelta(seconds=2 * parts.settings.lease_seconds)
-    return session.scalar(sa.select(sa.func.max(Worker.heartbeat_at)).where(Worker.heartbeat_at <= latest))
+    return queries.last_heartbeat(session, latest)
 
 
 class Numbers(Collector):
@@ -115,29 +113,19 @@ class Numbers(Collector):
         """Yield the numbers of the whole installation, over all tenants."""
         now = self._parts.clock.now()
         with self._parts.db.read_all() as session:
-            executions = session.execute(
-                sa.select(JobExecution.job_type, JobExecution.status, sa.func.count()).group_by(
-                    JobExecution.job_type, JobExecution.status
-                )
-            ).all()
-            paused = sa.and_(is_active(), JobExecution.not_before > now)
-            singles = {
-                "steward_executions_paused": ("Executions that wait", _count(JobExecution, paused)),
-                "steward_retries_waiting": ("Retries that wait", _count(RetryDue)),
-                "steward_schedules_due": (
-                    "Slots that wait for a free lane",
-                    _count(JobSchedule, JobSchedule.enabled, JobSchedule.next_fire_at <= now),
-                ),
-            }
+            engine = queries.numbers(session, now)
             sites = count_installations(session)
-            values = {name: (text, session.scalar(query) or 0) for name, (text, query) in singles.items()}
+            values = {
+                "steward_executions_paused": ("Executions that wait", engine.paused),
+                "steward_retries_waiting": ("Retries that wait", engine.retries_waiting),
+                "steward_schedules_due": ("Slots that wait for a free lane", engine.schedules_due),
+            }
             mails = session.execute(sa.select(OutboxMail.state, sa.func.count()).group_by(OutboxMail.state)).all()
-            beat = session.scalar(sa.select(sa.func.max(Worker.heartbeat_at)))
             running = workers(session, now, self._parts.settings.lease_seconds)
 
             beat = _last_beat(session, self._parts)
         runs = GaugeMetricFamily("steward_executions", "Executions kept, by job and status", labels=["job", "status"])
-        for job, status, number in executions:
+        for (job, status), number in engine.executions.items():
             runs.add_metric([job, status], number)
         yield runs
         outbox = GaugeMetricFamily("steward_mails", "Mails in the outbox, by state", labels=["state"])
@@ -152,7 +140,3 @@ class Numbers(Collector):
         if beat is not None:
             age = seconds_since(beat, now)
             yield GaugeMetricFamily("steward_heartbeat_age_seconds", "Since a worker last beat", value=age)
-
-
-def _count(table: type, *conditions: sa.ColumnExpressionArgument[bool]) -> sa.Select[Any]:
-    return sa.select(sa.func.count()).select_from(table).where(*conditions)

@@ -50,7 +50,7 @@ class Presenter:
     def executions(self, session: Session, rows: Sequence[JobExecution], viewer: Viewer) -> list[schemas.Execution]:
         """Return `rows`, each as `execution` does."""
         of_site = [row.id for row in rows if row.scope == "site"]
-        parts = {} if viewer.space is None else queries.parts(session, of_site, viewer.space.id)
+        parts = {} if viewer.space is None else queries.results_in_space(session, of_site, viewer.space.id)
         return [self._execution(session, row, viewer, parts.get(row.id)) for row in rows]
 
     def execution(self, session: Session, row: JobExecution, viewer: Viewer) -> schemas.Execution:

@@ -23,7 +23,7 @@ from addon.base import Clock, FieldError, Refusal, TenantGone, Unreachable, is_t
 from addon.base.resources import render
 from addon.config import Settings
 from addon.confluence import Postponed, QuotaExhausted, SiteBusy, SiteError
-from addon.engine.errors import DATABASE_AWAY
+from addon.engine import DATABASE_AWAY
 from addon.screens import assets
 from addon.screens.titles import title
 

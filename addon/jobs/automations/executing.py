@@ -9,13 +9,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 
-import sqlalchemy as sa
-from sqlalchemy.orm import Session
-
 from addon.base import Space
 from addon.confluence import Content, Kind, SiteClient, SystemInfo
+from addon.engine import queries
 from addon.engine.job import Item, Run, RunSpace
-from addon.engine.models import ExecutionSpace, JobExecution
 from addon.jobs import ledger, site_facts
 from addon.jobs.automations import guards
 from addon.jobs.automations.guards import Guards
@@ -210,7 +207,7 @@ class Executing:
     def _guards(self, space: Space, matches: Sequence[Match], planned: Collection[str]) -> Guards:
         with self._run.read() as session:
             rows = ledger.load(session, [match.content.id for match in matches])
-            refreshed_at = last_refresh(session, space.id)
+            refreshed_at = queries.last_done_began(session, "refresh-statuses", space.id)
         now, namespace = self._now(matches), self._context.settings.namespace
         entries = self._policy.status_scheme(space).entries
         return Guards(
@@ -245,21 +242,6 @@ class Executing:
     def _archive_batch(self) -> int:
         bulk = self._edition_of_site() in ("premium", "enterprise")
         return self._context.settings.archive_batch if bulk else 1
-
-
-def last_refresh(session: Session, space_id: str) -> datetime | None:
-    """Return when the newest execution began that refreshed the statuses of a space to its end."""
-    return session.scalar(
-        sa.select(JobExecution.started_at)
-        .join(ExecutionSpace, ExecutionSpace.execution_id == JobExecution.id)
-        .where(
-            JobExecution.job_type == "refresh-statuses",
-            ExecutionSpace.space_id == space_id,
-            ExecutionSpace.state == "done",
-        )
-        .order_by(JobExecution.id.desc())
-        .limit(1)
-    )
 
 
 def _rounds(automation: ActiveAutomation, own: list[Match]) -> Iterator[list[Match]]:

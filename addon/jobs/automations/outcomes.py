@@ -15,9 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base.piecemeal import write_piecemeal
-from addon.engine import as_run_space
+from addon.engine import queries
 from addon.engine.job import Item, Run, RunSpace
-from addon.engine.models import ExecutionItem, ExecutionSpace
 from addon.jobs import ledger
 from addon.jobs.faults import Reason
 from addon.jobs.models import ArchiveTask
@@ -148,15 +147,11 @@ class Recorder:
 
 def items_logged(run: Run, space_id: str) -> set[str]:
     """Return the content ids of a space whose outcome this execution has recorded already."""
-    query = sa.select(ExecutionItem.content_id).where(
-        ExecutionItem.execution_id == run.execution_id, ExecutionItem.space_id == space_id
-    )
     with run.read() as session:
-        return set(session.scalars(query))
+        return queries.recorded_contents(session, run.execution_id, space_id)
 
 
 def spaces_of(run: Run) -> dict[str, RunSpace]:
     """Return all spaces of the execution as they are stored now, by id."""
-    query = sa.select(ExecutionSpace).where(ExecutionSpace.execution_id == run.execution_id)
     with run.read() as session:
-        return {row.space_id: as_run_space(row) for row in session.scalars(query)}
+        return queries.run_spaces(session, run.execution_id)

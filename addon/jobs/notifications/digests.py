@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from addon.base import known_zone
 from addon.confluence import SiteClient, SiteError, User
+from addon.engine import queries
 from addon.engine.job import Run
-from addon.engine.models import ExecutionSpace
 from addon.jobs.context import JobContext
 from addon.jobs.models import NotificationMatch
 from addon.jobs.notifications.collecting import Due
@@ -96,10 +96,7 @@ class Digests:
             return list(session.scalars(query))
 
     def _in_done_spaces(self) -> sa.ColumnElement[bool]:
-        done = sa.select(ExecutionSpace.space_id).where(
-            ExecutionSpace.execution_id == self._run.execution_id, ExecutionSpace.state == "done"
-        )
-        return NotificationMatch.space_id.in_(done)
+        return NotificationMatch.space_id.in_(queries.done_space_ids(self._run.execution_id))
 
     def _mail(self, account_id: str, user: User | None, site_title: str, time_zone: str) -> NewMail | None:
         matches = self._matches(account_id)

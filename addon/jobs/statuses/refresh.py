@@ -11,12 +11,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-import sqlalchemy as sa
-
 from addon.confluence import HintKind, SiteClient, hints_since
 from addon.confluence.cql import Spelling, spelling
+from addon.engine import queries
 from addon.engine.job import CancelRequested, Interrupted, Run, RunSpace
-from addon.engine.models import JobExecution
 from addon.jobs import ledger, site_facts
 from addon.jobs import spaces as scope
 from addon.jobs.context import JobContext
@@ -61,8 +59,7 @@ class Refresh:
         self._statuses = shown(self._policy, context.settings.base_url)
         with run.read() as session:
             self._slugs = frozenset(context.policies.slugs(session, run.tenant_id))
-            began = session.scalars(sa.select(JobExecution.started_at).where(JobExecution.id == run.execution_id)).one()
-            self._began = began
+            self._began = began = queries.started_at(session, run.execution_id)
             self._trusting = ledger.empty_before(session, began)
             self._presence = Presence(self._client, self._counting, run.clock, began)
             self._site_facts = site_facts.load(session)

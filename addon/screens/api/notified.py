@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from addon.base import Space, TenantId
 from addon.engine import JobExecution, queries
-from addon.engine.queries import MAX_PAGE
 from addon.mail import Mailer
 
 NOTIFICATIONS = "send-notifications"
@@ -23,9 +22,9 @@ def notified_lately(
     session: Session, mailer: Mailer, tenant_id: TenantId, space: Space, now: datetime
 ) -> JobExecution | None:
     """Return the newest execution that mailed people about items of `space` within a day before `now`, if any."""
-    rows, _ = queries.history(session, tenant_id, job=NOTIFICATIONS, space_id=space.id, limit=MAX_PAGE)
+    rows, _ = queries.history(session, tenant_id, job=NOTIFICATIONS, space_id=space.id, limit=queries.MAX_PAGE)
     lately = [row for row in rows if row.ended_at is not None and row.ended_at > now - QUIET and not row.dry_run]
-    parts = queries.parts(session, [row.id for row in lately], space.id)
+    parts = queries.results_in_space(session, [row.id for row in lately], space.id)
     for row in lately:
         part = parts.get(row.id)
         if part is not None and part.metrics.get("contentsMatched") and any(mailer.counts(session, row.id).values()):

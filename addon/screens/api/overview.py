@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from addon.base import Caller, Space, TenantId
 from addon.confluence import READ_AGE
 from addon.confluence.cql import base, none_of, quote, values
-from addon.engine import ExecutionSpace, queries
+from addon.engine import queries
 from addon.jobs.counting import Counting
 from addon.jobs.models import SiteTrait
 from addon.jobs.statuses.ask.clauses import chunked, ids_in
@@ -189,16 +189,8 @@ class OverviewApi:
         """Return when each space (by id) was last refreshed, and when a refresh of the site last ended."""
         runs, _ = queries.history(session, tenant_id, job=JOB, limit=RUNS)
         ended = [row.ended_at for row in runs if row.scope == "site" and row.ended_at and row.status != "cancelled"]
-        done = session.execute(
-            sa.select(ExecutionSpace.space_id, sa.func.max(ExecutionSpace.ended_at))
-            .where(
-                ExecutionSpace.execution_id.in_([row.id for row in runs]),
-                ExecutionSpace.space_id.in_([space.id for space in spaces]),
-                ExecutionSpace.state == "done",
-            )
-            .group_by(ExecutionSpace.space_id)
-        )
-        return {space_id: at for space_id, at in done if at is not None}, max(ended, default=None)
+        done = queries.done_at(session, [row.id for row in runs], [space.id for space in spaces])
+        return done, max(ended, default=None)
 
     def _row(
         self,

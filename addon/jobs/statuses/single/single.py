@@ -14,15 +14,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
-
-import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, Space, TenantId
 from addon.confluence import Conflict, Confluence, Content, CqlRejected, Kind, SiteClient
 from addon.confluence.cql import CONTENT, Clause, CqlSyntaxError, Spelling, all_of
-from addon.engine.models import ExecutionSpace, JobExecution
+from addon.engine import queries
 from addon.jobs import ledger, site_facts
 from addon.jobs.facts import judged, names_a_day, review_facts, site_time
 from addon.jobs.ledger import LedgerEntry
@@ -154,7 +150,9 @@ class Single:
         with self._db.read(tenant_id) as session:
             _, policy = self._policies.current(session, tenant_id)
             row = ledger.load(session, [content.id]).get(content.id)
-            refreshed_at = _refreshed_at(session, content.space_id or "")
+            refreshed_at = queries.last_done_at(
+                session, "refresh-statuses", content.space_id or "", runs_back=RUNS_BACK
+            )
             spelling = site_facts.load(session).spelling
         if row is not None:
             refreshed_at = max(filter(None, (refreshed_at, row.written_at)))
@@ -294,23 +292,6 @@ def _space(client: SiteClient, content: Content, policy: PolicyDocument) -> Spac
     if not shown_spaces:
         raise Gone
     return with_labels(client, shown_spaces[:1], policy)[0]
-
-
-def _refreshed_at(session: Session, space_id: str) -> datetime | None:
-    newest = (
-        sa.select(JobExecution.id)
-        .where(JobExecution.job_type == "refresh-statuses")
-        .order_by(JobExecution.started_at.desc())
-        .limit(RUNS_BACK)
-    )
-    at: Any = session.scalar(
-        sa.select(sa.func.max(ExecutionSpace.ended_at)).where(
-            ExecutionSpace.execution_id.in_(session.scalars(newest).all()),
-            ExecutionSpace.space_id == space_id,
-            ExecutionSpace.state == "done",
-        )
-    )
-    return at if isinstance(at, datetime) else None
 
 
 def _later(stored: LedgerEntry, ours: LedgerEntry) -> bool:

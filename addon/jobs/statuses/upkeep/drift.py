@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 
-import sqlalchemy as sa
-
 from addon.base import within
 from addon.confluence import SiteClient
 from addon.confluence.cql import CONTENT, all_of, any_of, encoded_length, quote
+from addon.engine import queries
 from addon.engine.job import Run
-from addon.engine.models import ExecutionSpace
 from addon.jobs import ledger, site_facts
 from addon.jobs.counting import Counting
 from addon.jobs.faults import SITE_FAULTS, reason_of
@@ -68,11 +66,8 @@ class Drift:
             site_facts.save(session, self.run.tenant_id, swept_at=now, swept_to=None if ended else turn[-1])
 
     def _spaces_done(self) -> dict[str, str]:
-        done = sa.select(ExecutionSpace.space_id, ExecutionSpace.space_key).where(
-            ExecutionSpace.execution_id == self.run.execution_id, ExecutionSpace.state == "done"
-        )
         with self.run.read() as session:
-            return dict(session.execute(done).all())
+            return queries.spaces_done(session, self.run.execution_id)
 
     def _compare(self, cql: str, rows: Sequence[LedgerEntry]) -> None:
         try:

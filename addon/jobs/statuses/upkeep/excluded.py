@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import logging
 
-import sqlalchemy as sa
-
 from addon.confluence import NotFound, SiteClient
+from addon.engine import queries
 from addon.engine.job import Run
-from addon.engine.models import ExecutionSpace
 from addon.jobs import ledger
 from addon.jobs.context import JobContext
 from addon.jobs.faults import reason_of
@@ -31,9 +29,7 @@ def clear_excluded(context: JobContext, run: Run, client: SiteClient, key: str, 
     is forgotten without a look.
     """
     with run.read() as session:
-        here = ExecutionSpace.execution_id == run.execution_id
-        took_part = sa.select(ExecutionSpace.space_id).where(here, ExecutionSpace.state != "skipped")
-        listed = set(session.scalars(took_part))
+        listed = queries.spaces_taking_part(session, run.execution_id)
         strange = [space_id for space_id in ledger.spaces_known(session) if space_id not in listed]
     if not strange:
         return
