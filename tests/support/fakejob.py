@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId
-from addon.engine import as_run_space
 from addon.engine.job import Item, JobRefused, Metrics, Run, RunSpace
 from addon.engine.models import ExecutionSpace
+from addon.engine.worker.spaces import as_run_space
 
 
 def spaces(*keys: str) -> list[RunSpace]:
