@@ -5,6 +5,7 @@ engine, and how a mail finds its address.
 """
 
 from addon.jobs.context import JobContext, JobSettings
+from addon.jobs.housekeeping import forget_batches, forget_matches, forget_person_matched, people_matched
 from addon.jobs.ledger import counts_by_space, slugs_of
 from addon.jobs.notifications import mail_addresses
 from addon.jobs.registry import apply_policies, build_jobs
@@ -16,7 +17,11 @@ __all__ = [
     "apply_policies",
     "build_jobs",
     "counts_by_space",
+    "forget_batches",
+    "forget_matches",
+    "forget_person_matched",
     "mail_addresses",
+    "people_matched",
     "slugs_of",
     "with_labels",
 ]

@@ -2,6 +2,13 @@
 
 from addon.mail.delivery import Addresses, Sent
 from addon.mail.digest import DigestContent, DigestSection, digest_context
+from addon.mail.housekeeping import (
+    forget_greetings,
+    forget_mails,
+    forget_person_mailed,
+    mails_by_state,
+    people_mailed,
+)
 from addon.mail.mailer import Mailer
 from addon.mail.message import Sender
 from addon.mail.outbox import NewMail, counts
@@ -23,4 +30,9 @@ __all__ = [
     "TransportError",
     "counts",
     "digest_context",
+    "forget_greetings",
+    "forget_mails",
+    "forget_person_mailed",
+    "mails_by_state",
+    "people_mailed",
 ]

@@ -16,7 +16,7 @@ from addon.mail import outbox
 from addon.mail.delivery import BATCH, TURN, Addresses, After, Delivery, LookUpFailed, Sent
 from addon.mail.message import Sender
 from addon.mail.models import OutboxMail
-from addon.mail.outbox import NewMail, Outbox
+from addon.mail.outbox import NewMail, Outbox, scope_of
 from addon.mail.render import Renderer
 from addon.mail.transport import Transport
 
@@ -79,9 +79,9 @@ class Mailer:
         """Return emailsSent, emailsFailed, emailsSuppressed and emailsPending of one execution, as of now."""
         return outbox.counts(session, execution_id)
 
-    def drop_unsent(self, session: Session, tenant_id: TenantId, *, reason: str) -> int:
-        """End the tenant's mails that were not handed over; return how many. Part of uninstalling."""
-        return outbox.drop_unsent(session, tenant_id, reason=reason, clock=self._clock)
+    def drop_unsent(self, session: Session, tenant_id: TenantId | None, *, reason: str) -> int:
+        """End the mails of a tenant (None: of all) that were not handed over, for `reason`; return how many."""
+        return outbox.drop_unsent(session, scope_of(tenant_id), reason=reason, clock=self._clock)
 
     def boot(self) -> int:
         """Settle what the previous process left, where it is sure to be dead; return the mails of unknown fate.
@@ -112,7 +112,7 @@ class Mailer:
 
         Raises what `before_each` raises, and with a `tenant_id` what `addresses` raises.
         """
-        scope = _scope(tenant_id, execution_id)
+        scope = scope_of(tenant_id, execution_id)
         waiting = self._pending(scope)
         if self._transport is None or not waiting:
             return Sent(pending=waiting)
@@ -165,7 +165,7 @@ class Mailer:
             each = waiting.popleft()
             began = delivery.result.handled
             try:
-                after = delivery.turn(each, _scope(each, execution_id), TURN if waiting else BATCH)
+                after = delivery.turn(each, scope_of(each, execution_id), TURN if waiting else BATCH)
                 if after is After.STOP:
                     return
                 if after is After.MAYBE_MORE:
@@ -186,7 +186,7 @@ class Mailer:
         due = sa.and_(OutboxMail.state == "pending", outbox.is_due(delivery.due))
         with self._db.read_all() as session:
             found = session.scalars(
-                sa.select(OutboxMail.tenant_id).where(_scope(None, execution_id), due).distinct()
+                sa.select(OutboxMail.tenant_id).where(scope_of(None, execution_id), due).distinct()
             ).all()
         return sorted(found, key=lambda tenant: (self._turns.get(tenant, 0), tenant))
 
@@ -194,12 +194,3 @@ class Mailer:
         with self._db.read_all() as session:
             wanted = sa.select(sa.func.count()).select_from(OutboxMail).where(scope, OutboxMail.state == "pending")
             return session.scalar(wanted) or 0
-
-
-def _scope(tenant_id: TenantId | None, execution_id: str | None) -> sa.ColumnElement[bool]:
-    conditions: list[sa.ColumnElement[bool]] = [sa.true()]
-    if tenant_id is not None:
-        conditions.append(OutboxMail.tenant_id == tenant_id)
-    if execution_id is not None:
-        conditions.append(OutboxMail.execution_id == execution_id)
-    return sa.and_(*conditions)

@@ -97,6 +97,16 @@ def enqueue(session: Session, mails: Sequence[NewMail], *, clock: Clock, message
     return added
 
 
+def scope_of(tenant_id: TenantId | None = None, execution_id: str | None = None) -> sa.ColumnElement[bool]:
+    """Say of a mail that it is one of the tenant's, and one of the execution's, where these are given."""
+    conditions: list[sa.ColumnElement[bool]] = [sa.true()]
+    if tenant_id is not None:
+        conditions.append(OutboxMail.tenant_id == tenant_id)
+    if execution_id is not None:
+        conditions.append(OutboxMail.execution_id == execution_id)
+    return sa.and_(*conditions)
+
+
 def counts(session: Session, execution_id: str) -> dict[str, int]:
     """Return emailsSent, emailsFailed, emailsSuppressed and emailsPending of one execution, as of now."""
     found: dict[str, int] = {}
@@ -106,12 +116,12 @@ def counts(session: Session, execution_id: str) -> dict[str, int]:
     return {metric: found.get(state, 0) for state, metric in METRICS.items()}
 
 
-def drop_unsent(session: Session, tenant_id: TenantId, *, reason: str, clock: Clock) -> int:
-    """End every mail of the tenant that was not handed over yet as `dead`; return how many there were."""
+def drop_unsent(session: Session, scope: sa.ColumnElement[bool], *, reason: str, clock: Clock) -> int:
+    """End every mail of `scope` that was not handed over yet as `dead`; return how many there were."""
     return _changed(
         session,
         sa.update(OutboxMail)
-        .where(OutboxMail.tenant_id == tenant_id, OutboxMail.state == "pending", OutboxMail.begun_at.is_(None))
+        .where(scope, OutboxMail.state == "pending", OutboxMail.begun_at.is_(None))
         .values(state="dead", reason=reason, ended_at=clock.now(), lease_owner=None, lease_until=None, **EMPTIED),
     )
 

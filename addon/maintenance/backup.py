@@ -8,11 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from addon.base import Database
 from addon.engine import queries
-from addon.mail.models import OutboxMail
 from addon.parts import Parts
 
 RESTORED = "a backup was restored; whether this mail had been sent by then is unknown, so it is not sent again"
@@ -67,12 +64,9 @@ def after_restore(parts: Parts) -> MadeReady:
     Both may have been done since. An execution that was finalizing ends by itself, with its mails dropped. Nothing may
     run on the database meanwhile; safe to repeat.
     """
-    mails = 0
     with parts.db.write_all() as session:
         active = queries.tenants_at_work(session)
         for tenant_id in active:
             parts.engine.cancel_active(session, tenant_id, "system")
-        waiting = sa.select(OutboxMail.tenant_id).where(OutboxMail.state == "pending").distinct()
-        for tenant_id in session.scalars(waiting).all():
-            mails += parts.mailer.drop_unsent(session, tenant_id, reason=RESTORED)
+        mails = parts.mailer.drop_unsent(session, None, reason=RESTORED)
     return MadeReady(len(active), mails)

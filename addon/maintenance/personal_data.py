@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 from addon.base import REMOVED_PERSON, TenantId
 from addon.connect import installed_since, tenant_ids
 from addon.engine.models import AuditEvent, JobExecution, Lane
-from addon.jobs.models import NotificationMatch
-from addon.mail.models import OutboxMail
+from addon.jobs import forget_person_matched, people_matched
+from addon.mail import forget_person_mailed, people_mailed
 from addon.policies import forget_person, people_named
 from addon.policies.models import PolicyVersion
 
@@ -55,9 +55,13 @@ HELD = (
     Held(AuditEvent.actor_id, AuditEvent.at, AuditEvent.actor_type == "user"),
     Held(PolicyVersion.by, PolicyVersion.at),
     Held(Lane.hold_by),
-    Held(NotificationMatch.account_id),
-    Held(OutboxMail.account_id, OutboxMail.created_at),
 )
+ACCOUNT_COLUMNS = (
+    *(f"{held.column.class_.__tablename__}.{held.column.key}" for held in HELD),
+    "notification_match.account_id",
+    "outbox.account_id",
+)
+"""Every column with account ids, as table.column. The rooms of the last two forget a person themselves."""
 
 
 def erase_person(session: Session, tenant_id: TenantId, account_id: str, now: datetime) -> None:
@@ -69,13 +73,10 @@ def erase_person(session: Session, tenant_id: TenantId, account_id: str, now: da
     for held in HELD:
         column, table = held.column, held.column.class_
         mine = sa.and_(table.tenant_id == tenant_id, column == account_id)
-        if table is NotificationMatch:
-            session.execute(sa.delete(table).where(mine).execution_options(synchronize_session=False))
-        elif table is OutboxMail:
-            _erase_mails(session, mine, now)
-        else:
-            change = sa.update(table).where(mine).values({column.key: None})
-            session.execute(change.execution_options(synchronize_session=False))
+        change = sa.update(table).where(mine).values({column.key: None})
+        session.execute(change.execution_options(synchronize_session=False))
+    forget_person_matched(session, tenant_id, account_id)
+    forget_person_mailed(session, tenant_id, account_id, now)
     forget_person(session, tenant_id, account_id)
 
 
@@ -83,13 +84,6 @@ def erase_everywhere(session: Session, account_id: str, now: datetime) -> None:
     """Erase an account from all tenants; the session is bound to none."""
     for tenant_id in tenant_ids(session):
         erase_person(session, tenant_id, account_id, now)
-
-
-def forget_names(session: Session, account_id: str) -> None:
-    """Drop the texts of a person's mails that have ended: they greet by a name that may have changed."""
-    ended = sa.and_(OutboxMail.account_id == account_id, OutboxMail.state != "pending")
-    change = sa.update(OutboxMail).where(ended).values(subject="", text="", html="")
-    session.execute(change.execution_options(synchronize_session=False))
 
 
 def people_held(session: Session) -> dict[str, Holding]:
@@ -111,7 +105,9 @@ def people_held(session: Session) -> dict[str, Holding]:
             query = query.where(held.people)
         rows = session.execute(query)
         _merge(found, ((tenant, who, at or installed[tenant]) for tenant, who, at in rows if tenant in installed))
-    _merge(found, (each for each in people_named(session) if each[0] in installed and each[1] not in _NOBODY))
+    matched = ((tenant, who, installed[tenant]) for tenant, who in people_matched(session) if tenant in installed)
+    for people in (matched, people_mailed(session), people_named(session)):
+        _merge(found, (each for each in people if each[0] in installed and each[1] not in _NOBODY))
     return found
 
 
@@ -119,21 +115,3 @@ def _merge(found: dict[str, Holding], more: Iterable[tuple[TenantId, str, dateti
     for tenant_id, account_id, at in more:
         known = found.get(account_id, Holding(tenant_id, at))
         found[account_id] = Holding(min(tenant_id, known.tenant_id), max(at, known.at))
-
-
-def _erase_mails(session: Session, mine: sa.ColumnElement[bool], now: datetime) -> None:
-    waiting = sa.and_(OutboxMail.state == "pending", OutboxMail.begun_at.is_(None))
-    values: dict[str, Any] = {
-        "account_id": REMOVED_PERSON,
-        # The key named the account; an empty Message-ID would be no id, the row's own will do.
-        "dedupe_key": sa.literal("removed:") + OutboxMail.id,
-        "message_id": OutboxMail.id,
-        "subject": "",
-        "text": "",
-        "html": "",
-    }
-    ended = {"state": "suppressed", "reason": "the person was removed", "ended_at": now}
-    options: dict[str, Any] = {"synchronize_session": False}
-    stopped = sa.update(OutboxMail).where(mine, waiting).values(**ended, lease_owner=None, lease_until=None)
-    session.execute(stopped, execution_options=options)
-    session.execute(sa.update(OutboxMail).where(mine).values(values), execution_options=options)

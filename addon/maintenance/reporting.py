@@ -26,7 +26,8 @@ from addon.connect import (
     report,
     reports_due,
 )
-from addon.maintenance.personal_data import Holding, erase_everywhere, forget_names, people_held
+from addon.mail import forget_greetings
+from addon.maintenance.personal_data import Holding, erase_everywhere, people_held
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class Reporting:
                 if verdict == "closed":
                     erase_everywhere(session, account_id, now)
                 else:
-                    forget_names(session, account_id)
+                    forget_greetings(session, account_id)
         if verdicts.accounts:
             log.info("personal data report: %s of %s accounts closed or updated", len(verdicts.accounts), len(accounts))
 

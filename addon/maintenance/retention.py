@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import aliased
 
 from addon.base import Clock, Database, TenantId
+from addon.base.sweep import BATCH, delete_rows, sweep
 from addon.confluence import forget_old_hours
 from addon.connect import tenant_ids
 from addon.engine import DATABASE_AWAY
@@ -31,14 +31,12 @@ from addon.engine.models import (
     is_active,
 )
 from addon.engine.schedule.schedules import forget_removed
-from addon.jobs.models import ArchiveTask, NotificationMatch
-from addon.mail.models import OutboxMail
+from addon.jobs import forget_batches, forget_matches
+from addon.mail import forget_mails
 from addon.policies.models import PolicyVersion
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
-"""Rows deleted in one transaction."""
 KEPT = 50
 """So many of a tenant's newest executions stay, however old they are; so many of its lane's events too."""
 SHORT = timedelta(days=30)
@@ -107,7 +105,8 @@ class _Tenant:
     keep: timedelta
 
     def forget(self) -> int:
-        gone = self._executions() + self._lane_events() + self._details() + self._leftovers() + self._mails()
+        gone = self._executions() + self._lane_events() + self._details() + self._leftovers()
+        gone += forget_mails(self.db, self.tenant_id, self.now - SHORT)
         gone += self._sweep(ScheduleFire, ScheduleFire.at < self.now - self.keep) + self._removed_schedules()
         gone += self._versions()
         if gone:
@@ -129,9 +128,11 @@ class _Tenant:
         )
         gone = 0
         while ids := self._read(old):
-            for model in (ExecutionItem, ExecutionSpace, AuditEvent, NotificationMatch, ArchiveTask):
+            for model in (ExecutionItem, ExecutionSpace, AuditEvent):
                 gone += self._sweep(model, model.execution_id.in_(ids))
-            deleted = self._delete(JobExecution, [(each,) for each in ids])
+            gone += forget_matches(self.db, self.tenant_id, ids)
+            gone += forget_batches(self.db, self.tenant_id, ids, open_too=True)
+            deleted = delete_rows(self.db, self.tenant_id, JobExecution, [(each,) for each in ids])
             gone += deleted
             if deleted < len(ids):
                 break
@@ -183,19 +184,10 @@ class _Tenant:
 
     def _leftovers(self) -> int:
         """Delete what runs of jobs left in their own tables."""
-        ended, long_ago = sa.select(JobExecution.id).where(*self._ended(timedelta(0))), self._ended(SHORT)
-        gone = self._sweep(NotificationMatch, NotificationMatch.execution_id.in_(ended))
-        tasks = ArchiveTask.execution_id.in_(sa.select(JobExecution.id).where(*long_ago))
-        return gone + self._sweep(ArchiveTask, ArchiveTask.ended_at.is_not(None), tasks)
-
-    def _mails(self) -> int:
-        """Delete mails that ended, all of one execution at a time: half of them would be a wrong count."""
-        other = aliased(OutboxMail)
-        before = self.now - SHORT
-        younger = sa.exists().where(
-            other.execution_id == OutboxMail.execution_id, sa.or_(other.ended_at.is_(None), other.ended_at >= before)
-        )
-        return self._sweep(OutboxMail, OutboxMail.state != "pending", OutboxMail.ended_at < before, ~younger)
+        ended = sa.select(JobExecution.id).where(*self._ended(timedelta(0)))
+        long_ago = sa.select(JobExecution.id).where(*self._ended(SHORT))
+        gone = forget_matches(self.db, self.tenant_id, ended)
+        return gone + forget_batches(self.db, self.tenant_id, long_ago)
 
     def _ended(self, ago: timedelta) -> tuple[Condition, ...]:
         """Say of executions that they ended longer than `ago`, and not longer than a look back before that."""
@@ -209,36 +201,7 @@ class _Tenant:
         return found[0] if found else None
 
     def _sweep(self, model: Any, *conditions: Condition) -> int:
-        """Delete the tenant's rows that meet the conditions, batch by batch; return how many went."""
-        keys = sa.inspect(model).primary_key
-        statement = sa.select(*keys).where(model.tenant_id == self.tenant_id, *conditions).limit(BATCH)
-        gone = 0
-        while True:
-            with self.db.read(self.tenant_id) as session:
-                found = [tuple(row) for row in session.execute(statement)]
-            deleted = self._delete(model, found)
-            gone += deleted
-            # Fewer than were found: another process is at it.
-            if len(found) < BATCH or deleted < len(found):
-                return gone
-
-    def _delete(self, model: Any, found: Sequence[tuple[Any, ...]]) -> int:
-        """Delete rows by primary key, but those that another process has locked; return how many went."""
-        if not found:
-            return 0
-        keys = sa.inspect(model).primary_key
-
-        def among(rows: Sequence[tuple[Any, ...]]) -> Condition:
-            # SQLite finds rows by a pair of keys only from beginning to end; by the first key it uses the index.
-            first = keys[0].in_({row[0] for row in rows})
-            return sa.and_(first, sa.tuple_(*keys).in_(rows)) if len(keys) > 1 else first
-
-        with self.db.write(self.tenant_id) as session:
-            free = sa.select(*keys).where(among(found)).order_by(*keys).with_for_update(skip_locked=True, of=model)
-            rows = [tuple(row) for row in session.execute(free)]
-            if rows:
-                session.execute(sa.delete(model).where(among(rows)).execution_options(synchronize_session=False))
-        return len(rows)
+        return sweep(self.db, self.tenant_id, model, *conditions)
 
     def _read(self, statement: sa.Select[Any]) -> list[str]:
         with self.db.read(self.tenant_id) as session:

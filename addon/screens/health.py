@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from addon.base import seconds_since
 from addon.connect import count_installations, rule
 from addon.engine import no_worker, queries, workers
-from addon.mail.models import OutboxMail
+from addon.mail import mails_by_state
 from addon.migrations import schema
 from addon.parts import Parts
 from addon.screens.problems import Problem
@@ -120,7 +120,7 @@ class Numbers(Collector):
                 "steward_retries_waiting": ("Retries that wait", engine.retries_waiting),
                 "steward_schedules_due": ("Slots that wait for a free lane", engine.schedules_due),
             }
-            mails = session.execute(sa.select(OutboxMail.state, sa.func.count()).group_by(OutboxMail.state)).all()
+            mails = mails_by_state(session)
             running = workers(session, now, self._parts.settings.lease_seconds)
 
             beat = _last_beat(session, self._parts)
@@ -129,7 +129,7 @@ class Numbers(Collector):
             runs.add_metric([job, status], number)
         yield runs
         outbox = GaugeMetricFamily("steward_mails", "Mails in the outbox, by state", labels=["state"])
-        for state, number in mails:
+        for state, number in mails.items():
             outbox.add_metric([state], number)
         yield outbox
         yield GaugeMetricFamily("steward_tenants_installed", "Sites with the add-on", value=sites.installed)

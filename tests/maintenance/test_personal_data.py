@@ -11,8 +11,9 @@ import sqlalchemy as sa
 
 from addon.base import Database, TenantId, metadata
 from addon.engine.models import AuditEvent, JobExecution
+from addon.mail import forget_greetings
 from addon.mail.models import OutboxMail
-from addon.maintenance.personal_data import HELD, erase_person, forget_names, people_held
+from addon.maintenance.personal_data import ACCOUNT_COLUMNS, erase_person, people_held
 from addon.policies.models import PolicyVersion
 from addon.sandbox.seed import seed_demo
 from addon.sandbox.site import ADMIN, Site
@@ -22,7 +23,7 @@ from tests.support.rows import one_of_each
 
 EVE = "712020:eve-0001"
 TenantIn = Callable[..., TenantId]
-HERS = {f"{held.column.class_.__tablename__}__{held.column.key}": EVE for held in HELD}
+HERS = {column.replace(".", "__"): EVE for column in ACCOUNT_COLUMNS}
 RULE = {"recipients": ["author", {"user": EVE}, {"group": EVE}], "cql": f'creator = "{EVE}"'}
 
 
@@ -49,7 +50,7 @@ def _dump(db: Database, tenant_id: TenantId) -> str:
 
 
 def test_every_column_with_account_ids_is_listed() -> None:
-    listed = {f"{held.column.class_.__tablename__}.{held.column.key}" for held in HELD}
+    listed = set(ACCOUNT_COLUMNS)
     found = {
         f"{table.name}.{column.name}"
         for table in metadata.sorted_tables
@@ -135,7 +136,7 @@ def test_a_changed_name_goes_from_the_texts_of_mails_that_ended(
     tenant_id = tenant_in(db)
     _fill(db, tenant_id, clock)
     with db.write_all() as session:
-        forget_names(session, EVE)
+        forget_greetings(session, EVE)
     assert "Eve" not in _dump(db, tenant_id)
     assert EVE in _dump(db, tenant_id)
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from addon.base import Database, TenantId, new_id
+from addon.base import Database, TenantId, new_id, sweep
+from addon.base.sweep import BATCH
 from addon.confluence.models import QuotaHour
 from addon.engine.models import (
     AuditEvent,
@@ -24,7 +25,7 @@ from addon.engine.models import (
 from addon.jobs.models import ArchiveTask, NotificationMatch
 from addon.mail.models import OutboxMail
 from addon.maintenance import retention
-from addon.maintenance.retention import BATCH, KEPT, VERSIONS, Retention, hour_of, uneventful
+from addon.maintenance.retention import KEPT, VERSIONS, Retention, hour_of, uneventful
 from addon.policies.models import PolicyVersion
 from tests.support.clock import VirtualClock
 
@@ -243,6 +244,7 @@ def _lane_event(past: Past, at: Any) -> AuditEvent:
 
 def test_no_transaction_deletes_more_than_a_batch(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
     assert BATCH <= 500
+    monkeypatch.setattr(sweep, "BATCH", 4)
     monkeypatch.setattr(retention, "BATCH", 4)
     for _ in range(3):
         past.execution(401, details=9)
