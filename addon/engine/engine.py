@@ -255,7 +255,7 @@ class Engine:
             failpoints.boundary(session, "boot")
         if context.db.is_sqlite:
             reaper.reap(context, everyone=True)
-        schedules.read_again(context)
+        schedules.resume_unreadable(context)
 
     def _release(self) -> None:
         lock, self._lock = self._lock, None

@@ -80,12 +80,12 @@ def does_nothing(module: str, name: str, result: Any = None) -> Plant:
 
 
 def missed_slots_forgotten(patch: pytest.MonkeyPatch) -> None:
-    records = slots.records
+    records = slots.slot_records
     swap(patch, records, lambda due, *rest: records(replace(due, older=0), *rest))
 
 
 def oldest_missed_slot_forgotten(patch: pytest.MonkeyPatch) -> None:
-    records = slots.records
+    records = slots.slot_records
     swap(patch, records, lambda due, *rest: records(replace(due, older=max(due.older - 1, 0)), *rest))
 
 
@@ -99,11 +99,11 @@ def slots_beyond_the_recorded_ones_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def slots_joined_and_skipped_in_one_record(patch: pytest.MonkeyPatch) -> None:
-    swap(patch, slots._listed, lambda due, now, most: listed_as_one(due, now))
+    swap(patch, slots._entries, lambda due, now, most: listed_as_one(due, now))
 
 
 def listed_as_one(due: Any, now: Any) -> Any:
-    yield slots._Listed(due.newest, now)
+    yield slots._Entry(due.newest, now)
     if due.older:
         yield from slots._latest(due, due.newest, due.oldest, due.older, 1)
 

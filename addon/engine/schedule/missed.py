@@ -18,27 +18,27 @@ from addon.engine.models import AuditEvent, JobExecution, Lane, RetryDue
 
 NEAR = timedelta(minutes=5)
 """What came into the way so soon after a slot counts: ticks reach one site after the other."""
-EXECUTIONS, EVENTS = 5000, 500
+MOST_EXECUTIONS, MOST_EVENTS = 5000, 500
 """The newest ones that are looked at."""
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _END = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Obstacle:
-    """Something that kept slots waiting: `spares` those of one job type; `execution_id` is what ran or waited."""
+class Blocker:
+    """Something that kept slots waiting: `except_for` those of one job type; `execution_id` is what ran or waited."""
 
     reason: str
     since: datetime
     until: datetime
     execution_id: str | None = None
-    spares: str | None = None
+    except_for: str | None = None
 
 
-class Obstacles:
+class Blockers:
     """All that is known to have been in the way of one tenant's slots."""
 
-    def __init__(self, lasting: Sequence[Obstacle] = (), runs: Iterable[Obstacle] = ()) -> None:
+    def __init__(self, lasting: Sequence[Blocker] = (), runs: Iterable[Blocker] = ()) -> None:
         """`lasting` are few; `runs` may be thousands that hardly overlap: those at one slot are found at once."""
         self._lasting = lasting
         self._runs = sorted(runs, key=lambda each: each.since)
@@ -48,7 +48,7 @@ class Obstacles:
     def at(self, slot: datetime, until: datetime, job_type: str) -> tuple[str, str | None]:
         """Return why nothing started at a slot of `job_type`, and the execution in the way if it was one.
 
-        Of several obstacles the one that lasted longest before `until`, when the next slot took its place. What came
+        Of several blockers the one that lasted longest before `until`, when the next slot took its place. What came
         long after the slot is not why: a working tick would have started it before.
         """
         latest = min(slot + NEAR, until)
@@ -59,27 +59,27 @@ class Obstacles:
         """Return what was in the way of most of a job type's many slots of a span, as `at` does for one."""
         return _longest(self._before(since, until), since, until, job_type)
 
-    def _before(self, slot: datetime, until: datetime) -> list[Obstacle]:
+    def _before(self, slot: datetime, until: datetime) -> list[Blocker]:
         """Return what ended after `slot` and began before `until`, or at the slot."""
         begun = bisect_left(self._begins, until) if until > slot else bisect_right(self._begins, slot)
         runs = self._runs[bisect_right(self._ends, slot) : begun]
         return [each for each in (*self._lasting, *runs) if each.until > slot]
 
 
-def _longest(there: Sequence[Obstacle], slot: datetime, until: datetime, job_type: str) -> tuple[str, str | None]:
-    there = [each for each in there if each.spares != job_type]
+def _longest(there: Sequence[Blocker], slot: datetime, until: datetime, job_type: str) -> tuple[str, str | None]:
+    there = [each for each in there if each.except_for != job_type]
     if not there:
         return "unknown", None
     longest = max(there, key=lambda each: min(each.until, until) - max(each.since, slot))
     return longest.reason, longest.execution_id
 
 
-NONE = Obstacles()
+NO_BLOCKERS = Blockers()
 
 
-def in_the_way(
+def find_blockers(
     context: EngineContext, session: Session, tenant_id: TenantId, since: datetime, running: JobExecution | None = None
-) -> Obstacles:
+) -> Blockers:
     """Return what was in the way of the tenant's slots from `since` on; `running` still is.
 
     Three statements, for slots that were missed only: one that starts as it should asks nothing.
@@ -87,7 +87,7 @@ def in_the_way(
     runs = _ended(session, tenant_id, since)
     if running is not None:
         runs.append(running)
-    return Obstacles(_lane(session, tenant_id), [*_runs(context, runs), *_waiting(context, session, tenant_id)])
+    return Blockers(_lane(session, tenant_id), [*_runs(context, runs), *_waiting(context, session, tenant_id)])
 
 
 def _ended(session: Session, tenant_id: TenantId, since: datetime) -> list[Any]:
@@ -96,37 +96,37 @@ def _ended(session: Session, tenant_id: TenantId, since: datetime) -> list[Any]:
         sa.select(row.id, row.job_type, row.trigger, row.retry_of, row.attempt, row.started_at, row.ended_at)
         .where(row.tenant_id == tenant_id, row.ended_at > since)
         .order_by(row.ended_at.desc())
-        .limit(EXECUTIONS)
+        .limit(MOST_EXECUTIONS)
     )
     return list(session.execute(statement))
 
 
-def _runs(context: EngineContext, runs: Sequence[Any]) -> Iterator[Obstacle]:
+def _runs(context: EngineContext, runs: Sequence[Any]) -> Iterator[Blocker]:
     ends = {row.id: row.ended_at for row in runs}
     for row in runs:
-        yield Obstacle("busy", row.started_at, row.ended_at or _END, row.id)
+        yield Blocker("busy", row.started_at, row.ended_at or _END, row.id)
         if row.trigger == "retry" and row.attempt - 1 <= context.settings.precedence_attempts:
             waited_since = ends.get(row.retry_of) or _BEGINNING
-            yield Obstacle("retry_waiting", waited_since, row.started_at, row.id, spares=row.job_type)
+            yield Blocker("retry_waiting", waited_since, row.started_at, row.id, except_for=row.job_type)
 
 
-def _waiting(context: EngineContext, session: Session, tenant_id: TenantId) -> Iterator[Obstacle]:
+def _waiting(context: EngineContext, session: Session, tenant_id: TenantId) -> Iterator[Blocker]:
     for retry in session.scalars(sa.select(RetryDue).where(RetryDue.tenant_id == tenant_id)):
         if retry.attempt - 1 <= context.settings.precedence_attempts:
             since = retry.due_at - timedelta(seconds=context.settings.retry_seconds)
-            yield Obstacle("retry_waiting", since, retry.due_at, retry.failed_execution_id, spares=retry.job_type)
+            yield Blocker("retry_waiting", since, retry.due_at, retry.failed_execution_id, except_for=retry.job_type)
 
 
-def _lane(session: Session, tenant_id: TenantId) -> list[Obstacle]:
+def _lane(session: Session, tenant_id: TenantId) -> list[Blocker]:
     """Return when the lane was closed, held, or in its first run, by its own events and as it is now."""
     lane = session.get(Lane, tenant_id)
-    found = [Obstacle("first_run", _BEGINNING, _END)] if lane is not None and lane.first_run else []
+    found = [Blocker("first_run", _BEGINNING, _END)] if lane is not None and lane.first_run else []
     event = AuditEvent
     statement = (
         sa.select(event.tag, event.at, event.detail)
         .where(event.tenant_id == tenant_id, event.execution_id.is_(None))
         .order_by(event.id.desc())
-        .limit(EVENTS)
+        .limit(MOST_EVENTS)
     )
     closed: datetime | None = None
     held: datetime | None = None
@@ -135,17 +135,17 @@ def _lane(session: Session, tenant_id: TenantId) -> list[Obstacle]:
         what = tag.removeprefix("job:lane:")
         if what in ("opened", "closed"):
             if closed is not None:
-                found.append(Obstacle("closed", closed, at))
+                found.append(Blocker("closed", closed, at))
             closed = at if what == "closed" else None
         elif what in ("held", "released"):
             if held is not None:
-                found.append(Obstacle("hold", held, min(at, until)))
+                found.append(Blocker("hold", held, min(at, until)))
             held = at if what == "held" else None
             until = datetime.fromisoformat(detail["until"]) if "until" in detail else _END
         elif what == "first_run_confirmed":
-            found.append(Obstacle("first_run", _BEGINNING, at))
+            found.append(Blocker("first_run", _BEGINNING, at))
     if closed is not None:
-        found.append(Obstacle("closed", closed, _END))
+        found.append(Blocker("closed", closed, _END))
     if held is not None:
-        found.append(Obstacle("hold", held, until))
+        found.append(Blocker("hold", held, until))
     return found

@@ -20,10 +20,17 @@ from addon.engine.context import EngineContext
 from addon.engine.errors import DATABASE_AWAY, Busy, NotAdmitted, log_failure
 from addon.engine.job import JobRefused
 from addon.engine.models import ExecutionSpace, JobExecution, JobSchedule, Lane, RetryDue, ScheduleFire, is_active
-from addon.engine.schedule import wrongclock
-from addon.engine.schedule.missed import NONE, in_the_way
+from addon.engine.schedule import wrong_clock
+from addon.engine.schedule.missed import NO_BLOCKERS, find_blockers
 from addon.engine.schedule.schedules import stop_unreadable
-from addon.engine.schedule.slots import LONGEST_LATENESS, Due, go_on, look, records, write
+from addon.engine.schedule.slots import (
+    LONGEST_LATENESS,
+    PendingSlots,
+    advance,
+    pending_slots,
+    slot_records,
+    write_records,
+)
 from addon.engine.state.admission import end_chains, on_hold
 from addon.engine.state.start import StartRequest, start
 
@@ -46,13 +53,13 @@ def schedule_tick(context: EngineContext) -> int:
     deadline = context.clock.monotonic() + ROUND_SECONDS
     with context.db.read_all() as session:
         now = context.time.read(session)
-        rows = session.execute(sa.union_all(_tenants_with_due(context, now), *wrongclock.suspects(context, now))).all()
-        wrong = wrongclock.judge(context, session, rows, now)
+        rows = session.execute(sa.union_all(_tenants_with_due(context, now), *wrong_clock.suspects(context, now))).all()
+        wrong = wrong_clock.judge(context, session, rows, now)
     due = sorted((row for row in rows if row.kind == _DUE), key=lambda row: row.at)
     tenants = [TenantId(row.tenant_id) for row in due]
 
     def mend(session: Session, tenant_id: TenantId) -> bool:
-        return wrongclock.mend(context, session, wrong, tenant_id, now)
+        return wrong_clock.mend(context, session, wrong, tenant_id, now)
 
     def start_due(session: Session, tenant_id: TenantId) -> bool:
         return next_start(context, session, tenant_id, now) is not None
@@ -128,7 +135,7 @@ def next_start(context: EngineContext, session: Session, tenant_id: TenantId, no
         return None
     due, without = _due_by_job(context, session, tenant_id, now)
     for row in without:
-        _go_on(session, row, now)
+        _advance(session, row, now)
     retries = _retries(session, tenant_id) if found.waits else []
     own = {job_type for job_type, slots in due.items() if any(not slot.too_late for slot in slots)}
     # A slot of the job itself takes the retry's place, if it starts: what is only skipped as late does not.
@@ -208,7 +215,7 @@ def _tenants_with_due(context: EngineContext, now: datetime) -> sa.Select[Any]:
     busy = sa.exists().where(JobExecution.tenant_id == Lane.tenant_id, is_active())
     not_held = sa.or_(~Lane.hold, Lane.hold_until <= now)
     return (
-        wrongclock.alike(_DUE, Lane.tenant_id, at=sa.func.min(due.c.due))
+        wrong_clock.alike(_DUE, Lane.tenant_id, at=sa.func.min(due.c.due))
         .join(due, due.c.tenant_id == Lane.tenant_id)
         .where(Lane.open, ~Lane.first_run, not_held, ~busy)
         .group_by(Lane.tenant_id)
@@ -217,7 +224,7 @@ def _tenants_with_due(context: EngineContext, now: datetime) -> sa.Select[Any]:
 
 def _due_by_job(
     context: EngineContext, session: Session, tenant_id: TenantId, now: datetime
-) -> tuple[dict[str, list[Due]], list[JobSchedule]]:
+) -> tuple[dict[str, list[PendingSlots]], list[JobSchedule]]:
     """Return the due schedules by job type, the job type with the oldest slot first.
 
     Then those that are due and have no slot that could start: they cannot be read, or all their slots have a record.
@@ -228,11 +235,11 @@ def _due_by_job(
         .where(JobSchedule.job_type.in_(tuple(context.jobs)))
         .order_by(JobSchedule.next_fire_at, JobSchedule.id)
     )
-    due: dict[str, list[Due]] = {}
+    due: dict[str, list[PendingSlots]] = {}
     without = []
     for row in rows:
         try:
-            found = look(row, now)
+            found = pending_slots(row, now)
         except ValueError:
             found = None
         if found is None:
@@ -242,10 +249,10 @@ def _due_by_job(
     return due, without
 
 
-def _go_on(session: Session, row: JobSchedule, now: datetime) -> None:
+def _advance(session: Session, row: JobSchedule, now: datetime) -> None:
     """Take a schedule on from a time of which nothing is to be made; one that cannot be read stops itself."""
     try:
-        go_on(row, now)
+        advance(row, now)
     except ValueError:
         stop_unreadable(session, row, now)
 
@@ -255,7 +262,7 @@ def _start_slots(
     session: Session,
     tenant_id: TenantId,
     job_type: str,
-    due: list[Due],
+    due: list[PendingSlots],
     now: datetime,
     *,
     ends_chain: bool,
@@ -276,19 +283,19 @@ def _start_slots(
             log.info("slot of %s for tenant %s stays pending: %s", job_type, tenant_id, refusal.reason)
             return None
     since = min((slot.oldest for slot in due if slot.older or slot.too_late), default=None)
-    obstacles = NONE if since is None else in_the_way(context, session, tenant_id, since)
+    blockers = NO_BLOCKERS if since is None else find_blockers(context, session, tenant_id, since)
     most = context.settings.recorded_slots // len(due)
     rows: list[dict[str, object]] = []
     for slot in due:
-        rows += records(slot, execution if slot.schedule.id in in_time else None, now, obstacles, most)
-        go_on(slot.schedule, now)
-    write(session, rows)
+        rows += slot_records(slot, execution if slot.schedule.id in in_time else None, now, blockers, most)
+        advance(slot.schedule, now)
+    write_records(session, rows)
     session.flush()
     failpoints.boundary(session, "slot")
     return execution
 
 
-def _fired(session: Session, due: Sequence[Due]) -> set[str]:
+def _fired(session: Session, due: Sequence[PendingSlots]) -> set[str]:
     """Return the schedules whose newest slot has a record already."""
     newest = {slot.schedule.id: slot.newest for slot in due}
     ids = list(newest)

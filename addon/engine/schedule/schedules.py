@@ -71,11 +71,11 @@ def restart_schedules(context: EngineContext, session: Session, tenant_id: Tenan
     for row in rows:
         pending.withdraw(row, "installed")
         if row.enabled:
-            count_from(row, now)
+            reschedule(row, now)
     session.flush()
 
 
-def count_from(row: JobSchedule, now: datetime) -> None:
+def reschedule(row: JobSchedule, now: datetime) -> None:
     """Let an enabled schedule be due at its next time after `now`; one that cannot be read stops and says why."""
     try:
         row.next_fire_at, row.unreadable = next_fire(row.cron, row.time_zone, now), None
@@ -88,10 +88,10 @@ def count_from(row: JobSchedule, now: datetime) -> None:
 def stop_unreadable(session: Session, row: JobSchedule, now: datetime) -> None:
     """Stop a due schedule that cannot be read, and record its pending slot as withdrawn for that reason."""
     withdraw_unread(session, row, now, "unreadable")
-    count_from(row, now)
+    reschedule(row, now)
 
 
-def read_again(context: EngineContext) -> int:
+def resume_unreadable(context: EngineContext) -> int:
     """Let schedules that could not be read go on where they can be now; return how many.
 
     What can be read depends on the time zones that this process knows: it asks when it begins.
@@ -105,7 +105,7 @@ def read_again(context: EngineContext) -> int:
             rows, now = _locked(context, session, tenant_id)
             for row in rows:
                 if row.enabled and row.unreadable is not None:
-                    count_from(row, now)
+                    reschedule(row, now)
                     healed += row.unreadable is None
     return healed
 
@@ -150,5 +150,5 @@ def _follow(row: JobSchedule, spec: ScheduleSpec, now: datetime, pending: Withdr
         row.removed_at = None
         row.version += 1
     elif row.enabled and row.unreadable is not None:
-        count_from(row, now)
+        reschedule(row, now)
     row.name = spec.name

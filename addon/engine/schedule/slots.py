@@ -17,8 +17,8 @@ from addon.base.database import insert
 from addon.engine.context import EngineContext
 from addon.engine.models import JobExecution, JobSchedule, ScheduleFire
 from addon.engine.schedule.cron import SECOND, fires_back, next_fire
-from addon.engine.schedule.crontally import count_fires
-from addon.engine.schedule.missed import Obstacles, in_the_way
+from addon.engine.schedule.cron_count import count_fires
+from addon.engine.schedule.missed import Blockers, find_blockers
 from addon.engine.state.admission import active
 
 LONGEST_LATENESS = timedelta(hours=24)
@@ -27,7 +27,7 @@ LONGEST_LOOK = timedelta(days=3652)
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class PendingSlots:
     """One due schedule: `newest` is the slot to start, if it is not `too_late`; `older` others were missed before."""
 
     schedule: JobSchedule
@@ -42,7 +42,7 @@ class Due:
         return not self.too_late and slot >= self.coalesce_from
 
 
-def look(schedule: JobSchedule, now: datetime) -> Due | None:
+def pending_slots(schedule: JobSchedule, now: datetime) -> PendingSlots | None:
     """Look at the slots of a due schedule that have no record up to now; None when there are none.
 
     Raises ValueError when its cron or time zone cannot be read.
@@ -61,7 +61,7 @@ def look(schedule: JobSchedule, now: datetime) -> Due | None:
     following = next_fire(cron, zone, newest)
     longest = min(LONGEST_LATENESS, timedelta(seconds=schedule.max_lateness_s))
     period = following - newest if following is not None else longest
-    return Due(schedule, newest, oldest, older, now - newest > min(longest, period), now - longest)
+    return PendingSlots(schedule, newest, oldest, older, now - newest > min(longest, period), now - longest)
 
 
 def _first_pending(schedule: JobSchedule, now: datetime) -> datetime | None:
@@ -80,8 +80,8 @@ def _first_pending(schedule: JobSchedule, now: datetime) -> datetime | None:
     return first
 
 
-def records(
-    due: Due, execution: JobExecution | None, now: datetime, obstacles: Obstacles, most: int
+def slot_records(
+    pending: PendingSlots, execution: JobExecution | None, now: datetime, blockers: Blockers, most: int
 ) -> list[dict[str, object]]:
     """Return what became of the newest slot, for which `execution` was started if at all, and of those before it.
 
@@ -89,24 +89,24 @@ def records(
     """
     starts = execution.id if execution is not None else None
     rows = []
-    for each in _listed(due, now, most):
-        if starts is not None and each.slot == due.newest:
-            rows.append(_row(due, each, now, "started", starts))
-        elif starts is not None and due.in_time(each.slot):
-            rows.append(_row(due, each, now, "coalesced", starts, *_why(obstacles, due, each)))
+    for each in _entries(pending, now, most):
+        if starts is not None and each.slot == pending.newest:
+            rows.append(_row(pending, each, now, "started", starts))
+        elif starts is not None and pending.in_time(each.slot):
+            rows.append(_row(pending, each, now, "coalesced", starts, *_why(blockers, pending, each)))
         else:
-            rows.append(_row(due, each, now, "skipped_late", None, *_why(obstacles, due, each)))
+            rows.append(_row(pending, each, now, "skipped_late", None, *_why(blockers, pending, each)))
     return rows
 
 
-def write(session: Session, rows: Sequence[dict[str, object]]) -> None:
+def write_records(session: Session, rows: Sequence[dict[str, object]]) -> None:
     """Write what `records` has returned, unless a slot has its record already."""
     # Without this, rows go into one statement only as long as the same columns have no value.
     one = {"render_nulls": True}
     session.execute(insert(session, ScheduleFire).on_conflict_do_nothing(), list(rows), execution_options=one)
 
 
-def go_on(schedule: JobSchedule, now: datetime) -> None:
+def advance(schedule: JobSchedule, now: datetime) -> None:
     """Let a schedule whose slots up to `now` have their record be due at its next time. Raises as `next_fire` does."""
     schedule.next_fire_at = next_fire(schedule.cron, schedule.time_zone, now)
     if schedule.recorded_until is not None and schedule.recorded_until <= now:
@@ -122,7 +122,7 @@ class Withdrawals:
         pending = [row.next_fire_at for row in rows if row.next_fire_at is not None and row.next_fire_at <= now]
         self._most = context.settings.recorded_slots // max(len(pending), 1)
         self._since = min(pending, default=now)
-        self._obstacles: Obstacles | None = None
+        self._blockers: Blockers | None = None
 
     def withdraw(self, schedule: JobSchedule, reason: str) -> None:
         """Write that its pending slots will not be started, because of what happens to it (`WITHDRAWN`).
@@ -132,39 +132,39 @@ class Withdrawals:
         if schedule.next_fire_at is None or schedule.next_fire_at > self._now:
             return
         try:
-            due = look(schedule, self._now)
+            pending = pending_slots(schedule, self._now)
         except ValueError:
             withdraw_unread(self._session, schedule, self._now, reason)
             return
-        if due is None:
+        if pending is None:
             return
         rows = []
-        for each in _listed(due, self._now, self._most):
-            if due.in_time(each.slot):
-                rows.append(_row(due, each, self._now, "withdrawn", None, reason))
+        for each in _entries(pending, self._now, self._most):
+            if pending.in_time(each.slot):
+                rows.append(_row(pending, each, self._now, "withdrawn", None, reason))
             else:
-                why = _why(self._in_the_way(schedule), due, each)
-                rows.append(_row(due, each, self._now, "skipped_late", None, *why))
-        write(self._session, rows)
+                why = _why(self._find_blockers(schedule), pending, each)
+                rows.append(_row(pending, each, self._now, "skipped_late", None, *why))
+        write_records(self._session, rows)
 
-    def _in_the_way(self, schedule: JobSchedule) -> Obstacles:
+    def _find_blockers(self, schedule: JobSchedule) -> Blockers:
         """Asked once for all schedules, and only where something was skipped."""
-        if self._obstacles is None:
+        if self._blockers is None:
             running = active(self._session, schedule.tenant_id)
-            self._obstacles = in_the_way(self._context, self._session, schedule.tenant_id, self._since, running)
-        return self._obstacles
+            self._blockers = find_blockers(self._context, self._session, schedule.tenant_id, self._since, running)
+        return self._blockers
 
 
 def withdraw_unread(session: Session, schedule: JobSchedule, now: datetime, reason: str) -> None:
     """Write that the one pending slot that is known of a schedule that cannot be read will not be started."""
     slot = schedule.next_fire_at
     assert slot is not None
-    due = Due(schedule, slot, slot, 0, False, slot)
-    write(session, [_row(due, _Listed(slot, now), now, "withdrawn", None, reason)])
+    pending = PendingSlots(schedule, slot, slot, 0, False, slot)
+    write_records(session, [_row(pending, _Entry(slot, now), now, "withdrawn", None, reason)])
 
 
 @dataclass(frozen=True, slots=True)
-class _Listed:
+class _Entry:
     """A slot that gets a record, the newest one until `until`; `earlier` others from `since` on share it."""
 
     slot: datetime
@@ -173,46 +173,46 @@ class _Listed:
     since: datetime | None = None
 
 
-def _listed(due: Due, now: datetime, most: int) -> Iterator[_Listed]:
+def _entries(pending: PendingSlots, now: datetime, most: int) -> Iterator[_Entry]:
     """Yield the slots that get a record, the latest first: all, or the latest and a number of the others by fate."""
-    cron, zone = due.schedule.cron, due.schedule.time_zone
-    yield _Listed(due.newest, now)
-    border = max(due.oldest, due.coalesce_from)
-    late, in_time = due.older, 0
-    if due.older and not due.too_late and border < due.newest:
-        if border > due.oldest:
-            border = next_fire(cron, zone, border - timedelta(microseconds=1)) or due.newest
-            in_time = count_fires(cron, zone, border - SECOND, due.newest - SECOND)
+    cron, zone = pending.schedule.cron, pending.schedule.time_zone
+    yield _Entry(pending.newest, now)
+    border = max(pending.oldest, pending.coalesce_from)
+    late, in_time = pending.older, 0
+    if pending.older and not pending.too_late and border < pending.newest:
+        if border > pending.oldest:
+            border = next_fire(cron, zone, border - timedelta(microseconds=1)) or pending.newest
+            in_time = count_fires(cron, zone, border - SECOND, pending.newest - SECOND)
         else:
-            in_time = due.older
+            in_time = pending.older
         late -= in_time
     room = max(most - 1, 1)
     if in_time:
-        yield from _latest(due, due.newest, border, in_time, max(room - bool(late), 1))
+        yield from _latest(pending, pending.newest, border, in_time, max(room - bool(late), 1))
         room -= min(in_time, room - bool(late))
     if late:
-        yield from _latest(due, border if in_time else due.newest, due.oldest, late, max(room, 1))
+        yield from _latest(pending, border if in_time else pending.newest, pending.oldest, late, max(room, 1))
 
 
-def _latest(due: Due, before: datetime, oldest: datetime, count: int, most: int) -> Iterator[_Listed]:
+def _latest(pending: PendingSlots, before: datetime, oldest: datetime, count: int, most: int) -> Iterator[_Entry]:
     """Yield the latest `most` of `count` slots from `oldest` on and before `before`; the rest goes with the last."""
-    back = fires_back(due.schedule.cron, due.schedule.time_zone, before - SECOND)
+    back = fires_back(pending.schedule.cron, pending.schedule.time_zone, before - SECOND)
     slots = [*takewhile(lambda slot: slot > oldest, islice(back, most)), oldest][: min(count, most)]
     for position, slot in enumerate(slots):
         until = slots[position - 1] if position else before
         earlier = count - len(slots) if position == len(slots) - 1 else 0
-        yield _Listed(slot, until, earlier, oldest if earlier else None)
+        yield _Entry(slot, until, earlier, oldest if earlier else None)
 
 
-def _why(obstacles: Obstacles, due: Due, each: _Listed) -> tuple[str, str | None]:
+def _why(blockers: Blockers, pending: PendingSlots, each: _Entry) -> tuple[str, str | None]:
     if each.since is not None:
-        return obstacles.over(each.since, each.until, due.schedule.job_type)
-    return obstacles.at(each.slot, each.until, due.schedule.job_type)
+        return blockers.over(each.since, each.until, pending.schedule.job_type)
+    return blockers.at(each.slot, each.until, pending.schedule.job_type)
 
 
 def _row(
-    due: Due,
-    each: _Listed,
+    pending: PendingSlots,
+    each: _Entry,
     now: datetime,
     outcome: str,
     execution_id: str | None,
@@ -220,9 +220,9 @@ def _row(
     blocked_by: str | None = None,
 ) -> dict[str, object]:
     return {
-        "schedule_id": due.schedule.id,
+        "schedule_id": pending.schedule.id,
         "scheduled_for": each.slot,
-        "tenant_id": due.schedule.tenant_id,
+        "tenant_id": pending.schedule.tenant_id,
         "outcome": outcome,
         "execution_id": execution_id,
         "at": now,

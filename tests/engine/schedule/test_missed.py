@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from addon.engine import Engine
-from addon.engine.schedule.missed import Obstacle, Obstacles
+from addon.engine.schedule.missed import Blocker, Blockers
 from tests.engine.conftest import BOTH, Rig
 from tests.engine.schedule.test_slots import DIGEST, REFRESH, at, give, hold, missed, remove
 from tests.support.fakejob import Trouble
@@ -153,9 +153,9 @@ def test_a_tick_that_starts_what_is_due_in_time_asks_nothing_more(rig: Rig) -> N
     assert costs == [costs[0], costs[0], costs[0] + 3]
 
 
-RUN = Obstacle("busy", at(22, 13), at(22, 14), "run")
-WAIT = Obstacle("retry_waiting", at(22, 12, 58), at(22, 13, 3), "retry", spares="refresh-statuses")
-HOLD = Obstacle("hold", at(22, 13, 50), at(22, 18))
+RUN = Blocker("busy", at(22, 13), at(22, 14), "run")
+WAIT = Blocker("retry_waiting", at(22, 12, 58), at(22, 13, 3), "retry", except_for="refresh-statuses")
+HOLD = Blocker("hold", at(22, 13, 50), at(22, 18))
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ def test_of_several_things_in_the_way_the_one_that_lasted_longest_is_named(
 
 
 def test_a_retry_is_not_in_the_way_of_its_own_job(rig: Rig) -> None:
-    assert Obstacles([WAIT]).at(at(22, 13), at(22, 14), "refresh-statuses") == ("unknown", None)
-    assert Obstacles([WAIT]).at(at(22, 13), at(22, 14), "send-notifications") == ("retry_waiting", "retry")
+    assert Blockers([WAIT]).at(at(22, 13), at(22, 14), "refresh-statuses") == ("unknown", None)
+    assert Blockers([WAIT]).at(at(22, 13), at(22, 14), "send-notifications") == ("retry_waiting", "retry")
 
 
-def reasons(found: Sequence[Obstacle], slot: datetime, until: datetime) -> str:
-    return Obstacles(found).at(slot, until, "send-notifications")[0]
+def reasons(found: Sequence[Blocker], slot: datetime, until: datetime) -> str:
+    return Blockers(found).at(slot, until, "send-notifications")[0]

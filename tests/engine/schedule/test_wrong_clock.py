@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from addon.base import ScheduleSpec, TenantId
 from addon.engine import Engine, JobExecution, JobSchedule, Pause, Run, RunSpace, queries
-from addon.engine.schedule import wrongclock
+from addon.engine.schedule import wrong_clock
 from tests.engine.conftest import BOTH, Rig
 from tests.support.fakejob import Trouble
 
@@ -82,7 +82,7 @@ def test_a_next_time_that_nobody_can_have_meant_is_worked_out_again_on_every_sit
 def test_more_schedules_than_a_portion_are_compared_one_portion_after_the_other(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wrongclock, "PORTION", 10)
+    monkeypatch.setattr(wrong_clock, "PORTION", 10)
     engine = rig.engine()
     give(rig, engine, *(ScheduleSpec("send-notifications", f"s/{n}", "", "0 * * * *", "UTC") for n in range(35)))
     with rig.db.write(rig.tenant) as session:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from addon.engine.schedule import cron as crons
 from addon.engine.schedule.cron import fires_back, next_fire
-from addon.engine.schedule.crontally import count_fires
+from addon.engine.schedule.cron_count import count_fires
 from tests.engine.schedule.test_cron import ZONES, changes
 
 CRONS = (
