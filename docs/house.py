@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 ROOTS = ("addon", "descriptor")
-DOORS = frozenset({"addon.engine.job"})
+DOORS = frozenset({"addon.engine.job", "addon.confluence.cql"})
 """Modules that other rooms may import although they are not the `__init__` of a room."""
 
 
@@ -68,7 +68,7 @@ class House:
                 if package not in self.modules:
                     continue
                 module = f"{package}.{name}"
-                if package.count(".") == 1 and name in self._offered(package):
+                if (package.count(".") == 1 or package in DOORS) and name in self._offered(package):
                     yield package, False
                 elif isinstance(node, ast.ImportFrom) and module in self.modules:
                     yield module, module.count(".") > 1 and module not in DOORS
