@@ -9,8 +9,8 @@ from flask import Blueprint, Response
 
 from addon.config import Settings
 from addon.connect import rule
-from descriptor.rules import DescriptorInvalid, validate
 from descriptor.template import NAME, build
+from descriptor.validation import DescriptorInvalid, validate
 
 log = logging.getLogger(__name__)
 

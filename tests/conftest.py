@@ -120,3 +120,37 @@ def new_tenant(database: Database, clock: VirtualClock) -> Callable[..., TenantI
         return tenant_id
 
     return make
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def db(request: pytest.FixtureRequest) -> Database:
+    """An empty database, first SQLite, then PostgreSQL."""
+    found: Database = request.getfixturevalue("database" if request.param == "sqlite" else "postgres_database")
+    return found
+
+
+@pytest.fixture
+def tenant_in(clock: VirtualClock) -> Callable[..., TenantId]:
+    """A function that stores a tenant, installed unless said otherwise, and returns its id."""
+
+    def make(
+        db: Database, *, uninstalled: bool = False, client_key: str | None = None, secret: bytes = b"s"
+    ) -> TenantId:
+        tenant_id = TenantId(new_id())
+        with db.write_all() as session:
+            session.add(
+                Tenant(
+                    id=tenant_id,
+                    client_key=client_key or f"client-{tenant_id}",
+                    base_url="https://one.atlassian.net/wiki",
+                    state="uninstalled" if uninstalled else "installed",
+                    enabled=not uninstalled,
+                    secret=None if uninstalled else secret,
+                    installed_at=clock.now(),
+                    uninstalled_at=clock.now() if uninstalled else None,
+                    updated_at=clock.now(),
+                )
+            )
+        return tenant_id
+
+    return make

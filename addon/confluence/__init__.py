@@ -28,16 +28,22 @@ from addon.confluence.errors import (
     Timeout,
 )
 from addon.confluence.gateway import Confluence
-from addon.confluence.hints import HintKind, forget_hints, hints_since, note_hint
-from addon.confluence.http.calls import APPROVED_CALLS, CALLS
-from addon.confluence.http.channel import CallGuard
+from addon.confluence.hints import (
+    HintKind,
+    forget_hints,
+    hints_since,
+    note_hint,
+    note_rights_change,
+    rights_changes,
+)
+from addon.confluence.http.endpoints import APPROVED_ENDPOINTS, ENDPOINTS
+from addon.confluence.http.site_requests import CallGuard
 from addon.confluence.quota.quota_table import forget_old_hours, forget_quota
 from addon.confluence.rights.permissions import READ_AGE, WRITE_AGE, Permissions
-from addon.confluence.rights.rightschanges import note_rights_change, rights_changes
 
 __all__ = [
-    "APPROVED_CALLS",
-    "CALLS",
+    "APPROVED_ENDPOINTS",
+    "ENDPOINTS",
     "READ_AGE",
     "WRITE_AGE",
     "AskedForFewer",

@@ -13,9 +13,9 @@ from addon.base import Space
 from addon.base.bounds import ACCOUNT_LENGTH, identifier
 from addon.confluence import errors
 from addon.confluence.content import Content, Kind, LongTask, Operation, Property, Restriction, SystemInfo, User
-from addon.confluence.http import answers, calls
-from addon.confluence.http.channel import Channel
-from addon.confluence.rights import administrators, spacerights
+from addon.confluence.http import answers, endpoints
+from addon.confluence.http.site_requests import SiteRequests
+from addon.confluence.rights import grants
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ URL_BYTES = 6000
 """How long the varying part of a request's URL may get, in bytes."""
 
 
-class SiteClient(Channel):
+class SiteClient(SiteRequests):
     """One site's typed calls; made by `Confluence.client`.
 
     Every method raises the errors of errors.py (SiteError and its kinds, QuotaExhausted), Unreachable when the site
@@ -56,12 +56,14 @@ class SiteClient(Channel):
         that each of `types` costs a call more. Spaces of another status and unknown ones are left out.
         """
         found: dict[str, Space] = {}
-        narrowing = [("status", status), *calls.numbered("labels", labels or ())]
+        narrowing = [("status", status), *endpoints.numbered("labels", labels or ())]
         for kind in types if types is not None else (None,):
             own = narrowing if kind is None else [*narrowing, ("type", kind)]
             for selection in _chunks("keys", keys) if keys is not None else _chunks("ids", ids):
                 params, most = [*selection, *own], len(selection) or None
-                for space in self.listing(calls.SPACES, params=params, read=answers.space, limit=V2_PAGE, most=most):
+                for space in self.listing(
+                    endpoints.SPACES, params=params, read=answers.space, limit=V2_PAGE, most=most
+                ):
                     if space.status == status and kind in (None, space.type):
                         found.setdefault(space.id, space)
         return list(found.values())
@@ -90,7 +92,7 @@ class SiteClient(Channel):
         seen: set[str] = set()
         # What a page lists may move to the next one while we read (docs/rules/confluence-api.md 2.2): hence once by id.
         for content in self.listing(
-            calls.CONTENT_SEARCH, params=params, read=answers.found, limit=min(page, limit or page)
+            endpoints.CONTENT_SEARCH, params=params, read=answers.found, limit=min(page, limit or page)
         ):
             if content.kind in answers.KINDS and content.id not in seen:
                 seen.add(content.id)
@@ -101,7 +103,7 @@ class SiteClient(Channel):
     def count(self, cql: str) -> int:
         """Return how many results `cql` has, for one point. Raises Malformed when the answer does not say."""
         params = [("cql", cql), ("limit", "0"), ("excerpt", "none")]
-        answer = self.call(calls.SEARCH, params=params, most=0)
+        answer = self.call(endpoints.SEARCH, params=params, most=0)
         return answers.reading(answers.total_size, answer)
 
     def contents(self, kind: Kind, ids: Iterable[str]) -> list[Content]:
@@ -115,7 +117,9 @@ class SiteClient(Channel):
                 continue
             params = [*selection, ("status", "current")]
             read = answers.content(kind)
-            listed = self.listing(calls.CONTENTS[kind], params=params, read=read, limit=V2_PAGE, most=len(selection))
+            listed = self.listing(
+                endpoints.CONTENTS[kind], params=params, read=read, limit=V2_PAGE, most=len(selection)
+            )
             for content in listed:
                 if content.status == "current":
                     found.setdefault(content.id, content)
@@ -123,38 +127,38 @@ class SiteClient(Channel):
 
     def property(self, kind: Kind, content_id: str, key: str) -> Property | None:
         """Return a content's property, None where it has none. Raises NotFound when the content is gone or hidden."""
-        answer = self.call(calls.PROPERTIES[kind], [content_id], [("key", key), ("limit", "1")], most=1)
+        answer = self.call(endpoints.PROPERTIES[kind], [content_id], [("key", key), ("limit", "1")], most=1)
         return next((row for row in answers.rows(answer, answers.content_property) if row.key == key), None)
 
     def create_property(self, kind: Kind, content_id: str, key: str, value: Any) -> Property:
         """Store a new property. Never repeated by itself: after a failure read it, then decide."""
-        answer = self.call(calls.CREATE_PROPERTY[kind], [content_id], body={"key": key, "value": value})
+        answer = self.call(endpoints.CREATE_PROPERTY[kind], [content_id], body={"key": key, "value": value})
         return answers.reading(answers.content_property, answer)
 
     def update_property(self, kind: Kind, content_id: str, prop: Property, value: Any) -> Property:
         """Store `value` as the version after `prop`. Raises Conflict when that version exists already."""
         body = {"key": prop.key, "value": value, "version": {"number": prop.version + 1}}
-        answer = self.call(calls.UPDATE_PROPERTY[kind], [content_id, prop.id], body=body)
+        answer = self.call(endpoints.UPDATE_PROPERTY[kind], [content_id, prop.id], body=body)
         return answers.reading(answers.content_property, answer)
 
     def delete_property(self, kind: Kind, content_id: str, property_id: str) -> None:
         """Remove a property. Raises NotFound when it, or its content, is not there."""
-        self.call(calls.DELETE_PROPERTY[kind], [content_id, property_id])
+        self.call(endpoints.DELETE_PROPERTY[kind], [content_id, property_id])
 
     def has_children(self, page_id: str) -> bool:
         """Return whether a page has current children of any kind (archived ones do not count)."""
-        answer = self.call(calls.DIRECT_CHILDREN, [page_id], [("limit", "1")], most=1)
+        answer = self.call(endpoints.DIRECT_CHILDREN, [page_id], [("limit", "1")], most=1)
         first = answers.rows(answer, _state)
         if "current" in first or not first:
             return bool(first)
-        return "current" in self.listing(calls.DIRECT_CHILDREN, [page_id], read=_state, limit=V2_PAGE)
+        return "current" in self.listing(endpoints.DIRECT_CHILDREN, [page_id], read=_state, limit=V2_PAGE)
 
     def ancestors(self, page_id: str) -> list[str]:
         """Return the ids of a page's ancestors, topmost first."""
         chain: list[str] = []
         current = page_id
         while True:
-            answer = self.call(calls.ANCESTORS, [current], [("limit", str(V2_PAGE))], most=V2_PAGE)
+            answer = self.call(endpoints.ANCESTORS, [current], [("limit", str(V2_PAGE))], most=V2_PAGE)
             page = answers.rows(answer, lambda row: identifier(row["id"]))
             if not page or page[0] in chain:
                 return chain
@@ -176,7 +180,7 @@ class SiteClient(Channel):
         View restrictions that it inherits are its ancestors' to say (docs/rules/confluence-api.md 2.5).
         """
         expand = [("expand", "restrictions.user,restrictions.group")]
-        answer = self.call(calls.RESTRICTIONS, [content_id], expand, most=RESTRICTIONS_MOST)
+        answer = self.call(endpoints.RESTRICTIONS, [content_id], expand, most=RESTRICTIONS_MOST)
         return answers.reading(answers.restrictions, answer)
 
     def may(self, account_id: str, content_id: str, operation: Operation) -> bool:
@@ -186,7 +190,7 @@ class SiteClient(Channel):
         (docs/rules/confluence-api.md 2.5).
         """
         body = {"subject": {"type": "user", "identifier": account_id}, "operation": operation}
-        answer = self.call(calls.PERMISSION_CHECK, [content_id], body=body)
+        answer = self.call(endpoints.PERMISSION_CHECK, [content_id], body=body)
         return answers.reading(lambda row: row["hasPermission"] is True, answer)
 
     def may_delete(self, account_id: str, kind: Kind, space_id: str) -> bool:
@@ -198,14 +202,14 @@ class SiteClient(Channel):
         if not any(user.active_person for user in self.users([account_id]) if user.account_id == account_id):
             return False
         wanted = {("read", "space"), ("delete", kind)}
-        return spacerights.held_of(self, account_id, self.groups_of(account_id), space_id, wanted) == wanted
+        return grants.rights_in_space(self, account_id, self.groups_of(account_id), space_id, wanted) == wanted
 
     def set_app_property(self, addon_key: str, key: str, value: Any) -> None:
         """Store a property of the app itself, which conditions of its modules read; 32 KB at most.
 
         See docs/rules/connect.md 1.4.
         """
-        self.call(calls.APP_PROPERTY, [addon_key, key], body=value)
+        self.call(endpoints.APP_PROPERTY, [addon_key, key], body=value)
 
     def archive(self, page_ids: Sequence[str]) -> str:
         """Submit up to 300 pages for archiving and return the task's id.
@@ -216,19 +220,19 @@ class SiteClient(Channel):
         """
         if not 0 < len(page_ids) <= ARCHIVE_MOST:
             raise ValueError(f"between 1 and {ARCHIVE_MOST} pages at once")
-        answer = self.call(calls.ARCHIVE, body={"pages": [{"id": int(page_id)} for page_id in page_ids]})
+        answer = self.call(endpoints.ARCHIVE, body={"pages": [{"id": int(page_id)} for page_id in page_ids]})
         return answers.reading(lambda row: identifier(row["id"], answers.TASK_LENGTH), answer)
 
     def long_task(self, task_id: str) -> LongTask | None:
         """Return a task's state, None when the site does not know it (any more)."""
         try:
-            return answers.reading(answers.long_task, self.call(calls.LONG_TASK, [task_id]))
+            return answers.reading(answers.long_task, self.call(endpoints.LONG_TASK, [task_id]))
         except errors.NotFound:
             return None
 
     def trash(self, kind: Kind, content_id: str) -> None:
         """Move a content to the trash. Raises NotFound when it is gone, hidden, or the app may not delete it."""
-        self.call(calls.TRASH[kind], [content_id])
+        self.call(endpoints.TRASH[kind], [content_id])
 
     def users(self, account_ids: Iterable[str]) -> list[User]:
         """Return the people behind `account_ids`; unknown ones are left out.
@@ -239,7 +243,7 @@ class SiteClient(Channel):
         found: dict[str, User] = {}
         for start in range(0, len(wanted), USERS_MOST):
             chunk = wanted[start : start + USERS_MOST]
-            answer = self.call(calls.USERS_BULK, body={"accountIds": chunk}, most=len(chunk))
+            answer = self.call(endpoints.USERS_BULK, body={"accountIds": chunk}, most=len(chunk))
             found.update((user.account_id, user) for user in answers.rows(answer, answers.user))
         if self.email_api:
             for account_id, email in self._emails(list(found)).items():
@@ -249,13 +253,13 @@ class SiteClient(Channel):
     def groups_of(self, account_id: str) -> set[str]:
         """Return the ids of the groups a person belongs to."""
         params = [("accountId", account_id)]
-        return set(self.listing(calls.MEMBER_OF, params=params, read=lambda row: str(row["id"]), limit=GROUPS_PAGE))
+        return set(self.listing(endpoints.MEMBER_OF, params=params, read=lambda row: str(row["id"]), limit=GROUPS_PAGE))
 
     def group_members(self, group_id: str) -> set[str]:
         """Return the account ids of a group's members; nobody for a group that is unknown or hidden."""
         try:
             rows = self.listing(
-                calls.GROUP_MEMBERS,
+                endpoints.GROUP_MEMBERS,
                 [group_id],
                 read=lambda row: identifier(row["accountId"], ACCOUNT_LENGTH),
                 limit=GROUPS_PAGE,
@@ -266,26 +270,26 @@ class SiteClient(Channel):
 
     def space_admins(self, space_id: str) -> set[str]:
         """Return the account ids of the people who administer a space, directly, by a group or by a role."""
-        return administrators.people_of_space(self, space_id, self.group_members)
+        return grants.people_of_space(self, space_id, self.group_members)
 
     def system_info(self) -> SystemInfo:
         """Return the site's cloud id, edition, title and time zone."""
-        return answers.reading(answers.system_info, self.call(calls.SYSTEM_INFO))
+        return answers.reading(answers.system_info, self.call(endpoints.SYSTEM_INFO))
 
     def is_site_admin(self, account_id: str) -> bool:
         """Return whether a person administers this Confluence; unknown people do not."""
-        return administrators.of_site(self, account_id)
+        return grants.of_site(self, account_id)
 
     def is_space_admin(self, account_id: str, space_id: str) -> bool:
         """Return whether a person administers a space. What cannot be understood counts as no."""
-        return administrators.of_space(self, account_id, space_id)
+        return grants.of_space(self, account_id, space_id)
 
     def _emails(self, account_ids: Sequence[str]) -> dict[str, str]:
         emails: dict[str, str] = {}
         for start in range(0, len(account_ids), EMAILS_MOST):
             chunk = account_ids[start : start + EMAILS_MOST]
             try:
-                answer = self.call(calls.EMAILS, params=calls.numbered("accountId", chunk), most=len(chunk))
+                answer = self.call(endpoints.EMAILS, params=endpoints.numbered("accountId", chunk), most=len(chunk))
             except errors.Postponed:
                 raise
             except (errors.BadRequest, errors.Forbidden, errors.NotFound, errors.ServerError) as error:

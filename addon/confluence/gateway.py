@@ -1,4 +1,4 @@
-"""Where does a client of a site come from? One gateway per process, put together by create_app."""
+"""The gateway to all sites: one per process, from which every client of a site comes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from addon.base import Caller, Clock, Database, SiteSource, TenantId
+from addon.base.cache import Cache
 from addon.confluence.client import SiteClient
-from addon.confluence.http.channel import RETRY_WAITS, CallGuard, Parts
+from addon.confluence.http.site_requests import PAGE_HINTS, RETRY_WAITS, CallGuard, ClientContext
 from addon.confluence.http.transport import Transport
 from addon.confluence.http.turnstile import Turnstile
 from addon.confluence.quota import budgets
@@ -41,7 +42,15 @@ class Confluence:
         self._email_api = email_api
         self._transport = Transport(user_agent)
         self._turnstile = Turnstile(clock, threads=web_threads)
-        self._parts = Parts(sites, clock, self.quota, self._transport, self._turnstile, tuple(retry_waits))
+        self._context = ClientContext(
+            sites,
+            clock,
+            self.quota,
+            self._transport,
+            self._turnstile,
+            Cache(clock, most=PAGE_HINTS),
+            tuple(retry_waits),
+        )
 
     def begin_request(self, caller: Caller | None) -> None:
         """Give the web request that this thread serves from here on one total time for all of its calls.
@@ -52,7 +61,7 @@ class Confluence:
         budgets.serve(caller)
 
     def end_request(self) -> None:
-        """Let what this thread does next be nobody's, with its own time."""
+        """Let what this thread does next have its own time, and be for no person."""
         self._turnstile.end_request()
         budgets.serve(None)
 
@@ -65,7 +74,7 @@ class Confluence:
         At its end the points that were reserved and not spent go back: leave it outside of any write transaction.
         Raises TenantGone or Unreachable.
         """
-        client = SiteClient(self._parts, tenant_id, guard=run, share=share)
+        client = SiteClient(self._context, tenant_id, guard=run, share=share)
         client.email_api = self._email_api
         with self.quota.drawing(tenant_id, share):
             yield client

@@ -1,7 +1,8 @@
-"""What may have changed on a site since we last looked? One row per subject, the newest time wins.
+"""What webhooks said of a site: hints at contents and spaces that may have changed, and a count of changed rights.
 
-Hints come from webhooks: some never arrive, and none is proof of anything. They are a reason to look sooner or to look
-at less, never a reason to skip a look that is due.
+Some webhooks never arrive, and none is proof of anything. Hints, one row for each subject in which the newest time
+wins, are a reason to look sooner or to look at less, never a reason to skip a look that is due. Changes of rights are
+counted for all processes: each of them remembers for some minutes who administers what, and a webhook reaches only one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import TenantId
 from addon.base.database import insert
-from addon.confluence.models import SiteHint
+from addon.confluence.models import RightsChange, SiteHint
 
 HintKind = Literal["page", "blogpost", "space"]
 
@@ -30,7 +31,7 @@ def note_hint(
     space_key: str | None,
     at: datetime,
 ) -> None:
-    """Remember that something happened to a subject. `at` is when we heard of it; an older call changes nothing."""
+    """Remember that something happened to a subject. `at` is when it was reported; an older report changes nothing."""
     row = insert(session, SiteHint).values(
         tenant_id=tenant_id, kind=kind, subject_id=subject_id, event=event, space_key=space_key, heard_at=at
     )
@@ -50,7 +51,7 @@ def note_hint(
 def hints_since(
     session: Session, tenant_id: TenantId, moment: datetime, kinds: Collection[HintKind] = ("page", "blogpost", "space")
 ) -> Sequence[SiteHint]:
-    """Return the tenant's hints heard at or after `moment`, oldest first."""
+    """Return the tenant's hints reported at or after `moment`, oldest first."""
     return session.scalars(
         sa.select(SiteHint)
         .where(SiteHint.tenant_id == tenant_id, SiteHint.heard_at >= moment, SiteHint.kind.in_(kinds))
@@ -59,5 +60,17 @@ def hints_since(
 
 
 def forget_hints(session: Session, before: datetime) -> None:
-    """Drop the hints of all tenants heard before a moment: every job has looked at everything since."""
+    """Drop the hints of all tenants reported before a moment: every job has looked at everything since."""
     session.execute(sa.delete(SiteHint).where(SiteHint.heard_at < before))
+
+
+def note_rights_change(session: Session, tenant_id: TenantId) -> None:
+    """Count one more change; part of the caller's write transaction."""
+    statement = insert(session, RightsChange).values(tenant_id=tenant_id, changes=1)
+    more = {"changes": RightsChange.changes + 1}
+    session.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=more))
+
+
+def rights_changes(session: Session, tenant_id: TenantId) -> int:
+    """Return how many changes were counted so far."""
+    return session.scalar(sa.select(RightsChange.changes).where(RightsChange.tenant_id == tenant_id)) or 0

@@ -12,10 +12,8 @@ import logging
 import re
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -24,12 +22,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from addon.base import Clock
+from addon.base.cache import Cache
 from addon.connect.errors import CannotVerify, Unauthenticated
 from addon.connect.hosts import is_loopback
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 TOTAL_SECONDS = 5.0
 """How long one request may take to learn a key, over all hosts and its wait for the turn."""
@@ -59,12 +56,10 @@ class InstallKeys:
     def __init__(self, hosts: Sequence[str], clock: Clock) -> None:
         """Ask `hosts` (URLs; the key id is appended as a path segment) in this order."""
         self._hosts = tuple(host.rstrip("/") for host in hosts)
-        self._clock = clock
-        self._lock = threading.Lock()
         self._turn = threading.Lock()
-        self._places = threading.BoundedSemaphore(WAITING)
-        self._known: OrderedDict[str, tuple[float, RSAPublicKey]] = OrderedDict()
-        self._missed: OrderedDict[str, float] = OrderedDict()
+        self._waiting = threading.BoundedSemaphore(WAITING)
+        self._known: Cache[str, RSAPublicKey] = Cache(clock, most=CACHE_SIZE, lasts=CACHE_FOR)
+        self._missed: Cache[str, None] = Cache(clock, most=MISSES, lasts=MISS_FOR)
 
     def get(self, kid: object) -> RSAPublicKey:
         """Return the key with this id.
@@ -77,7 +72,7 @@ class InstallKeys:
         key = self._remembered(kid)
         if key is not None:
             return key
-        if not self._places.acquire(blocking=False):
+        if not self._waiting.acquire(blocking=False):
             raise _unreachable(5)
         try:
             deadline = time.monotonic() + TOTAL_SECONDS
@@ -88,17 +83,14 @@ class InstallKeys:
             finally:
                 self._turn.release()
         finally:
-            self._places.release()
+            self._waiting.release()
 
     def _remembered(self, kid: str) -> RSAPublicKey | None:
         """Return a key that is known. Raises Unauthenticated for one that no host knew a moment ago."""
-        now = self._clock.monotonic()
-        with self._lock:
-            until, key = self._known.get(kid, (now, None))
-            missed = self._missed.get(kid, now) > now
-        if until > now:
-            return key
-        if missed:
+        known = self._known.get(kid)
+        if known is not None:
+            return known.value
+        if self._missed.get(kid) is not None:
             raise _unknown()
         return None
 
@@ -112,19 +104,12 @@ class InstallKeys:
                 down = True
                 continue
             if key is not None:
-                self._remember(self._known, kid, (self._clock.monotonic() + CACHE_FOR.total_seconds(), key), CACHE_SIZE)
+                self._known.put(kid, key)
                 return key
         if down or not self._hosts:
             raise _unreachable(60)
-        self._remember(self._missed, kid, self._clock.monotonic() + MISS_FOR.total_seconds(), MISSES)
+        self._missed.put(kid, None)
         raise _unknown()
-
-    def _remember(self, memory: OrderedDict[str, T], kid: str, value: T, size: int) -> None:
-        with self._lock:
-            memory[kid] = value
-            memory.move_to_end(kid)
-            while len(memory) > size:
-                memory.popitem(last=False)
 
 
 def _unknown() -> Unauthenticated:

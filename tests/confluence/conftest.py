@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +11,8 @@ import requests
 import responses
 from requests.auth import AuthBase
 
-from addon.base import Database, Site, TenantGone, TenantId, Unreachable, metadata
+from addon.base import Database, Site, TenantGone, TenantId, Unreachable
 from addon.confluence import Confluence, SiteClient
-from addon.confluence.models import QuotaHour
 from tests.support.clock import VirtualClock
 
 BASE = "https://one.atlassian.net/wiki"
@@ -91,15 +89,6 @@ class Guard:
     def used(self, *, points: int, calls: int) -> None:
         self.points += points
         self.calls += calls
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """A database that holds the quota ledger and nothing else: all that this package keeps."""
-    db = Database(f"sqlite:///{tmp_path / 'quota.sqlite3'}")
-    metadata.create_all(db.engine, tables=[metadata.tables[QuotaHour.__tablename__]])
-    yield db
-    db.dispose()
 
 
 @pytest.fixture

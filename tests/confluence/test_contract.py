@@ -15,7 +15,7 @@ from openapi_core import Config, OpenAPI
 from openapi_core.contrib.requests import RequestsOpenAPIRequest, RequestsOpenAPIResponse
 
 from addon.base import TenantId
-from addon.confluence import APPROVED_CALLS, CALLS, Confluence, SiteClient
+from addon.confluence import APPROVED_ENDPOINTS, ENDPOINTS, Confluence, SiteClient
 from addon.confluence.content import Property
 
 SPECS = Path(__file__).parents[3] / "shared" / "openapi"
@@ -213,11 +213,11 @@ def test_every_request_and_every_answer_of_these_tests_fits_the_published_specs(
             reply.status_code, reply._content = status, json.dumps(body).encode()
             reply.headers["Content-Type"] = "application/json"
             checker(version).validate_response(RequestsOpenAPIRequest(wire), RequestsOpenAPIResponse(reply))
-    assert made == {tuple(call) for call in (*CALLS, *APPROVED_CALLS)}
+    assert made == {tuple(call) for call in (*ENDPOINTS, *APPROVED_ENDPOINTS)}
 
 
 def test_no_call_is_deprecated() -> None:
-    for method, path in (*CALLS, *APPROVED_CALLS):
+    for method, path in (*ENDPOINTS, *APPROVED_ENDPOINTS):
         version = "v2" if path.startswith("/wiki/api/v2/") else "v1"
         operation = spec(version)["paths"][path][method.lower()]
         assert not operation.get("deprecated"), f"{method} {path}"

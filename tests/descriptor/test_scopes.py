@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from addon.config import Settings
-from addon.confluence.http.calls import APPROVED_CALLS, CALLS
+from addon.confluence.http.endpoints import APPROVED_ENDPOINTS, ENDPOINTS
 from descriptor import build, implied
 
 SPECS = Path(__file__).parents[3] / "shared" / "openapi"
@@ -36,12 +36,12 @@ def _specs_are_here() -> None:
 
 
 def _needed(*, approved: bool) -> set[str]:
-    calls = (*CALLS, *APPROVED_CALLS) if approved else CALLS
+    calls = (*ENDPOINTS, *APPROVED_ENDPOINTS) if approved else ENDPOINTS
     return {_scopes()[method, path] for method, path in calls} - {"NONE"}
 
 
 def test_every_call_is_an_operation_of_the_specs_that_apps_may_use() -> None:
-    calls = [(method, path) for method, path in (*CALLS, *APPROVED_CALLS)]
+    calls = [(method, path) for method, path in (*ENDPOINTS, *APPROVED_ENDPOINTS)]
     missing = [call for call in calls if call not in _scopes()]
     assert not missing
     forbidden = [call for call in calls if _scopes()[call] == "INACCESSIBLE"]

@@ -3,7 +3,7 @@
 Whatever one of our queries says, it is built in four steps, and each has a module:
 
     an administrator's text  --parser-->    a tree              parse, to_cql, clauses
-                             --rules-->     accepted or refused check_administrators_cql
+                             --checks-->    accepted or refused check_administrators_cql
                              --negation-->  pieces to ask       holding, failing, spelled
     pieces and spaces        --queries-->   one or more queries base, all_of, any_of, none_of, group_spaces
 
@@ -18,6 +18,7 @@ connectives. What is not CQL raises CqlSyntaxError with a position, what may not
 sentence for its author, and what has too many alternatives around its negations TooManyPieces.
 """
 
+from addon.confluence.cql.checks import Checked, CqlRefused, check_administrators_cql
 from addon.confluence.cql.negation import (
     FORMS,
     TYPES,
@@ -63,7 +64,6 @@ from addon.confluence.cql.queries import (
     none_of,
     values,
 )
-from addon.confluence.cql.rules import Checked, CqlRefused, check_administrators_cql
 
 __all__ = [
     "CONTENT",

@@ -1,7 +1,8 @@
-"""JSON as a site sends it, decoded so that what one person wrote into it costs nothing but itself.
+"""JSON as a site sends it, decoded so that what one person wrote into it spoils nothing but itself.
 
-Anybody who may edit a page may store JSON in it: nested deeper than Python reads, numbers of thousands of digits, text
-that cannot be encoded. Such a value is read as far as it can be; the rest of the answer is not concerned.
+Anyone who may edit a page may store JSON in it: nested deeper than Python reads, numbers of thousands of digits, text
+that cannot be encoded. Such a value is read as far as it can be; the rest of the answer is not concerned. No text that
+comes out holds half of a surrogate pair or a NUL: neither can be encoded in UTF-8 or stored in PostgreSQL.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import re
 from itertools import islice
 from typing import Any
 
-from addon.confluence.http.text import mended
-
 DEEPEST = 100
 """What an answer has below so many levels is read as null, where it cannot be read as it is."""
 KEPT_DEPTH, KEPT_VALUES, KEPT_TEXT = 8, 100, 1000
 """Levels, values and characters a text that are kept of a property: some ten times what our own have."""
 
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_UNFIT = re.compile("[\ud800-\udfff\0]")
 _UNFIT_ESCAPE = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 _STEPS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]+|[\]}]+', re.DOTALL)
 
@@ -41,6 +42,17 @@ def kept(value: Any) -> Any:
 def _fit(data: Any, text: str) -> Any:
     # Only an escape can spell what cannot be encoded, so few answers have to be walked through.
     return mended(data) if _UNFIT_ESCAPE.search(text) else data
+
+
+def mended(value: Any) -> Any:
+    """Return decoded JSON with every half surrogate pair and NUL replaced by U+FFFD, in names of fields as well."""
+    if isinstance(value, str):
+        return _UNFIT.sub(REPLACEMENT, value)
+    if isinstance(value, dict):
+        return {mended(name): mended(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [mended(inner) for inner in value]
+    return value
 
 
 def _whole(text: str) -> int | float:

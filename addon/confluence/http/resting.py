@@ -1,41 +1,44 @@
-"""Endpoints at rest: a site that asks for fewer requests is left alone for as long as it says, and never without end.
+"""Endpoints at rest: a site that asks for fewer requests is left alone for as long as it says, within limits.
 
-All threads of a client keep away from an endpoint that rests. Once they have rested for longer than there is patience
-for, every one of them is told when to go on instead of waiting (docs/rules/quota.md).
+All threads of a client keep away from an endpoint that rests. Once all its rests together are longer than the client's
+patience, each of its threads gets the time at which to resume instead of waiting (docs/rules/quota.md).
 """
 
 from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
-from addon.base import Clock
+from addon.base import Clock, backoff
 from addon.confluence.errors import AskedForFewer, RateLimited
-from addon.confluence.http.calls import Endpoint
+from addon.confluence.http.endpoints import Endpoint
 from addon.confluence.quota import ratelimits
 
 LONGEST_UNASKED = 120.0
 """Seconds of the longest rest where the site does not say how long: from BURST_SECONDS on they double up to it."""
 LEAST = 1.0
-"""Seconds of the shortest rest: a site that says 0 again and again is not to be asked without a breath."""
+"""Seconds of the shortest rest, also for a site that says 0 again and again."""
 _LOOKS = 1.0
-"""Seconds after which a thread that waits hears that the others have given up."""
+"""Seconds after which a thread that waits checks whether the patience is over."""
 _SPREAD = 0.3
-"""The part of a second by which threads that waited together begin one after the other, for each second of the rest."""
+"""How much longer than the rest a thread waits at most, as a part of it: threads that waited together do not begin
+together."""
 
 
 class Rests:
     """The endpoints of one client that rest. Safe to use from several threads."""
 
     def __init__(self, clock: Clock, patience: float) -> None:
-        """`patience`: the seconds of all rests together after which nobody waits any more."""
+        """`patience`: the seconds of all rests together after which no thread waits any more."""
         self._clock = clock
         self._patience = patience
         self._lock = threading.Lock()
         self._ends: dict[Endpoint, float] = {}
-        self._unasked: dict[Endpoint, float] = {}
+        self._unasked: Counter[Endpoint] = Counter()
+        """How many rests in a row each endpoint has had that the site gave no time for."""
         self._rested = 0.0
 
     def wait(self, endpoint: Endpoint, pause: Callable[[float], None]) -> None:
@@ -50,7 +53,7 @@ class Rests:
     def asked(self, endpoint: Endpoint, error: AskedForFewer, began: float) -> None:
         """Let the endpoint rest as `error` says, the answer to a call that `began` then (monotonic).
 
-        Raises `error`, with the time when to go on, where that takes more patience than is left.
+        Raises `error`, with the time when to resume, where that takes more patience than is left.
         """
         with self._lock:
             now = self._clock.monotonic()
@@ -58,10 +61,10 @@ class Rests:
             if error.retry_after is not None:
                 wanted = max(error.retry_after, LEAST)
             elif began < end:
-                return  # Sent before the others were told to rest: the same burst says nothing new.
+                return  # Sent before the rest began: the same burst says nothing new.
             else:
-                wanted = self._unasked.get(endpoint, ratelimits.BURST_SECONDS)
-                self._unasked[endpoint] = min(2 * wanted, LONGEST_UNASKED)
+                wanted = backoff(self._unasked[endpoint], first=ratelimits.BURST_SECONDS, longest=LONGEST_UNASKED)
+                self._unasked[endpoint] += 1
             if now + wanted > end:
                 self._rested += now + wanted - max(now, end)
                 self._ends[endpoint] = now + wanted
@@ -70,7 +73,7 @@ class Rests:
                 raise error
 
     def answered(self, endpoint: Endpoint) -> None:
-        """Begin with a short rest the next time."""
+        """Note that the endpoint answered: its next rest is a short one."""
         self._unasked.pop(endpoint, None)
 
     def _left(self, endpoint: Endpoint) -> float:

@@ -1,9 +1,9 @@
 """One person's part of an hour's points for people, and the reserve of it for Confluence administrators.
 
-Nobody but a Confluence administrator spends more than PERSON_PERCENT of a site's share in an hour, or any of its last
-RESERVE_PERCENT: one person's requests leave the others theirs, and all plain people together leave administrators
-enough to look, cancel and hold. Who a request is for is known to the thread that serves it, and what the person may is
-known once that has been asked; calls that no person waits for have no budget.
+Only a Confluence administrator spends more than PERSON_PERCENT of a site's share in an hour, or any of its last
+RESERVE_PERCENT: one person's requests leave the others theirs, and all other people together leave administrators
+enough to look, cancel and hold. The thread that serves a request knows whom it is for, and whether that person is an
+administrator as soon as this has been asked; calls that no person waits for have no budget.
 
 What people spent is remembered by each web process for itself. The reserve is kept in the table of the hour's points,
 for all of them.
@@ -12,25 +12,25 @@ for all of them.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 
-from addon.base import Caller
+from addon.base import Caller, Clock
+from addon.base.cache import Cache
 
 PERSON_PERCENT = 40
 """More than a space's screen that is open all the hour costs at most: 2,500 points of 6,500 (docs/rules/quota.md)."""
 RESERVE_PERCENT = 25
 REMEMBERED = 10_000
-"""People whose points are remembered; who has not called for longest is forgotten first."""
+"""People whose points are remembered; the one whose last call is longest ago is forgotten first."""
 
 
 @dataclass(slots=True)
 class Person:
-    """Whom the present request is for, and what is known of them by now."""
+    """The person whom the present request is for, and what is known of them by now."""
 
     caller: Caller
     administrator: bool = False
@@ -48,7 +48,7 @@ _person: ContextVar[Person | None] = ContextVar("steward_person", default=None)
 
 
 def serve(caller: Caller | None) -> None:
-    """Let the calls that this thread makes from here on be those of a person; None: of nobody."""
+    """Let the calls that this thread makes from here on be those of a person; None: of no person."""
     _person.set(None if caller is None else Person(caller))
 
 
@@ -78,19 +78,18 @@ def from_the_reserve(caller: Caller) -> Iterator[None]:
         person.asking = False
 
 
-class Budgets:
+class PersonBudgets:
     """What each person has spent in the present hour, in this process. Safe to use from several threads."""
 
-    def __init__(self, remembered: int = REMEMBERED) -> None:
+    def __init__(self, clock: Clock, remembered: int = REMEMBERED) -> None:
         """`remembered`: of how many people."""
-        self._remembered = remembered
         self._lock = threading.Lock()
-        self._spent: OrderedDict[Caller, tuple[datetime, int]] = OrderedDict()
+        self._spent: Cache[Caller, tuple[datetime, int]] = Cache(clock, most=remembered)
 
     def take(self, person: Person, hour: datetime, points: int, budget: int) -> bool:
         """Book `points` to a person; False, and nothing booked, where that is more than the `budget` of an hour."""
         with self._lock:
-            spent = self._in(hour, person.caller)
+            spent = self._spent_in(hour, person.caller) or 0
             if spent + points > budget and not person.privileged:
                 return False
             self._book(person.caller, hour, spent + points)
@@ -99,15 +98,13 @@ class Budgets:
     def correct(self, person: Person, hour: datetime, points: int) -> None:
         """Book what a call cost beyond what was taken for it; negative: what it did not cost."""
         with self._lock:
-            if person.caller in self._spent and self._spent[person.caller][0] == hour:
-                self._book(person.caller, hour, self._in(hour, person.caller) + points)
+            spent = self._spent_in(hour, person.caller)
+            if spent is not None:
+                self._book(person.caller, hour, spent + points)
 
-    def _in(self, hour: datetime, caller: Caller) -> int:
-        at, spent = self._spent.get(caller, (hour, 0))
-        return spent if at == hour else 0
+    def _spent_in(self, hour: datetime, caller: Caller) -> int | None:
+        known = self._spent.get(caller)
+        return known.value[1] if known is not None and known.value[0] == hour else None
 
     def _book(self, caller: Caller, hour: datetime, spent: int) -> None:
-        self._spent[caller] = (hour, max(0, spent))
-        self._spent.move_to_end(caller)
-        while len(self._spent) > self._remembered:
-            self._spent.popitem(last=False)
+        self._spent.put(caller, (hour, max(0, spent)))

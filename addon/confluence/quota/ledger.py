@@ -1,12 +1,8 @@
-"""May this call be made now, and who pays? The hour's points, shared by all processes through one table.
+"""The hour's points of all tenants: reserved in blocks through one table, spent locally by each process.
 
-A process reserves blocks of points, on the pool's row and the tenant's in one transaction, and spends them locally
-(docs/rules/quota.md). How much one tenant may take beside the others: shares.py. People at the screens have a share of
-their own, so that a long job never locks them out; how much of it one of them may take: budgets.py.
-
-Points are reserved inside `Quota.drawing` only, and what was not spent goes back with the last who draws on the same
-pot: with the client of a run that ends, pauses or loses its lease. What a process that dies had reserved is lost until
-the hour turns (docs/adr/0020).
+How the hour is shared, and what happens when it is used up, is in the package's docstring. Invariant: a point is spent
+only after it was reserved in the table, so that all processes together never spend more than the hour has. What calls
+cost beyond their reservation is the one exception, and is booked afterwards.
 """
 
 from __future__ import annotations
@@ -18,32 +14,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from addon.base import Clock, Database, TenantId
+from addon.base.cache import Cache
 from addon.confluence.errors import QuotaExhausted
-from addon.confluence.quota import budgets, shares
-from addon.confluence.quota import quota_table as rows
-from addon.confluence.quota.budgets import Budgets, Person
-from addon.confluence.quota.quota_table import POOL, Share
-from addon.confluence.quota.ratelimits import Verdict
+from addon.confluence.quota import budgets, quota_table
+from addon.confluence.quota.budgets import Person, PersonBudgets
+from addon.confluence.quota.fairness import Decision, decide
+from addon.confluence.quota.quota_table import POOL, PoolState, Share
+from addon.confluence.quota.ratelimits import RateLimit
 
-__all__ = ["BLOCK", "POOL", "SPREAD_SECONDS", "Hold", "Quota", "Share", "Usage", "hour_of", "spread"]
+__all__ = ["BLOCK", "POOL", "SPREAD_SECONDS", "Quota", "QuotaUsage", "Reservation", "Share", "hour_of", "spread"]
 
 log = logging.getLogger(__name__)
 
 BLOCK = 200
-"""Points a job reserves at once."""
+"""Points a job reserves at once: one write to the database for some hundred calls."""
 PEOPLES_BLOCK = 50
+"""The same for people, who together have a tenth of the points."""
 INTERACTIVE_PERCENT = 10
+"""The part of every hour that is kept for people at the screens, so that a long job never locks them out."""
 SPREAD_SECONDS = 600
+"""The seconds after a reset over which the tenants' jobs resume."""
 EXPECTED = timedelta(seconds=SPREAD_SECONDS + 120)
-"""How long into an hour those are waited for that were refused in the last one."""
+"""How long into an hour points are left for tenants that were refused in the last one: the spread, and two minutes for
+their first call."""
 TURN_SECONDS = 600
 """How long a run pauses while other tenants have a claim to what is left."""
-_CLOSED_FRESH_SECONDS = 5.0
+CLOSED_FRESH = timedelta(seconds=5)
+"""How long a process relies on what it read about a closed hour; another process may have closed it since."""
+CLOSED_REMEMBERED = 10_000
 
 _USED_UP = "this hour's API points {whose} {share} are used up"
 _PERSONS_PART = "your own part of this hour's API points for people's requests is used up"
@@ -52,39 +54,45 @@ _OTHERS_FIRST = "other sites are getting their share of this hour's API points f
 
 
 @dataclass(slots=True)
-class _Pot:
+class LocalBudget:
+    """The points that this process has reserved for one tenant's jobs, or for its people, and not spent yet.
+
+    All threads and runs of the process that draw on the same tenant's share have one in common. Every access is under
+    `lock`.
+    """
+
     tenant_id: TenantId
     share: Share
     lock: threading.Lock = field(default_factory=threading.Lock)
     hour: datetime | None = None
     left: int = 0
     users: int = 0
-    """Who draws on it now: open clients, and calls under way."""
+    """How many draw on it now: open clients, and calls under way."""
     drawing: bool = False
-    """Whether the table says that somebody here draws from the row."""
+    """Whether the table says that this tenant draws."""
     refused: datetime | None = None
     """The hour for which the table knows already that this tenant wanted more."""
 
 
 @dataclass(slots=True)
-class Hold:
-    """Points set aside for one call until it is known what it cost. Settled exactly once."""
+class Reservation:
+    """Points reserved for one call until it is known what the call cost. Charged exactly once."""
 
     quota: Quota
-    pot: _Pot
+    local: LocalBudget
     hour: datetime
     points: int
     person: Person | None = None
-    reserved: bool = False
-    """Whether it was drawn from what is kept for administrators: then the rest is not for the next who comes."""
+    from_reserve: bool = False
+    """Whether it took from what is kept for administrators: then the rest is not left for the next caller."""
 
-    def settle(self, spent: int) -> None:
-        """Give back what the call did not cost, or take what it cost beyond; in the hour in which it began."""
-        self.quota._settle(self, spent)
+    def charge(self, spent: int) -> None:
+        """Return what the call did not cost, or book what it cost beyond, in the hour in which it began."""
+        self.quota._charge(self, spent)
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class QuotaUsage:
     """A tenant's points in this hour: used and at most, of jobs and of people; until when it is closed, and why."""
 
     resets_at: datetime
@@ -96,15 +104,8 @@ class Usage:
     reason: str | None
 
 
-@dataclass(slots=True)
-class _Closed:
-    read_at: float
-    until: datetime | None
-    reason: str | None
-
-
 class Quota:
-    """The hour's points of all tenants, as this process sees and spends them."""
+    """The hour's points of all tenants, as this process sees and spends them. Safe to use from several threads."""
 
     def __init__(self, db: Database, clock: Clock, *, points: int, tenant_points: int | None = None) -> None:
         """Take the points an hour of the whole add-on, and the most of one tenant (by default as many)."""
@@ -112,97 +113,100 @@ class Quota:
         self._clock = clock
         self._pool_points = points
         self._tenant_points = min(tenant_points or points, points)
-        self._pots: dict[tuple[TenantId, Share], _Pot] = {}
-        self._closed: dict[TenantId, _Closed] = {}
-        self._budgets = Budgets()
+        self._locals: dict[tuple[TenantId, Share], LocalBudget] = {}
+        self._closed: Cache[TenantId, tuple[datetime | None, str | None]] = Cache(
+            clock, most=CLOSED_REMEMBERED, lasts=CLOSED_FRESH
+        )
+        self._persons = PersonBudgets(clock)
         self._lock = threading.Lock()
 
     @contextmanager
     def drawing(self, tenant_id: TenantId, share: Share) -> Iterator[None]:
-        """Let the caller reserve points until it leaves; with the last who draws on them, the unspent ones go back.
+        """Let the caller reserve points until it leaves; the last one to leave returns what is unspent.
 
-        Threads and runs of this process that draw on the same tenant's share have one pot in common, so that nothing
+        The budget is common to all threads and runs of this process that draw on the tenant's share, so that nothing
         is taken from one that still works when another leaves.
         """
-        pot = self._pot(tenant_id, share)
-        with pot.lock:
-            pot.users += 1
+        local = self._local(tenant_id, share)
+        with local.lock:
+            local.users += 1
         try:
             yield
         finally:
-            with pot.lock:
-                self._leave(pot)
+            with local.lock:
+                self._leave(local)
 
-    def reserve(self, tenant_id: TenantId, share: Share, points: int) -> Hold:
-        """Set `points` aside for one call, inside `drawing`. Never call it in a write transaction of the same database.
+    def reserve(self, tenant_id: TenantId, share: Share, points: int) -> Reservation:
+        """Reserve `points` for one call, inside `drawing`. Never call it in a write transaction of the same database.
 
         Raises QuotaExhausted when the hour's points are spent, or those of the person whose request is served; when
         other tenants have a claim to what is left, or Atlassian closed the hour. Raises RuntimeError outside `drawing`,
-        where nobody would give the rest back.
+        where nothing would return the rest.
         """
         now = self._clock.now()
-        pot = self._pot(tenant_id, share)
-        if pot.users == 0:
+        local = self._local(tenant_id, share)
+        if local.users == 0:
             raise RuntimeError("points are reserved by an open client only")
-        self._refuse_closed(pot, now)
+        self._refuse_closed(local, now)
         hour = hour_of(now)
         whole = _part(share, self._tenant_points)
-        # A quota that is small against one page must still let single pages through; settling corrects.
+        # The most a page of a listing may cost can exceed a small quota. It still has to let single pages through, so
+        # no reservation is more than a quarter of the hour; the charge after the call corrects it.
         wanted = min(points, max(1, whole // 4))
         person = budgets.served() if share == "interactive" else None
-        budget = max(1, whole * budgets.PERSON_PERCENT // 100)
-        if person is not None and not self._budgets.take(person, hour, wanted, budget):
+        allowance = max(1, whole * budgets.PERSON_PERCENT // 100)
+        if person is not None and not self._persons.take(person, hour, wanted, allowance):
             raise QuotaExhausted(hour + timedelta(hours=1), _PERSONS_PART)
-        reserve = 0 if person is None or person.privileged else _kept(share, whole)
+        reserve = 0 if person is None or person.privileged else _reserve(share, whole)
         try:
-            with pot.lock:
-                self._turn(pot, hour, now)
-                reserved = pot.left < wanted and self._draw(pot, hour, now, wanted - pot.left, reserve)
-                pot.left -= wanted
-                pot.users += 1
+            with local.lock:
+                self._turn_hour(local, hour, now)
+                from_reserve = local.left < wanted and self._draw(local, hour, now, wanted - local.left, reserve)
+                local.left -= wanted
+                local.users += 1
         except BaseException:
             if person is not None:
-                self._budgets.correct(person, hour, -wanted)
+                self._persons.correct(person, hour, -wanted)
             raise
-        return Hold(self, pot, hour, wanted, person, reserved)
+        return Reservation(self, local, hour, wanted, person, from_reserve)
 
     def release_all(self) -> None:
-        """Give back everything this process holds, at its end; what still draws gives its own rest back."""
+        """Return everything this process has reserved, at its end; what still draws returns its own rest."""
         with self._lock:
-            pots = list(self._pots.values())
-        for pot in pots:
-            with pot.lock:
-                self._try_to_give_back(pot)
+            found = list(self._locals.values())
+        for local in found:
+            with local.lock:
+                self._try_to_give_back(local)
 
-    def apply(self, tenant_id: TenantId, share: Share, verdict: Verdict) -> QuotaExhausted:
-        """Close the hour for all processes as `verdict` says; return the error that the caller raises."""
+    def apply(self, tenant_id: TenantId, share: Share, limit: RateLimit) -> QuotaExhausted:
+        """Close the hour for all processes as `limit` says; return the error that the caller raises."""
         now = self._clock.now()
-        scope = POOL if verdict.scope == "pool" else tenant_id
+        scope = POOL if limit.scope == "pool" else tenant_id
         points = self._pool_points if scope == POOL else self._tenant_points
         with self._db.write_all() as session:
-            rows.close(session, hour_of(now), scope, _part("job", points), verdict.until, verdict.reason)
-        with self._lock:
-            self._closed.clear()
-        self._remember_refusal(self._pot(tenant_id, share), hour_of(now))
-        return QuotaExhausted(self._resume(tenant_id, share, verdict.until), verdict.reason)
+            quota_table.close(session, hour_of(now), scope, _part("job", points), limit.until, limit.reason)
+        self._closed.clear()
+        self._remember_refusal(self._local(tenant_id, share), hour_of(now))
+        return QuotaExhausted(self._resume(tenant_id, share, limit.until), limit.reason)
 
     def reserved(self, scope: str) -> int:
         """Return the points reserved in this hour by the jobs of `scope`: POOL or a tenant id."""
         with self._db.read_all() as session:
-            return rows.reserved(session, hour_of(self._clock.now()), scope)
+            return quota_table.reserved(session, hour_of(self._clock.now()), scope)
 
-    def usage(self, tenant_id: TenantId) -> Usage:
+    def usage(self, tenant_id: TenantId) -> QuotaUsage:
         """Return what a tenant has used of its hour; points reserved by other processes count as used."""
         now = self._clock.now()
         hour = hour_of(now)
         used: dict[Share, int] = {}
         with self._db.read_all() as session:
             for share in ("job", "interactive"):
-                pot = self._pot(tenant_id, share)
-                unspent = pot.left if pot.hour == hour else 0
-                used[share] = max(0, rows.reserved(session, hour, rows.scope_of(share, tenant_id)) - unspent)
-            until, reason = rows.closed(session, tenant_id, now)
-        return Usage(
+                local = self._local(tenant_id, share)
+                unspent = local.left if local.hour == hour else 0
+                scope = quota_table.scope_of(share, tenant_id)
+                used[share] = max(0, quota_table.reserved(session, hour, scope) - unspent)
+            until, reason = quota_table.closed(session, tenant_id, now)
+        return QuotaUsage(
             hour + timedelta(hours=1),
             used["job"],
             _part("job", self._tenant_points),
@@ -212,118 +216,132 @@ class Quota:
             reason,
         )
 
-    def _pot(self, tenant_id: TenantId, share: Share) -> _Pot:
+    def _local(self, tenant_id: TenantId, share: Share) -> LocalBudget:
         with self._lock:
-            return self._pots.setdefault((tenant_id, share), _Pot(tenant_id, share))
+            return self._locals.setdefault((tenant_id, share), LocalBudget(tenant_id, share))
 
-    def _turn(self, pot: _Pot, hour: datetime, now: datetime) -> None:
-        if pot.hour != hour:
-            self._give_back(pot)
-            rows.forget_old_hours(self._db, now)
-            pot.hour, pot.left = hour, 0
+    def _turn_hour(self, local: LocalBudget, hour: datetime, now: datetime) -> None:
+        if local.hour != hour:
+            self._give_back(local)
+            quota_table.forget_old_hours(self._db, now)
+            local.hour, local.left = hour, 0
 
-    def _draw(self, pot: _Pot, hour: datetime, now: datetime, need: int, reserve: int) -> bool:
-        """Add at least `need` points to the pot, more where there is plenty. Raises QuotaExhausted.
+    def _draw(self, local: LocalBudget, hour: datetime, now: datetime, need: int, reserve: int) -> bool:
+        """Add at least `need` points to the budget, a block where there is plenty. Raises QuotaExhausted.
 
-        Of the tenant's own points the last `reserve` stay. Return whether any came out of what is kept for
-        administrators: those are no more than is needed.
+        Of the tenant's own points the last `reserve` stay for administrators. Return whether any came out of what is
+        kept for them.
         """
-        block = BLOCK if pot.share == "job" else PEOPLES_BLOCK
-        own_limit = _part(pot.share, self._tenant_points)
+        block = BLOCK if local.share == "job" else PEOPLES_BLOCK
+        own_limit = _part(local.share, self._tenant_points)
+        kept = _reserve(local.share, own_limit)
+        # One transaction decides and books, with the pool's row locked from its beginning: two processes that read the
+        # same rest would both take it. The cost is that draws of all tenants queue, for some milliseconds each, which
+        # is why a draw takes a block and not a call's points.
         with self._db.write_all() as session:
-            hall = rows.enter(session, hour, pot.share, pot.tenant_id, _part(pot.share, self._pool_points))
-            others = hall.others(block, expecting=now < hour + EXPECTED)
-            verdict = shares.Verdict.USED_UP
-            kept = _kept(pot.share, own_limit)
+            pool_limit = _part(local.share, self._pool_points)
+            pool = quota_table.lock_pool(session, hour, local.share, local.tenant_id, pool_limit)
+            # Tenants that were refused in the last hour resume spread over SPREAD_SECONDS. Until then they have no row
+            # in this hour, and whoever came first would take what they were promised. After that they are not coming.
+            others = pool.others(block, expecting=now < hour + EXPECTED)
+            decision = Decision.USED_UP
+            # A block, an eighth of one, the bare need: near the end of the pool, or of the tenant's part, a whole block
+            # would be refused although the call itself fits. The smaller draws cost more transactions, only then.
             for points in dict.fromkeys((max(block, need), max(block // 8, need), need)):
-                if hall.had + points > own_limit - (reserve if points == need else max(reserve, kept)):
+                # More than the need is never taken from the reserve, even for an administrator: what is left of a
+                # block is for the next caller, and that may be anyone.
+                untouched = reserve if points == need else max(reserve, kept)
+                if pool.had + points > own_limit - untouched:
                     continue
-                verdict = shares.ask(points, had=hall.had, taken=hall.taken, limit=hall.limit, others=others)
-                if verdict is shares.Verdict.GRANTED:
-                    rows.take(session, hour, pot.share, pot.tenant_id, own_limit, points)
-                    pot.left += points
-                    pot.drawing = True
-                    pot.refused = None
-                    return hall.had + points > own_limit - kept
-            turn = self._later(pot, now) if verdict is shares.Verdict.OTHERS_FIRST else None
+                decision = decide(points, had=pool.had, taken=pool.taken, limit=pool.limit, others=others)
+                if decision is Decision.GRANTED:
+                    quota_table.take(session, hour, local.share, local.tenant_id, own_limit, points)
+                    local.left += points
+                    local.drawing, local.refused = True, None
+                    return pool.had + points > own_limit - kept
+            turn = self._next_turn(local, now) if decision is Decision.OTHERS_FIRST else None
             waits = turn is not None and hour_of(turn) == hour
-            rows.refuse(session, hour, pot.share, pot.tenant_id, own_limit, waits=waits)
-        pot.refused = hour
+            # Written down before the run pauses, so that the other tenants leave points for it: in this hour when it
+            # waits, in the next one when it was refused. Without the row the loudest tenant would get them again.
+            quota_table.refuse(session, hour, local.share, local.tenant_id, own_limit, waits=waits)
+        local.refused = hour
         if turn is not None:
             raise QuotaExhausted(turn, _OTHERS_FIRST)
-        whole = hall.had + need <= own_limit - reserve
-        reason = _HAD_ITS_SHARE if whole and hall.taken + need <= hall.limit else _used_up(pot.share, whole)
-        raise QuotaExhausted(self._resume(pot.tenant_id, pot.share, hour + timedelta(hours=1)), reason)
+        reason = _reason(local.share, pool, need, own_limit - reserve)
+        raise QuotaExhausted(self._resume(local.tenant_id, local.share, hour + timedelta(hours=1)), reason)
 
-    def _settle(self, hold: Hold, spent: int) -> None:
-        pot, rest = hold.pot, hold.points - spent
-        if hold.person is not None:
-            self._budgets.correct(hold.person, hold.hour, -rest)
-        with pot.lock:
-            if pot.hour == hold.hour and not hold.reserved:
-                pot.left += rest
+    def _charge(self, reservation: Reservation, spent: int) -> None:
+        local, rest = reservation.local, reservation.points - spent
+        if reservation.person is not None:
+            self._persons.correct(reservation.person, reservation.hour, -rest)
+        with local.lock:
+            if local.hour == reservation.hour and not reservation.from_reserve:
+                local.left += rest
             elif rest:
+                # The call began in an hour that is over, or with points for administrators: neither may be mixed with
+                # what the budget has now.
                 try:
                     with self._db.write_all() as session:
-                        rows.give_back(session, hold.hour, pot.share, pot.tenant_id, rest)
+                        quota_table.give_back(session, reservation.hour, local.share, local.tenant_id, rest)
                 except SQLAlchemyError as error:
                     log.warning(
-                        "tenant %s: %s points that a call did not cost stay reserved: %s", pot.tenant_id, rest, error
+                        "tenant %s: %s points that a call did not cost stay reserved: %s", local.tenant_id, rest, error
                     )
-            self._leave(pot)
+            self._leave(local)
 
-    def _leave(self, pot: _Pot) -> None:
-        pot.users -= 1
-        if pot.users == 0:
-            self._try_to_give_back(pot)
+    def _leave(self, local: LocalBudget) -> None:
+        local.users -= 1
+        if local.users == 0:
+            self._try_to_give_back(local)
 
-    def _try_to_give_back(self, pot: _Pot) -> None:
-        """Give back, unless the database is away: then the rest is there for who draws next, and goes back with that.
+    def _try_to_give_back(self, local: LocalBudget) -> None:
+        """Give back, unless the database is away: then the rest stays for the next draw, and goes back with that.
 
-        Whoever leaves has an outcome of its own to tell, which a failure here must not hide.
+        The one who leaves has an outcome of its own to report, which a failure here must not hide.
         """
         try:
-            self._give_back(pot)
+            self._give_back(local)
         except SQLAlchemyError as error:
-            log.warning("tenant %s: %s points could not be given back now: %s", pot.tenant_id, pot.left, error)
+            log.warning("tenant %s: %s points could not be given back now: %s", local.tenant_id, local.left, error)
 
-    def _give_back(self, pot: _Pot) -> None:
+    def _give_back(self, local: LocalBudget) -> None:
         """Return the rest, or book what calls cost beyond what was reserved for them."""
-        if pot.hour is not None and (pot.left or pot.drawing):
+        if local.hour is not None and (local.left or local.drawing):
             with self._db.write_all() as session:
-                rows.give_back(session, pot.hour, pot.share, pot.tenant_id, pot.left)
-        pot.left, pot.drawing = 0, False
+                quota_table.give_back(session, local.hour, local.share, local.tenant_id, local.left)
+        local.left, local.drawing = 0, False
 
-    def _remember_refusal(self, pot: _Pot, hour: datetime) -> None:
-        """Let others leave this tenant its part of the next hour, where it will go on."""
-        if pot.share == "interactive" or pot.refused == hour:
+    def _remember_refusal(self, local: LocalBudget, hour: datetime) -> None:
+        """Let others leave this tenant its part of the next hour, in which it will resume."""
+        if local.share == "interactive" or local.refused == hour:
             return
+        own_limit = _part(local.share, self._tenant_points)
         with self._db.write_all() as session:
-            rows.refuse(session, hour, pot.share, pot.tenant_id, _part(pot.share, self._tenant_points))
-        pot.refused = hour
+            quota_table.refuse(session, hour, local.share, local.tenant_id, own_limit)
+        local.refused = hour
 
-    def _refuse_closed(self, pot: _Pot, now: datetime) -> None:
-        known = self._closed.get(pot.tenant_id)
-        if known is None or self._clock.monotonic() - known.read_at > _CLOSED_FRESH_SECONDS:
+    def _refuse_closed(self, local: LocalBudget, now: datetime) -> None:
+        known = self._closed.get(local.tenant_id)
+        if known is not None:
+            until, reason = known.value
+        else:
             with self._db.read_all() as session:
-                until, reason = rows.closed(session, pot.tenant_id, now)
-            known = _Closed(self._clock.monotonic(), until, reason)
-            with self._lock:
-                self._closed[pot.tenant_id] = known
-        if known.until is not None and known.until > now:
-            self._remember_refusal(pot, hour_of(now))
-            raise QuotaExhausted(self._resume(pot.tenant_id, pot.share, known.until), known.reason or "quota")
+                until, reason = quota_table.closed(session, local.tenant_id, now)
+            self._closed.put(local.tenant_id, (until, reason))
+        if until is not None and until > now:
+            self._remember_refusal(local, hour_of(now))
+            raise QuotaExhausted(self._resume(local.tenant_id, local.share, until), reason or "quota")
 
     def _resume(self, tenant_id: TenantId, share: Share, until: datetime) -> datetime:
         return until if share == "interactive" else until + timedelta(seconds=spread(tenant_id))
 
-    def _later(self, pot: _Pot, now: datetime) -> datetime:
-        turn = now + timedelta(seconds=TURN_SECONDS + spread(pot.tenant_id) // 10)
-        return min(turn, self._resume(pot.tenant_id, pot.share, hour_of(now) + timedelta(hours=1)))
+    def _next_turn(self, local: LocalBudget, now: datetime) -> datetime:
+        turn = now + timedelta(seconds=TURN_SECONDS + spread(local.tenant_id) // 10)
+        return min(turn, self._resume(local.tenant_id, local.share, hour_of(now) + timedelta(hours=1)))
 
 
 def spread(tenant_id: TenantId) -> int:
-    """Return the seconds after a reset at which this tenant's jobs go on, so that not all start at once."""
+    """Return the seconds after a reset at which this tenant's jobs resume, so that not all start at once."""
     digest = hashlib.sha256(tenant_id.encode()).digest()
     return int.from_bytes(digest[:4]) % SPREAD_SECONDS
 
@@ -333,17 +351,22 @@ def hour_of(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-def _part(share: Literal["job", "interactive"], points: int) -> int:
+def _part(share: Share, points: int) -> int:
     interactive = points * INTERACTIVE_PERCENT // 100
     return interactive if share == "interactive" else points - interactive
 
 
-def _kept(share: Share, limit: int) -> int:
+def _reserve(share: Share, limit: int) -> int:
+    """Return how many of a tenant's points are kept for Confluence administrators."""
     return limit * budgets.RESERVE_PERCENT // 100 if share == "interactive" else 0
 
 
-def _used_up(share: Share, whole: bool) -> str:
+def _reason(share: Share, pool: PoolState, need: int, own_limit: int) -> str:
+    """Return in words whose points are used up: the tenant's own, its part of the pool, or the whole pool."""
+    own_left = pool.had + need <= own_limit
+    if own_left and pool.taken + need <= pool.limit:
+        return _HAD_ITS_SHARE
     return _USED_UP.format(
-        whose="of the add-on" if whole else "of this site",
+        whose="of the add-on" if own_left else "of this site",
         share="for people's requests" if share == "interactive" else "for jobs",
     )

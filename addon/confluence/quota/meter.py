@@ -1,4 +1,4 @@
-"""What does a call cost in Atlassian's points? Before it, at most; after it, exactly.
+"""The price of a call in Atlassian's points: before it, at most; after it, exactly.
 
 A read costs 1 and the objects it returns: 1 for each, 2 for each user, group or permission; a write costs 1 flat
 (docs/rules/confluence-api.md 4). POST reads are ambiguous there; they are priced as the dearer, per object.
@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from addon.confluence.http import calls
-from addon.confluence.http.calls import Endpoint
+from addon.confluence.http import endpoints
+from addon.confluence.http.endpoints import Endpoint
 
 _IDENTITY = frozenset(
     {
-        calls.USER,
-        calls.MEMBER_OF,
-        calls.GROUP_MEMBERS,
-        calls.USERS_BULK,
-        calls.EMAILS,
-        calls.SPACE_PERMISSIONS,
-        calls.ROLE_ASSIGNMENTS,
-        calls.ROLES,
-        calls.RESTRICTIONS,
+        endpoints.USER,
+        endpoints.MEMBER_OF,
+        endpoints.GROUP_MEMBERS,
+        endpoints.USERS_BULK,
+        endpoints.EMAILS,
+        endpoints.SPACE_PERMISSIONS,
+        endpoints.ROLE_ASSIGNMENTS,
+        endpoints.ROLES,
+        endpoints.RESTRICTIONS,
     }
 )
 
@@ -33,7 +33,7 @@ def weight(endpoint: Endpoint) -> int:
 
 def ceiling(endpoint: Endpoint, most: int) -> int:
     """Return what a call may cost at most when it returns up to `most` objects."""
-    return 1 if calls.writes(endpoint) else 1 + most * weight(endpoint)
+    return 1 if endpoints.writes(endpoint) else 1 + most * weight(endpoint)
 
 
 def cost(endpoint: Endpoint, status: int, answer: Any) -> int:
@@ -43,7 +43,7 @@ def cost(endpoint: Endpoint, status: int, answer: Any) -> int:
     """
     if status in (401, 429):
         return 0
-    if calls.writes(endpoint) or not 200 <= status < 300:
+    if endpoints.writes(endpoint) or not 200 <= status < 300:
         return 1
     return 1 + objects(endpoint, answer) * weight(endpoint)
 
@@ -56,7 +56,7 @@ def objects(endpoint: Endpoint, answer: Any) -> int:
         return len(answer)
     if not isinstance(answer, dict):
         return 0
-    if endpoint == calls.RESTRICTIONS:
+    if endpoint == endpoints.RESTRICTIONS:
         return sum(_restricted(entry) for entry in answer.values() if isinstance(entry, dict) and "operation" in entry)
     results = answer.get("results")
     return len(results) if isinstance(results, list) else 1

@@ -1,7 +1,7 @@
-"""What does the table of the hour's points say, and how is it changed? The statements of quota.py.
+"""The table of the hour's points, and the statements that read and change it.
 
-Whoever changes what is reserved locks the pool's row of the hour first: so all such changes of one hour and share come
-one after the other, on both databases, and what a transaction reads after that holds until it commits.
+Every change of what is reserved locks the pool's row of the hour first: so all such changes of one hour and share come
+one after the other, on both databases, and what a transaction reads after that is true until it commits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from addon.base import Database, TenantId
 from addon.base.database import insert
 from addon.confluence.models import QuotaHour
-from addon.confluence.quota.shares import UNBOUNDED, Standing
+from addon.confluence.quota.fairness import UNBOUNDED, TenantUsage
 
 Share = Literal["job", "interactive"]
 
@@ -29,8 +29,11 @@ _PEOPLE = "/ui"
 
 
 @dataclass(frozen=True, slots=True)
-class Hall:
-    """Everybody's points in an hour, as they stand while the pool's row is locked."""
+class PoolState:
+    """The points of all tenants in an hour, read while the pool's row is locked.
+
+    Of the pool `taken` and its `limit`; what the asking tenant `had`.
+    """
 
     taken: int
     limit: int
@@ -40,18 +43,18 @@ class Hall:
     returning: frozenset[str]
     """The other tenants that were refused in the last hour."""
 
-    def others(self, block: int, *, expecting: bool) -> list[Standing]:
-        """Return whom the asker must leave points.
+    def others(self, block: int, *, expecting: bool) -> list[TenantUsage]:
+        """Return the tenants for which the asker must leave points.
 
-        Whoever draws is expected to want as much again as it has had; whoever waits its turn or was refused in the
-        last hour, without end. Those not seen yet in this hour are waited for while `expecting`.
+        One that draws is expected to want as much again as it has had, and a block; one that waits its turn or was
+        refused in the last hour, without end. Those not seen yet in this hour count while `expecting`.
         """
         known = [
-            Standing(points, UNBOUNDED if state == WAITING or scope in self.returning else 2 * points + block)
+            TenantUsage(points, UNBOUNDED if state == WAITING or scope in self.returning else 2 * points + block)
             for scope, (points, state) in self.tenants.items()
             if state in (DRAWING, WAITING)
         ]
-        missing = [Standing(0, UNBOUNDED) for scope in self.returning if scope not in self.tenants]
+        missing = [TenantUsage(0, UNBOUNDED) for scope in self.returning if scope not in self.tenants]
         return known + missing if expecting else known
 
 
@@ -62,8 +65,8 @@ def scope_of(share: Share, tenant_id: TenantId | Literal["pool"]) -> str:
     return f"{tenant_id.replace('-', '')[:33]}{_PEOPLE}"
 
 
-def enter(session: Session, hour: datetime, share: Share, tenant_id: TenantId, limit: int) -> Hall:
-    """Lock the pool's row of the hour and return how things stand. `limit` is the pool's, from now on."""
+def lock_pool(session: Session, hour: datetime, share: Share, tenant_id: TenantId, limit: int) -> PoolState:
+    """Lock the pool's row of the hour and return its state. `limit` is the pool's, from now on."""
     pool, own = scope_of(share, "pool"), scope_of(share, tenant_id)
     statement = insert(session, QuotaHour).values(hour=hour, scope=pool, reserved=0, limit=limit)
     statement = statement.on_conflict_do_update(index_elements=["hour", "scope"], set_={"limit": limit})
@@ -78,7 +81,7 @@ def enter(session: Session, hour: datetime, share: Share, tenant_id: TenantId, l
             sa.or_(QuotaHour.hour == hour, again), QuotaHour.scope != POOL, ~QuotaHour.scope.endswith(_PEOPLE)
         )
     found = session.execute(asked).all()
-    return Hall(
+    return PoolState(
         taken=taken,
         limit=limit,
         had=sum(row.reserved for row in found if row.scope == own and row.hour == hour),
@@ -88,7 +91,7 @@ def enter(session: Session, hour: datetime, share: Share, tenant_id: TenantId, l
 
 
 def take(session: Session, hour: datetime, share: Share, tenant_id: TenantId, limit: int, points: int) -> None:
-    """Reserve `points` for a tenant, after `enter`. `limit` is the tenant's own."""
+    """Reserve `points` for a tenant, after `lock_pool`. `limit` is the tenant's own."""
     _upsert(session, hour, scope_of(share, tenant_id), limit, points, DRAWING)
     pool = _is(hour, scope_of(share, "pool"))
     session.execute(sa.update(QuotaHour).where(pool).values(reserved=QuotaHour.reserved + points))
@@ -111,7 +114,7 @@ def give_back(session: Session, hour: datetime, share: Share, tenant_id: TenantI
 
 
 def close(session: Session, hour: datetime, scope: str, limit: int, until: datetime, reason: str) -> None:
-    """Let nobody of `scope` call before `until`; a closing is never shortened."""
+    """Let no call of `scope` be made before `until`; a closing is never shortened."""
     statement = insert(session, QuotaHour).values(hour=hour, scope=scope, reserved=0, limit=limit)
     session.execute(statement.on_conflict_do_nothing(index_elements=["hour", "scope"]))
     later = sa.or_(QuotaHour.closed_until.is_(None), QuotaHour.closed_until < until)

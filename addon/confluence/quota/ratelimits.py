@@ -1,4 +1,4 @@
-"""What does an answer say about the quota? Pure reading of the rate-limit headers (docs/rules/confluence-api.md 4).
+"""The rate-limit headers of an answer, and what they demand (docs/rules/confluence-api.md 4). Pure reading.
 
 The same headers come with a `Beta-` prefix until Atlassian enforces them for an app; both are believed. Their
 spellings differ between documentation and real traffic, so reasons are matched loosely.
@@ -16,29 +16,29 @@ from typing import Literal
 BURST_SECONDS = 5.0
 """How long to leave an endpoint alone that answered 429 without saying for how long."""
 LONGEST = timedelta(hours=2)
-"""How long anything is left alone at most, whatever number stands in a header."""
+"""How long anything is left alone at most, whatever number a header names."""
 _DIGITS = 18
 _HOURLY_AT_LEAST = 10_000
 """Limits below this are per-second buckets, not an hour's quota."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whose calls must wait, until when, and why. `burst` concerns the one endpoint only."""
+class RateLimit:
+    """A demand of the site: whose calls must wait, until when, and why. `burst` concerns the one endpoint only."""
 
     scope: Literal["pool", "tenant", "burst"]
     until: datetime
     reason: str
 
 
-def verdict(status: int, headers: Mapping[str, str], now: datetime) -> Verdict | None:
+def rate_limit(status: int, headers: Mapping[str, str], now: datetime) -> RateLimit | None:
     """Return what an answer with `status` and `headers` (case-insensitive) demands at `now`; None: nothing."""
     if status == 429:
         return _refused(headers, now)
     if _left(headers) != 0:
         return None
     reset = _reset(headers, now) or next_hour(now)
-    return Verdict(_owner(headers), _within(reset, now), "Atlassian reports that this hour's points are used up")
+    return RateLimit(_owner(headers), _within(reset, now), "Atlassian reports that this hour's points are used up")
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -60,11 +60,11 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def next_hour(now: datetime) -> datetime:
-    """Return the start of the UTC hour after `now`: when quotas start anew."""
+    """Return the start of the UTC hour after `now`: when quotas start again."""
     return now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
 
 
-def _refused(headers: Mapping[str, str], now: datetime) -> Verdict:
+def _refused(headers: Mapping[str, str], now: datetime) -> RateLimit:
     reason = (_header(headers, "RateLimit-Reason") or "").lower()
     wait = retry_after(headers, now)
     reset = now + timedelta(seconds=wait) if wait is not None else _reset(headers, now)
@@ -73,12 +73,12 @@ def _refused(headers: Mapping[str, str], now: datetime) -> Verdict:
         quota = "burst" not in reason and not _left(headers)
     if "burst" in reason or not quota:
         until = reset or now + timedelta(seconds=BURST_SECONDS)
-        return Verdict("burst", _within(until, now), "too many requests at once")
+        return RateLimit("burst", _within(until, now), "too many requests at once")
     scope: Literal["pool", "tenant"] = (
         "pool" if "global" in reason else "tenant" if "tenant" in reason else _owner(headers)
     )
     whose = "of the add-on" if scope == "pool" else "of this site"
-    return Verdict(scope, _within(reset or next_hour(now), now), f"this hour's API points {whose} are used up")
+    return RateLimit(scope, _within(reset or next_hour(now), now), f"this hour's API points {whose} are used up")
 
 
 def _header(headers: Mapping[str, str], name: str) -> str | None:

@@ -7,14 +7,13 @@ docs/rules/quota.md.
 from __future__ import annotations
 
 import logging
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
 from addon.base import Caller, Clock, Space, TenantGone, TenantId, Unreachable
+from addon.base.cache import Cache
 from addon.confluence.client import SiteClient
 from addon.confluence.content import Content, Operation
 from addon.confluence.errors import (
@@ -30,7 +29,7 @@ from addon.confluence.errors import (
 )
 from addon.confluence.gateway import Confluence
 from addon.confluence.quota import budgets
-from addon.confluence.rights import contentrights
+from addon.confluence.rights import grants
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ _REFUSAL_AGE = timedelta(seconds=60)
 """A refusal is asked again sooner, so that a right just granted soon works."""
 _NOWHERE = "0"
 """The id of no space: somebody who asks for one that does not exist waits about as long as for one that does."""
-_NOT_TOLD = timedelta(hours=1)
+_UNDECIDED_LASTS = timedelta(hours=1)
 """How long a site that does not decide about content for the app is not asked to."""
 _SITE = ""
 
@@ -57,9 +56,8 @@ _Key = tuple[TenantId, str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Decision:
-    """What the site said, asked `at` (monotonic) with `as_of` changes of rights known. Good while these are all."""
+    """What the site said when `as_of` changes of rights were known. True while there is none more."""
 
-    at: float
     allowed: bool
     as_of: int
 
@@ -81,11 +79,9 @@ class Permissions:
         """
         self._confluence = confluence
         self._clock = clock
-        self._remembered = remembered
         self._changes = changes
-        self._decisions: OrderedDict[_Key, _Decision] = OrderedDict()
-        self._refused: dict[TenantId, float] = {}
-        self._lock = threading.Lock()
+        self._decisions: Cache[_Key, _Decision] = Cache(clock, most=remembered)
+        self._undecided: Cache[TenantId, None] = Cache(clock, most=remembered, lasts=_UNDECIDED_LASTS)
 
     def require_site_admin(
         self, caller: Caller, *, max_age: timedelta = WRITE_AGE, in_need: timedelta | None = None
@@ -119,13 +115,13 @@ class Permissions:
         own = (caller.tenant_id, caller.account_id, f"key:{key}")
         asked_at = self._clock.monotonic()
         changes = self._changes(caller.tenant_id)
-        if self._known(own, asked_at, changes, _REFUSAL_AGE, _REFUSAL_AGE) is None:
+        if self._known(own, changes, _REFUSAL_AGE, _REFUSAL_AGE) is None:
             space = self._asked(find)
             if space is None:
                 self._asked(lambda: self._ask_space(caller, _NOWHERE))
             elif self.is_space_admin(caller, space, max_age=max_age, in_need=in_need):
                 return space
-            self._keep(own, _Decision(asked_at, False, changes))
+            self._decisions.put(own, _Decision(False, changes), at=asked_at)
         raise NotAllowed("not-space-administrator", _NOT_YOURS.format(key=key))
 
     def is_site_admin(self, caller: Caller, *, max_age: timedelta = READ_AGE, in_need: timedelta | None = None) -> bool:
@@ -176,27 +172,26 @@ class Permissions:
         changes = self._changes(caller.tenant_id)
         try:
             with self._confluence.client(caller.tenant_id) as client:
-                told = self._told(client, caller, content, operation, now)
-                if told is not None:
-                    return told
-                rights = contentrights.concluded(client, caller.account_id, content)
+                decided = self._decided_by_site(client, caller, content, operation)
+                if decided is not None:
+                    return decided
+                rights = grants.rights_on_content(client, caller.account_id, content)
         except NotFound:
             return False  # The content or the person went, or hides from the app.
         for each, allowed in rights.items():
-            self._keep(_content_key(caller, content, each), _Decision(now, allowed, changes))
+            self._decisions.put(_content_key(caller, content, each), _Decision(allowed, changes), at=now)
         return rights[operation]
 
-    def _told(
-        self, client: SiteClient, caller: Caller, content: Content, operation: Operation, now: float
+    def _decided_by_site(
+        self, client: SiteClient, caller: Caller, content: Content, operation: Operation
     ) -> bool | None:
         """Return the site's own decision; None where it does not decide about content for the app."""
-        refused_at = self._refused.get(caller.tenant_id)
-        if refused_at is not None and now - refused_at <= _NOT_TOLD.total_seconds():
+        if self._undecided.get(caller.tenant_id) is not None:
             return None
         try:
             return client.may(caller.account_id, content.id, operation)
         except Forbidden:
-            self._refused[caller.tenant_id] = now
+            self._undecided.put(caller.tenant_id, None)
             return None
 
     def _decided(
@@ -204,7 +199,7 @@ class Permissions:
     ) -> bool:
         asked_at = self._clock.monotonic()
         changes = self._changes(key[0])
-        known = self._known(key, asked_at, changes, max_age, min(max_age, _REFUSAL_AGE))
+        known = self._known(key, changes, max_age, min(max_age, _REFUSAL_AGE))
         if known is not None:
             return known
         return self._asked(lambda: self._ask(key, asked_at, changes, ask, in_need or max_age))
@@ -217,7 +212,7 @@ class Permissions:
         try:
             allowed = ask()
         except Postponed as error:
-            older = self._known(key, asked_at, changes, in_need, READ_AGE)
+            older = self._known(key, changes, in_need, READ_AGE)
             if older is not None:
                 return older
             if key[2] != _SITE or not isinstance(error, QuotaExhausted):
@@ -225,24 +220,16 @@ class Permissions:
             with budgets.from_the_reserve(Caller(key[0], key[1])):
                 allowed = ask()
         # The age counts from before the question: a right may be withdrawn while it is answered.
-        self._keep(key, _Decision(asked_at, allowed, changes))
+        self._decisions.put(key, _Decision(allowed, changes), at=asked_at)
         return allowed
 
-    def _known(self, key: _Key, now: float, changes: int, allowed: timedelta, refused: timedelta) -> bool | None:
+    def _known(self, key: _Key, changes: int, allowed: timedelta, refused: timedelta) -> bool | None:
         """Return what was decided, or None when it is older than `allowed` (a refusal: `refused`) or rights changed."""
-        with self._lock:
-            known = self._decisions.get(key)
-        if known is None or known.as_of != changes:
-            return None
-        age = allowed if known.allowed else refused
-        return known.allowed if now - known.at <= age.total_seconds() else None
-
-    def _keep(self, key: _Key, decision: _Decision) -> None:
-        with self._lock:
-            self._decisions[key] = decision
-            self._decisions.move_to_end(key)
-            while len(self._decisions) > self._remembered:
-                self._decisions.popitem(last=False)
+        for answer, age in ((True, allowed), (False, refused)):
+            known = self._decisions.get(key, age)
+            if known is not None and known.value.allowed is answer and known.value.as_of == changes:
+                return answer
+        return None
 
     def _asked(self, ask: Callable[[], T]) -> T:
         try:

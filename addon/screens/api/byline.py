@@ -3,7 +3,7 @@
 Open to everybody who may view the content, and the review to those who may edit it. Both are asked of Confluence for
 the token's person; which page the frame is on is never believed. A content that somebody may not view does not exist
 for them. What a look costs is said in addon.jobs.statuses.single.single; a person's right to view adds 2 points, or
-what it takes to conclude it (addon.confluence.rights.contentrights), every 15 minutes.
+what it takes to conclude it (addon.confluence.rights.grants), every 15 minutes.
 """
 
 from __future__ import annotations

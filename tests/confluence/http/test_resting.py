@@ -9,7 +9,7 @@ import responses
 
 from addon.base import TenantId
 from addon.confluence import Confluence, SiteClient, errors
-from addon.confluence.http.calls import SYSTEM_INFO as ENDPOINT
+from addon.confluence.http.endpoints import SYSTEM_INFO as ENDPOINT
 from addon.confluence.http.resting import Rests
 from tests.confluence.http.test_faults import running_clock
 from tests.support.clock import VirtualClock

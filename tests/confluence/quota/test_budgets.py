@@ -10,7 +10,7 @@ import pytest
 from addon.base import Caller, Database, TenantId
 from addon.confluence.errors import QuotaExhausted
 from addon.confluence.quota import budgets
-from addon.confluence.quota.budgets import PERSON_PERCENT, RESERVE_PERCENT, Budgets, Person
+from addon.confluence.quota.budgets import PERSON_PERCENT, RESERVE_PERCENT, Person, PersonBudgets
 from addon.confluence.quota.ledger import Quota, hour_of
 from tests.support.clock import VirtualClock
 
@@ -35,7 +35,7 @@ def spend(quota: Quota, caller: Caller | None, *, administrator: bool = False, p
     try:
         while spent < 10 * SHARE:
             with quota.drawing(ONE, "interactive"):
-                quota.reserve(ONE, "interactive", points).settle(points)
+                quota.reserve(ONE, "interactive", points).charge(points)
             spent += points
     except QuotaExhausted:
         pass
@@ -62,7 +62,7 @@ def test_what_an_administrator_sets_aside_and_does_not_need_is_not_for_others_to
     budgets.serve(ADA)
     budgets.note_administrator(ADA, administers=True)
     with quota.drawing(ONE, "interactive"):
-        quota.reserve(ONE, "interactive", 50).settle(1)
+        quota.reserve(ONE, "interactive", 50).charge(1)
         assert spend(quota, Caller(ONE, "new")) == 0
 
 
@@ -78,7 +78,7 @@ def test_calls_that_cost_less_than_they_might_are_booked_at_what_they_cost(quota
     budgets.serve(EVE)
     for _call in range(60):
         with quota.drawing(ONE, "interactive"):
-            quota.reserve(ONE, "interactive", 100).settle(1)
+            quota.reserve(ONE, "interactive", 100).charge(1)
     assert spend(quota, EVE) == SHARE * PERSON_PERCENT // 100 - 60
 
 
@@ -87,7 +87,7 @@ def test_the_question_whether_somebody_is_an_administrator_may_be_asked_from_the
         spend(quota, person)
     budgets.serve(ADA)
     with budgets.from_the_reserve(ADA), quota.drawing(ONE, "interactive"):
-        quota.reserve(ONE, "interactive", 3).settle(3)
+        quota.reserve(ONE, "interactive", 3).charge(3)
     with pytest.raises(QuotaExhausted), quota.drawing(ONE, "interactive"):
         quota.reserve(ONE, "interactive", 3)
 
@@ -107,11 +107,11 @@ def test_what_no_person_waits_for_and_what_jobs_do_has_no_budget(quota: Quota) -
     assert spend(quota, None) == SHARE
     budgets.serve(EVE)
     with quota.drawing(ONE, "job"):
-        quota.reserve(ONE, "job", 300).settle(300)
+        quota.reserve(ONE, "job", 300).charge(300)
 
 
 def test_the_memory_of_what_people_spent_is_bounded(clock: VirtualClock) -> None:
-    kept = Budgets(remembered=2)
+    kept = PersonBudgets(clock, remembered=2)
     hour = hour_of(clock.now())
     for name in ("a", "b", "c"):
         assert kept.take(Person(Caller(ONE, name)), hour, 5, 5)

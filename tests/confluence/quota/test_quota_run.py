@@ -105,7 +105,7 @@ def test_when_even_peoples_share_is_empty_a_start_answers_when_to_come_back(hous
     spent = 0
     with suppress(QuotaExhausted), quota.drawing(tenant, "interactive"):
         while spent < 200:
-            quota.reserve(tenant, "interactive", 1).settle(1)
+            quota.reserve(tenant, "interactive", 1).charge(1)
             spent += 1
     assert spent < 100
     house.clock.advance(120)

@@ -5,14 +5,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from requests.structures import CaseInsensitiveDict
 
-from addon.confluence.quota.ratelimits import Verdict, retry_after, verdict
+from addon.confluence.quota.ratelimits import RateLimit, rate_limit, retry_after
 
 NOW = datetime(2026, 11, 22, 12, 20, tzinfo=UTC)
 TURN = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)
 
 
-def judged(status: int, **headers: str) -> Verdict | None:
-    return verdict(status, CaseInsensitiveDict({name.replace("_", "-"): value for name, value in headers.items()}), NOW)
+def judged(status: int, **headers: str) -> RateLimit | None:
+    return rate_limit(
+        status, CaseInsensitiveDict({name.replace("_", "-"): value for name, value in headers.items()}), NOW
+    )
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_no_number_is_too_long_to_be_read(number: str) -> None:
         found = judged(429, RateLimit_Reason=reason, Retry_After=number)
         assert found is not None
         assert found.until == NOW + timedelta(hours=2)
-    assert verdict(200, CaseInsensitiveDict({"RateLimit": f'"global-app-quota";r={number}'}), NOW) is None
+    assert rate_limit(200, CaseInsensitiveDict({"RateLimit": f'"global-app-quota";r={number}'}), NOW) is None
     assert judged(200, X_RateLimit_Limit=number, X_RateLimit_Remaining=number) is None
 
 
@@ -96,7 +98,7 @@ def test_nonsense_never_closes_for_longer_than_two_hours() -> None:
     ],
 )
 def test_an_answer_that_used_the_last_point_closes_the_hour(headers: dict[str, str]) -> None:
-    found = verdict(200, CaseInsensitiveDict(headers), NOW)
+    found = rate_limit(200, CaseInsensitiveDict(headers), NOW)
     assert found is not None
     assert (found.scope, found.until) == ("pool", TURN)
 
@@ -112,7 +114,7 @@ def test_an_answer_that_used_the_last_point_closes_the_hour(headers: dict[str, s
     ],
 )
 def test_answers_with_points_left_close_nothing(headers: dict[str, str]) -> None:
-    assert verdict(200, CaseInsensitiveDict(headers), NOW) is None
+    assert rate_limit(200, CaseInsensitiveDict(headers), NOW) is None
 
 
 def test_retry_after_is_a_number_or_a_date() -> None:

@@ -1,7 +1,7 @@
 """Which endpoints of Confluence does the add-on use? These and no others: the client builds its URLs from here.
 
 Each is (method, path as in Atlassian's OpenAPI specs, with the `/wiki` prefix), so that the scopes a descriptor must
-ask for can be derived from CALLS (docs/rules/confluence-api.md 1, `x-atlassian-connect-scope`).
+ask for can be derived from ENDPOINTS (docs/rules/confluence-api.md 1, `x-atlassian-connect-scope`).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ SYSTEM_INFO = Endpoint("GET", "/wiki/rest/api/settings/systemInfo")
 EMAILS = Endpoint("GET", "/wiki/rest/api/user/email/bulk")
 APP_PROPERTY = Endpoint("PUT", "/wiki/rest/atlassian-connect/1/addons/{addonKey}/properties/{propertyKey}")
 
-CALLS: tuple[Endpoint, ...] = (
+ENDPOINTS: tuple[Endpoint, ...] = (
     SPACES,
     SPACE_PERMISSIONS,
     ROLE_ASSIGNMENTS,
@@ -96,13 +96,13 @@ CALLS: tuple[Endpoint, ...] = (
 )
 """Every call the add-on makes by default."""
 
-APPROVED_CALLS: tuple[Endpoint, ...] = (EMAILS,)
+APPROVED_ENDPOINTS: tuple[Endpoint, ...] = (EMAILS,)
 """Calls made only with STEWARD_EMAIL_API=approved, which need ACCESS_EMAIL_ADDRESSES.
 
 See docs/rules/confluence-api.md 2.5.
 """
 
-FRAMEWORK_CALLS: tuple[Endpoint, ...] = (APP_PROPERTY,)
+FRAMEWORK_ENDPOINTS: tuple[Endpoint, ...] = (APP_PROPERTY,)
 """Calls of Connect itself about the app's own data: in neither spec, and in need of no scope."""
 
 _PLACE = re.compile(r"\{[^{}]+\}")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from addon.confluence.cql.rules import CqlRefused, check_administrators_cql
+from addon.confluence.cql.checks import CqlRefused, check_administrators_cql
 
 
 def checked(text: str, *, allow_aliases: bool = False) -> str:

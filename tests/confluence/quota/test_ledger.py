@@ -11,7 +11,7 @@ from addon.base import Database, TenantId
 from addon.confluence.errors import QuotaExhausted
 from addon.confluence.models import QuotaHour
 from addon.confluence.quota.ledger import BLOCK, POOL, SPREAD_SECONDS, Quota, spread
-from addon.confluence.quota.ratelimits import Verdict
+from addon.confluence.quota.ratelimits import RateLimit
 from tests.support.clock import VirtualClock
 from tests.support.postgres import BOTH
 
@@ -26,7 +26,7 @@ def quota(database: Database, clock: VirtualClock) -> Quota:
 
 def spend(quota: Quota, tenant: TenantId, points: int, *, share: Any = "job") -> None:
     with quota.drawing(tenant, share):
-        quota.reserve(tenant, share, points).settle(points)
+        quota.reserve(tenant, share, points).charge(points)
 
 
 def test_points_are_taken_in_blocks_from_the_tenant_and_the_pool_alike(quota: Quota) -> None:
@@ -43,15 +43,15 @@ def test_points_are_taken_in_blocks_from_the_tenant_and_the_pool_alike(quota: Qu
 def test_a_price_that_was_too_high_is_corrected_after_the_call(quota: Quota) -> None:
     with quota.drawing(ONE, "job"):
         for _call in range(20):
-            quota.reserve(ONE, "job", 1_001).settle(1)
+            quota.reserve(ONE, "job", 1_001).charge(1)
         assert quota.reserved(ONE) == 1_201
     assert (quota.reserved(ONE), quota.reserved(POOL)) == (20, 20)
 
 
 def test_a_price_that_was_too_low_is_paid_with_the_next_reservation(quota: Quota) -> None:
     with quota.drawing(ONE, "job"):
-        quota.reserve(ONE, "job", 1).settle(500)
-        quota.reserve(ONE, "job", 1).settle(1)
+        quota.reserve(ONE, "job", 1).charge(500)
+        quota.reserve(ONE, "job", 1).charge(1)
         assert quota.reserved(ONE) >= 501
     assert quota.reserved(ONE) == 501
 
@@ -70,7 +70,7 @@ def test_who_leaves_takes_nothing_from_who_still_draws_on_the_same_points(quota:
 def test_a_call_that_outlasts_its_client_gives_its_own_rest_back(quota: Quota) -> None:
     with quota.drawing(ONE, "job"):
         late = quota.reserve(ONE, "job", 1_001)
-    late.settle(7)
+    late.charge(7)
     assert (quota.reserved(ONE), quota.reserved(POOL)) == (7, 7)
 
 
@@ -82,7 +82,7 @@ def test_a_call_over_the_hours_turn_is_paid_in_the_hour_in_which_it_began(
         late = quota.reserve(ONE, "job", 1_001)
         clock.advance(timedelta(minutes=2))
         spend(quota, ONE, 3)
-        late.settle(7)
+        late.charge(7)
     with database.read_all() as session:
         hours = session.execute(sa.select(QuotaHour.reserved).where(QuotaHour.scope == ONE).order_by(QuotaHour.hour))
         assert list(hours.scalars()) == [7, 3]
@@ -161,7 +161,7 @@ def test_people_of_one_site_leave_points_to_those_of_others(quota: Quota) -> Non
 
 def test_what_a_call_cost_beyond_its_reservation_is_booked_at_the_end(quota: Quota) -> None:
     with quota.drawing(ONE, "job"):
-        quota.reserve(ONE, "job", 200).settle(350)
+        quota.reserve(ONE, "job", 200).charge(350)
     assert (quota.reserved(ONE), quota.reserved(POOL)) == (350, 350)
 
 
@@ -193,8 +193,8 @@ def test_the_last_points_are_given_even_when_no_whole_block_is_left(database: Da
 def test_a_quota_smaller_than_one_page_still_lets_pages_through(database: Database, clock: VirtualClock) -> None:
     quota = Quota(database, clock, points=1_000)
     with quota.drawing(ONE, "job"), quota.drawing(ONE, "interactive"):
-        quota.reserve(ONE, "job", 1_001).settle(3)
-        quota.reserve(ONE, "interactive", 501).settle(9)
+        quota.reserve(ONE, "job", 1_001).charge(3)
+        quota.reserve(ONE, "interactive", 501).charge(9)
 
 
 def test_the_hours_turn_gives_a_fresh_quota_and_forgets_what_was_left(quota: Quota, clock: VirtualClock) -> None:
@@ -204,7 +204,7 @@ def test_the_hours_turn_gives_a_fresh_quota_and_forgets_what_was_left(quota: Quo
         held = quota.reserve(ONE, "interactive", 10)
         clock.advance(timedelta(hours=1))
         spend(quota, ONE, 1_000)
-        held.settle(1)
+        held.charge(1)
         assert quota.reserved(ONE) == 1_000
 
 
@@ -219,7 +219,7 @@ def test_old_hours_are_forgotten(quota: Quota, clock: VirtualClock, database: Da
 def test_an_old_hour_that_still_closes_the_quota_is_not_forgotten(
     quota: Quota, clock: VirtualClock, database: Database
 ) -> None:
-    quota.apply(ONE, "job", Verdict("tenant", clock.now() + timedelta(days=4), "used up"))
+    quota.apply(ONE, "job", RateLimit("tenant", clock.now() + timedelta(days=4), "used up"))
     clock.advance(timedelta(days=3))
     spend(quota, TWO, 1)
     with pytest.raises(QuotaExhausted, match="used up"):
@@ -234,8 +234,8 @@ def test_a_closing_reaches_other_processes_within_seconds_and_is_never_shortened
     other = Quota(database, clock, points=10_000)
     spend(other, ONE, 1)
     now = clock.now()
-    quota.apply(TWO, "job", Verdict("pool", now + timedelta(minutes=30), "used up"))
-    quota.apply(TWO, "job", Verdict("pool", now + timedelta(minutes=10), "used up"))
+    quota.apply(TWO, "job", RateLimit("pool", now + timedelta(minutes=30), "used up"))
+    quota.apply(TWO, "job", RateLimit("pool", now + timedelta(minutes=10), "used up"))
     clock.advance(6)
     with pytest.raises(QuotaExhausted) as caught:
         spend(other, ONE, 1)
@@ -246,7 +246,7 @@ def test_a_closing_reaches_other_processes_within_seconds_and_is_never_shortened
 
 def test_a_closing_outlasts_the_hour_it_was_said_in(quota: Quota, clock: VirtualClock) -> None:
     clock.advance(timedelta(minutes=55))
-    quota.apply(ONE, "job", Verdict("tenant", clock.now() + timedelta(minutes=20), "used up"))
+    quota.apply(ONE, "job", RateLimit("tenant", clock.now() + timedelta(minutes=20), "used up"))
     clock.advance(timedelta(minutes=10))
     with pytest.raises(QuotaExhausted):
         spend(quota, ONE, 1)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from addon.base import Database, TenantId
 from addon.confluence.errors import QuotaExhausted
+from addon.confluence.quota.fairness import NEWCOMERS, Decision, TenantUsage, decide
 from addon.confluence.quota.ledger import Quota, hour_of
-from addon.confluence.quota.shares import NEWCOMERS, Standing, Verdict, ask
 from tests.support.clock import VirtualClock
 
 POINTS = 65_000
@@ -73,7 +73,7 @@ def simulate(
             run.client.enter_context(quota.drawing(run.id, "job"))
             run.working = True
         try:
-            quota.reserve(run.id, "job", run.call).settle(cost)
+            quota.reserve(run.id, "job", run.call).charge(cost)
         except QuotaExhausted as error:
             run.leave()
             run.pauses += 1
@@ -232,9 +232,9 @@ def _fresh(factory: pytest.TempPathFactory) -> Database:
 def test_a_grant_leaves_every_known_neighbour_as_much_as_the_asker_gets(
     points: int, had: int, others: list[tuple[int, int]], limit: int
 ) -> None:
-    known = [Standing(drawn, wants) for drawn, wants in others]
+    known = [TenantUsage(drawn, wants) for drawn, wants in others]
     taken = had + sum(each.had for each in known)
-    if ask(points, had=had, taken=taken, limit=limit, others=known) is Verdict.GRANTED:
+    if decide(points, had=had, taken=taken, limit=limit, others=known) is Decision.GRANTED:
         rest = limit - taken - points
         assert rest >= 0
         if had:

@@ -1,16 +1,15 @@
-"""How does one ask a site? Typed calls, each checked, metered and limited before it is sent.
+"""The requests to one site: each is metered, limited in time, signed, and repeated only where that is safe.
 
-Everything goes through `Channel.call` and `Channel.listing`; SiteClient's methods only name endpoints of
-calls.py and read answers with answers.py.
+Every request goes through `SiteRequests.call`, which `listing` and `pages` use for each page. SiteClient's methods only
+name endpoints and read answers. What happens on each failure is drawn in the package's docstring.
 """
 
 from __future__ import annotations
 
 import random
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -18,10 +17,11 @@ from urllib.parse import parse_qsl, urlsplit
 import requests
 
 from addon.base import Clock, Site, SiteSource, TenantId, Unreachable
+from addon.base.cache import Cache
 from addon.confluence import errors
-from addon.confluence.http import answers, calls
-from addon.confluence.http.calls import Endpoint, Params
+from addon.confluence.http import answers, endpoints
 from addon.confluence.http.decoding import decoded
+from addon.confluence.http.endpoints import Endpoint, Params
 from addon.confluence.http.resting import Rests
 from addon.confluence.http.transport import Transport
 from addon.confluence.http.turnstile import Turnstile
@@ -39,7 +39,7 @@ MOST_PAGES = 10_000
 
 
 class CallGuard(Protocol):
-    """Who asks for calls: says how long one may take, and hears what it cost. An engine's Run is one."""
+    """What bounds and counts the calls of a run: the engine's Run is one."""
 
     def call_seconds(self, *, write: bool) -> float:
         """Return the seconds that the next call may take in total; raises to stop the work instead."""
@@ -50,57 +50,40 @@ class CallGuard(Protocol):
         ...
 
     def used(self, *, points: int, calls: int) -> None:
-        """Hear what was spent."""
+        """Take note of what was spent."""
         ...
 
 
-class Places:
-    """On which page of a long listing something was found: a bounded, thread-safe memory of hints, never of answers."""
-
-    def __init__(self, size: int = 5000) -> None:
-        self._size = size
-        self._lock = threading.Lock()
-        self._known: OrderedDict[tuple[str, ...], Params] = OrderedDict()
-
-    def get(self, key: tuple[str, ...]) -> Params | None:
-        """Return the parameters that led to the page, or None."""
-        with self._lock:
-            return self._known.get(key)
-
-    def put(self, key: tuple[str, ...], page: Params) -> None:
-        """Remember the page; the oldest are forgotten first."""
-        with self._lock:
-            self._known[key] = page
-            self._known.move_to_end(key)
-            while len(self._known) > self._size:
-                self._known.popitem(last=False)
+PageHints = Cache[tuple[str, ...], Params]
+"""On which page of a long listing something was found last: parameters that lead there, never the answer itself."""
+PAGE_HINTS = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What all clients of a process share."""
+class ClientContext:
+    """What all clients of a process have in common."""
 
     sites: SiteSource
     clock: Clock
     quota: Quota
     transport: Transport
     turnstile: Turnstile
+    page_hints: PageHints
     retry_waits: Sequence[float] = RETRY_WAITS
-    places: Places = field(default_factory=Places)
 
 
-class Channel:
+class SiteRequests:
     """One site's calls for one purpose. Safe to use from several threads."""
 
-    def __init__(self, parts: Parts, tenant_id: TenantId, *, guard: CallGuard | None, share: Share) -> None:
+    def __init__(self, context: ClientContext, tenant_id: TenantId, *, guard: CallGuard | None, share: Share) -> None:
         """Look the site up. Raises TenantGone or Unreachable as SiteSource does."""
-        self._parts = parts
+        self._context = context
         self._tenant_id = tenant_id
         self._guard = guard
         self._share: Share = share
-        self._site = parts.sites.get(tenant_id)
+        self._site = context.sites.get(tenant_id)
         self._renewing = threading.Lock()
-        self._rests = Rests(parts.clock, JOB_PATIENCE if guard else INTERACTIVE_PATIENCE)
+        self._rests = Rests(context.clock, JOB_PATIENCE if guard else INTERACTIVE_PATIENCE)
 
     @property
     def site_url(self) -> str:
@@ -117,11 +100,11 @@ class Channel:
         requests is left alone as long as it says, while there is patience, which counts as no attempt.
         Raises SiteError and its kinds, Unreachable, TenantGone, and what the guard raises.
         """
-        repeatable = calls.repeatable(endpoint)
-        waits = iter(self._parts.retry_waits if repeatable else ())
+        repeatable = endpoints.repeatable(endpoint)
+        waits = iter(self._context.retry_waits if repeatable else ())
         while True:
             self._rests.wait(endpoint, self._pause)
-            began = self._parts.clock.monotonic()
+            began = self._context.clock.monotonic()
             try:
                 data = self._attempt(endpoint, ids, params, body, most)
             except (errors.QuotaExhausted, errors.SiteBusy):
@@ -180,19 +163,20 @@ class Channel:
             current = following
         raise errors.Malformed(f"a listing of more than {MOST_PAGES} pages")
 
-    def place(self, *key: str) -> Params | None:
-        """Return on which page of a listing something was found last time, or None."""
-        return self._parts.places.get((self._tenant_id, *key))
+    def page_hint(self, *key: str) -> Params | None:
+        """Return the parameters of the page of a listing on which something was found last time, or None."""
+        known = self._context.page_hints.get((self._tenant_id, *key))
+        return None if known is None else known.value
 
-    def remember_place(self, page: Params, *key: str) -> None:
-        """Remember on which page of a listing something was found."""
-        self._parts.places.put((self._tenant_id, *key), page)
+    def note_page(self, page: Params, *key: str) -> None:
+        """Remember the page of a listing on which something was found: `page` are the parameters that lead to it."""
+        self._context.page_hints.put((self._tenant_id, *key), page)
 
     def _pause(self, seconds: float) -> None:
         if self._guard:
             self._guard.wait(seconds)
         else:
-            self._parts.clock.wait(threading.Event(), seconds)
+            self._context.clock.wait(threading.Event(), seconds)
 
     def _next(self, endpoint: Endpoint, answer: Any) -> list[tuple[str, str]] | None:
         links = answer.get("_links") if isinstance(answer, dict) else None
@@ -227,47 +211,47 @@ class Channel:
     def _renewed(self, stale: Site) -> Site:
         with self._renewing:
             if self._site is stale:
-                self._site = self._parts.sites.get(self._tenant_id, stale=stale)
+                self._site = self._context.sites.get(self._tenant_id, stale=stale)
             return self._site
 
     def _send(
         self, site: Site, endpoint: Endpoint, ids: Sequence[str], params: Params, body: Any, most: int
     ) -> tuple[requests.Response, Any]:
         if self._guard:
-            seconds = self._guard.call_seconds(write=calls.writes(endpoint))
+            seconds = self._guard.call_seconds(write=endpoints.writes(endpoint))
             return self._metered(site, endpoint, ids, params, body, most, seconds)
-        with self._parts.turnstile.turn(self._tenant_id) as seconds:
+        with self._context.turnstile.turn(self._tenant_id) as seconds:
             return self._metered(site, endpoint, ids, params, body, most, seconds)
 
     def _metered(
         self, site: Site, endpoint: Endpoint, ids: Sequence[str], params: Params, body: Any, most: int, seconds: float
     ) -> tuple[requests.Response, Any]:
-        url = calls.url(site.base_url, endpoint, ids, params)
-        hold = self._parts.quota.reserve(self._tenant_id, self._share, meter.ceiling(endpoint, most))
+        url = endpoints.url(site.base_url, endpoint, ids, params)
+        reservation = self._context.quota.reserve(self._tenant_id, self._share, meter.ceiling(endpoint, most))
         points = 1
         try:
-            answer = self._parts.transport.send(site, endpoint.method, url, body, seconds=seconds)
+            answer = self._context.transport.send(site, endpoint.method, url, body, seconds=seconds)
             data = _decoded(answer)
             points = meter.cost(endpoint, answer.status_code, data)
         finally:
-            hold.settle(points)
+            reservation.charge(points)
             if self._guard:
                 self._guard.used(points=points, calls=1)
         return answer, data
 
     def _heed(self, answer: requests.Response) -> None:
-        verdict = ratelimits.verdict(answer.status_code, answer.headers, self._parts.clock.now())
-        if verdict is not None:
-            self._parts.quota.apply(self._tenant_id, self._share, verdict)
+        limit = ratelimits.rate_limit(answer.status_code, answer.headers, self._context.clock.now())
+        if limit is not None:
+            self._context.quota.apply(self._tenant_id, self._share, limit)
 
     def _refused(self, endpoint: Endpoint, answer: requests.Response, data: Any) -> errors.SiteError:
         status = answer.status_code
-        now = self._parts.clock.now()
+        now = self._context.clock.now()
         wait = ratelimits.retry_after(answer.headers, now)
         if status == 429:
-            verdict = ratelimits.verdict(status, answer.headers, now)
-            if verdict is not None and verdict.scope != "burst":
-                return self._parts.quota.apply(self._tenant_id, self._share, verdict)
+            limit = ratelimits.rate_limit(status, answer.headers, now)
+            if limit is not None and limit.scope != "burst":
+                return self._context.quota.apply(self._tenant_id, self._share, limit)
             return errors.RateLimited(now + _rest(wait), status=status, retry_after=wait)
         if status == 503 and wait is not None:
             return errors.Overloaded(now + _rest(wait), status=status, retry_after=wait)
@@ -281,7 +265,7 @@ class Channel:
             404: errors.NotFound,
             409: errors.Conflict,
         }
-        if status == 400 and endpoint in (calls.CONTENT_SEARCH, calls.SEARCH):
+        if status == 400 and endpoint in (endpoints.CONTENT_SEARCH, endpoints.SEARCH):
             return errors.CqlRejected(said, status=status)
         return kinds.get(status, errors.BadRequest)(said, status=status)
 
