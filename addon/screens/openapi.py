@@ -9,20 +9,24 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from addon.screens.api.schemas import Model, ProblemDocument
 from addon.screens.operations import Operation
+from addon.screens.schemas import Model
 from addon.screens.times import HEADER
 
 REFERENCE = "#/components/schemas/{model}"
 
 
-def document(declared: Iterable[Operation], *, version: str, server: str) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of `declared`. `server` is the API's base address, such as https://host/api."""
+def document(declared: Iterable[Operation], *, problem: type[Model], version: str, server: str) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of `declared`.
+
+    Parameters: `problem` is the model of every error; `version` of the add-on; `server` the API's base address, such as
+    https://host/api.
+    """
     wanted = list(declared)
-    schemas, names = _schemas(wanted)
+    schemas, names = _schemas(wanted, problem)
     paths: dict[str, dict[str, Any]] = {}
     for each in wanted:
-        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, names, schemas)
+        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, names, schemas, names[problem])
     return {
         "openapi": "3.1.0",
         "info": {
@@ -52,9 +56,9 @@ def document(declared: Iterable[Operation], *, version: str, server: str) -> dic
     }
 
 
-def _schemas(wanted: list[Operation]) -> tuple[dict[str, Any], dict[type[Model], str]]:
+def _schemas(wanted: list[Operation], problem: type[Model]) -> tuple[dict[str, Any], dict[type[Model], str]]:
     """Return all component schemas, and under which name each model of an answer or a body is found there."""
-    answers: set[type[Model]] = {ProblemDocument}
+    answers: set[type[Model]] = {problem}
     bodies: set[type[Model]] = set()
     for each in wanted:
         answers.update(model for model in each.answers.values() if model is not None)
@@ -71,7 +75,7 @@ def _schemas(wanted: list[Operation]) -> tuple[dict[str, Any], dict[type[Model],
     return dict(definitions["$defs"]), names
 
 
-def _operation(each: Operation, names: dict[type[Model], str], schemas: dict[str, Any]) -> dict[str, Any]:
+def _operation(each: Operation, names: dict[type[Model], str], schemas: dict[str, Any], problem: str) -> dict[str, Any]:
     result: dict[str, Any] = {"operationId": each.name, "summary": each.summary}
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
@@ -91,7 +95,7 @@ def _operation(each: Operation, names: dict[type[Model], str], schemas: dict[str
         result["requestBody"] = {"required": True, "content": content}
     elif each.raw is not None:
         result["requestBody"] = {"required": True, "content": dict(each.raw)}
-    result["responses"] = _responses(each, names)
+    result["responses"] = _responses(each, names, problem)
     return result
 
 
@@ -115,7 +119,7 @@ def _without_null(definition: dict[str, Any]) -> dict[str, Any]:
     return kept | (choices[0] if len(choices) == 1 else {"anyOf": choices} if choices else {})
 
 
-def _responses(each: Operation, names: dict[type[Model], str]) -> dict[str, Any]:
+def _responses(each: Operation, names: dict[type[Model], str], problem: str) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, model in each.answers.items():
         schema: Any = {} if model is None else {"$ref": REFERENCE.format(model=names[model])}
@@ -124,9 +128,8 @@ def _responses(each: Operation, names: dict[type[Model], str]) -> dict[str, Any]
             content[media] = {"schema": {"type": "string"}}
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
     for status in each.problems:
-        problem = {"schema": {"$ref": REFERENCE.format(model=names[ProblemDocument])}}
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase,
-            "content": {"application/problem+json": problem},
+            "content": {"application/problem+json": {"schema": {"$ref": REFERENCE.format(model=problem)}}},
         }
     return responses

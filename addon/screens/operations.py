@@ -11,8 +11,8 @@ from flask import Response, request
 
 from addon.base import Caller
 from addon.base.refusals import dotted, field_errors
-from addon.screens.api.schemas import Body, Model, Query
 from addon.screens.problems import Problem
+from addon.screens.schemas import Body, Model, Query
 
 F = TypeVar("F", bound=Callable[..., Any])
 

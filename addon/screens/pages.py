@@ -14,8 +14,8 @@ from addon.jobs.statuses.write.stamp import icon_svg, property_key
 from addon.parts import Parts
 from addon.screens import assets
 from addon.screens.access import Access
-from addon.screens.api.schemas import InSpace, Query, SpaceKey
 from addon.screens.operations import read_query
+from addon.screens.schemas import InSpace, Query, SpaceKey
 from addon.screens.times import site_zone
 
 FOREVER = 365 * 24 * 3600

@@ -16,7 +16,7 @@ from addon.engine import Engine, EngineSettings, JobExecution, queries
 from addon.mail import Mailer
 from addon.maintenance.retention import Retention
 from addon.screens.access import Viewer
-from addon.screens.present import Presenter
+from addon.screens.api.executions.presenter import Presenter
 from tests.support.clock import VirtualClock
 from tests.support.crowd import JOBS, history, installations
 from tests.support.fakejob import FakeJob

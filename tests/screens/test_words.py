@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from addon.screens import assets
-from addon.screens.present import DESCRIPTIONS
+from addon.screens.api.jobs import DESCRIPTIONS
 
 ROOT = Path(__file__).parents[2]
 TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`')

@@ -10,30 +10,31 @@ from flask import Blueprint, Response, jsonify
 from addon.connect import current_caller, rule
 from addon.parts import Parts
 from addon.screens.access import Access
-from addon.screens.api.byline import BylineApi
+from addon.screens.api.byline.operations import BylineApi
 from addon.screens.api.cql import CqlApi
-from addon.screens.api.executions import ExecutionsApi
+from addon.screens.api.executions.presenter import Presenter
+from addon.screens.api.executions.reading import ExecutionsApi
+from addon.screens.api.executions.schemas import ProblemDocument
+from addon.screens.api.executions.starting import StartsApi
 from addon.screens.api.first_run import FirstRunApi
 from addon.screens.api.included import IncludedApi
 from addon.screens.api.jobs import JobsApi
 from addon.screens.api.overview import OverviewApi
 from addon.screens.api.policies import PoliciesApi
 from addon.screens.api.slots import SlotsApi
-from addon.screens.api.usage import QuotaApi
 from addon.screens.lookups import Lookups
 from addon.screens.openapi import document
 from addon.screens.operations import Operation, operations, view
-from addon.screens.present import Presenter
 
 APIS = (
     JobsApi,
+    StartsApi,
     ExecutionsApi,
     PoliciesApi,
     CqlApi,
     FirstRunApi,
     IncludedApi,
     BylineApi,
-    QuotaApi,
     OverviewApi,
     SlotsApi,
 )
@@ -51,7 +52,7 @@ def blueprint(parts: Parts, access: Access, lookups: Lookups) -> Blueprint:
                 flask_path(declared), endpoint=declared.name, view_func=rule("api")(answer), methods=[declared.method]
             )
     server = urlsplit(parts.settings.base_url).path + "/api"
-    described = document(all_operations(), version=version("content-steward"), server=server)
+    described = document(all_operations(), problem=ProblemDocument, version=version("content-steward"), server=server)
 
     @routes.get("/openapi.json")
     @rule("public")

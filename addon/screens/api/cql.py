@@ -6,16 +6,35 @@ of Confluence by the browser, as the person who looks (docs/adr/0016).
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import Field
+
 from addon.base import Caller, FieldError
 from addon.confluence import BadRequest
 from addon.confluence.cql import CONTENT, CqlRefused, all_of, check_administrators_cql
 from addon.parts import Parts
 from addon.screens.access import Access
-from addon.screens.api import schemas
+from addon.screens.api.executions.presenter import Presenter
 from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
-from addon.screens.present import Presenter
 from addon.screens.problems import Problem
+from addon.screens.schemas import Body, Cql, Model
+
+
+class CheckCql(Body):
+    """Ask whether a CQL may stand in a policy. `kind` is where: a status scheme, a notification rule, an automation."""
+
+    cql: Cql
+    kind: Literal["status", "rule", "automation"]
+
+
+class CqlCheck(Model):
+    """A CQL that Confluence takes, as it would be stored."""
+
+    cql: str
+    notices: list[str] = Field(description="What was changed in it")
+    question: str = Field(description="The CQL whose results are the pages and blog posts that match now")
 
 
 class CqlApi:
@@ -28,12 +47,12 @@ class CqlApi:
     @operation(
         "POST",
         "/cql-checks",
-        body=schemas.CheckCql,
-        answers={200: schemas.CqlCheck},
+        body=CheckCql,
+        answers={200: CqlCheck},
         problems=(400, 401, 403, 413, 415, 422, 503),
         name="check_cql",
     )
-    def check(self, caller: Caller, *, body: schemas.CheckCql) -> schemas.CqlCheck:
+    def check(self, caller: Caller, *, body: CheckCql) -> CqlCheck:
         """Check one CQL as it would be checked when the policies are put, and ask Confluence; it costs one point.
 
         Only a query with no results is asked for, combined as jobs combine it: in parentheses, after the content
@@ -52,7 +71,7 @@ class CqlApi:
                 client.count(question)
         except BadRequest as error:
             raise _refused(f"Confluence does not take this CQL: {error.message}") from error
-        return schemas.CqlCheck(cql=checked.cql, notices=checked.notices, question=question)
+        return CqlCheck(cql=checked.cql, notices=checked.notices, question=question)
 
 
 def _refused(reason: str) -> Problem:

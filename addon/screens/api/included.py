@@ -16,11 +16,11 @@ from addon.jobs import apply_policies, with_labels
 from addon.parts import Parts
 from addon.policies import NOT_INCLUDED, PolicyDocument, Selector
 from addon.screens.access import Access
-from addon.screens.api.schemas import Body, Model, SpaceKey
+from addon.screens.api.executions.presenter import Presenter
 from addon.screens.lookups import Lookups, Remembered
 from addon.screens.operations import operation
-from addon.screens.present import Presenter
 from addon.screens.problems import Problem
+from addon.screens.schemas import Body, Model, SpaceKey
 
 REMEMBERED = timedelta(minutes=15)
 """A listing of all spaces costs a point for each of them."""

@@ -25,11 +25,11 @@ from addon.jobs.statuses.ask.clauses import chunked, ids_in
 from addon.jobs.statuses.write.stamp import status_alias
 from addon.parts import Parts
 from addon.policies import PolicyDocument
+from addon.screens import schemas
 from addon.screens.access import Access
-from addon.screens.api import schemas
+from addon.screens.api.executions.presenter import Presenter
 from addon.screens.lookups import Lookups, Remembered
 from addon.screens.operations import operation
-from addon.screens.present import Presenter
 from addon.screens.problems import Problem
 from addon.screens.times import site_zone
 

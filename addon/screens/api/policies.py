@@ -7,9 +7,11 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
 from flask import Response, request
+from pydantic import Field, StringConstraints
 
 from addon.base import Caller, FieldError, Refusal
 from addon.confluence import CqlRejected, QuotaExhausted, SiteError
@@ -18,11 +20,11 @@ from addon.jobs import apply_policies
 from addon.parts import Parts
 from addon.policies import MAX_BYTES, MEDIA_TYPES, Notice, PolicyDocument, dump, keys_named, lines, parse
 from addon.screens.access import Access
-from addon.screens.api import schemas
+from addon.screens.api.executions.presenter import Presenter
 from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
-from addon.screens.present import Presenter
 from addon.screens.problems import Problem
+from addon.screens.schemas import Decimal, Limit, List, Model, Query
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,36 @@ DOCUMENT = {
 }
 
 
+class PoliciesQuery(Query):
+    """Which version of the policies; the current one without."""
+
+    version: Annotated[Decimal, Field(ge=1, le=999_999_999)] | None = None
+
+
+class VersionsQuery(Query):
+    """One page of the policies' history."""
+
+    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")] | None = None
+    limit: Limit = 25
+
+
+class PolicyVersionInfo(Model):
+    """One accepted policies document in the version history."""
+
+    version: int
+    by: str | None
+    by_name: str | None = None
+    at: datetime
+
+
+class Factory(Model):
+    """What Content Steward ships, so that a part of the policies or all of them can be set back to it."""
+
+    policies: dict[str, Any] = Field(description="A policies document that can be put as it is, or in parts")
+    retired_statuses: list[str] = Field(description="Status ids that were removed here and can never be used again")
+    namespace: str = Field(description="What the names of the CQL aliases begin with")
+
+
 class PoliciesApi:
     """The policies of the site, for Confluence administrators."""
 
@@ -55,13 +87,13 @@ class PoliciesApi:
     @operation(
         "GET",
         "/policies",
-        query=schemas.PoliciesQuery,
+        query=PoliciesQuery,
         answers={200: None},
         also=("application/yaml",),
         problems=(401, 403, 404, 422, 503),
         name="get_policies",
     )
-    def get(self, caller: Caller, *, query: schemas.PoliciesQuery) -> Response:
+    def get(self, caller: Caller, *, query: PoliciesQuery) -> Response:
         """Return the policies, as JSON or (by Accept) as YAML. The ETag is their version."""
         self._access.site(caller)
         with self._parts.db.read(caller.tenant_id) as session:
@@ -112,29 +144,29 @@ class PoliciesApi:
     @operation(
         "GET",
         "/policies/factory",
-        answers={200: schemas.Factory},
+        answers={200: Factory},
         problems=(401, 403, 503),
         name="factory_policies",
     )
-    def factory(self, caller: Caller) -> schemas.Factory:
+    def factory(self, caller: Caller) -> Factory:
         """Return the policies as they ship, for setting schemes back. Statuses whose ids are used up have new ones."""
         self._access.site(caller)
         with self._parts.db.read(caller.tenant_id) as session:
             document = self._parts.policies.factory(session, caller.tenant_id)
             retired = self._parts.policies.retired(session, caller.tenant_id)
-        return schemas.Factory(
+        return Factory(
             policies=document.data(), retired_statuses=sorted(retired), namespace=self._parts.settings.namespace
         )
 
     @operation(
         "GET",
         "/policies/versions",
-        query=schemas.VersionsQuery,
-        answers={200: schemas.List[schemas.PolicyVersionInfo]},
+        query=VersionsQuery,
+        answers={200: List[PolicyVersionInfo]},
         problems=(401, 403, 422, 503),
         name="policy_versions",
     )
-    def versions(self, caller: Caller, *, query: schemas.VersionsQuery) -> schemas.List[schemas.PolicyVersionInfo]:
+    def versions(self, caller: Caller, *, query: VersionsQuery) -> List[PolicyVersionInfo]:
         """List the accepted versions of the policies, newest first."""
         self._access.site(caller)
         before = int(query.cursor) if query.cursor is not None else None
@@ -142,9 +174,9 @@ class PoliciesApi:
             rows = self._parts.policies.history(session, caller.tenant_id, limit=query.limit + 1, before=before)
         shown = rows[: query.limit]
         names = self._lookups.names(caller.tenant_id, [row.by for row in shown])
-        return schemas.List[schemas.PolicyVersionInfo](
+        return List[PolicyVersionInfo](
             items=[
-                schemas.PolicyVersionInfo(version=row.version, by=row.by, by_name=names.get(row.by or ""), at=row.at)
+                PolicyVersionInfo(version=row.version, by=row.by, by_name=names.get(row.by or ""), at=row.at)
                 for row in shown
             ],
             next_cursor=str(shown[-1].version) if len(rows) > query.limit else None,

@@ -10,11 +10,11 @@ from pydantic import Field
 from addon.base import Caller
 from addon.engine import queries
 from addon.parts import Parts
+from addon.screens import schemas
 from addon.screens.access import Access
-from addon.screens.api import schemas
+from addon.screens.api.executions.presenter import Presenter
 from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
-from addon.screens.present import Presenter
 from addon.screens.problems import known_cursor
 from addon.screens.times import site_zone
 

@@ -1,68 +1,19 @@
-"""What goes in and out of the JSON API? The one source of validation, of serialisation and of the OpenAPI document."""
+"""The models of executions, in and out; an error names the execution in the way with the same model."""
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
-from pydantic.alias_generators import to_camel
+from pydantic import Field, StringConstraints
 
-from addon.base import bounds
-
-Item = TypeVar("Item")
+from addon.screens.schemas import Body, Model, Page, SpaceKey, StatusInfo
 
 JobType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
-SpaceKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9~_:.\-]{1,255}$")]
 Scope = Literal["site", "space"]
 Trigger = Literal["scheduled", "manual", "retry"]
 Status = Literal["running", "finalizing", "cancelling", "successful", "failed", "cancelled"]
 SpaceState = Literal["pending", "running", "done", "failed", "skipped", "cancelled"]
-
-
-def _decimal(value: object) -> object:
-    """Refuse what int() reads besides plain digits: signs, blanks, underscores, leading zeros, other alphabets."""
-    if isinstance(value, str) and not re.fullmatch(r"0|[1-9][0-9]{0,17}", value):
-        raise ValueError("must be a number in plain digits")
-    return value
-
-
-Decimal = Annotated[int, BeforeValidator(_decimal)]
-Limit = Annotated[Decimal, Field(ge=1, le=100)]
-Cql = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")]
-Cursor = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-
-
-class Model(BaseModel):
-    """An answer: camelCase outside, snake_case inside."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
-
-class Body(Model):
-    """A request body: nothing unknown, nothing coerced, and one name for each field."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=False)
-
-
-class Query(Model):
-    """A request's query parameters: nothing unknown, one name for each, and one way to write a number."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=False)
-
-
-class InSpace(Query):
-    """The scope of a read: a space's own screen repeats its key with every call; without it the site is meant."""
-
-    space_key: SpaceKey | None = None
-
-
-class Page(InSpace):
-    """One page of a list."""
-
-    cursor: Cursor | None = None
-    limit: Limit = 25
 
 
 class HistoryQuery(Page):
@@ -86,19 +37,6 @@ class ItemsQuery(Page):
     outcome: Literal["done", "skipped", "failed", "planned"] | None = None
 
 
-class PoliciesQuery(Query):
-    """Which version of the policies; the current one without."""
-
-    version: Annotated[Decimal, Field(ge=1, le=999_999_999)] | None = None
-
-
-class VersionsQuery(Query):
-    """One page of the policies' history."""
-
-    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")] | None = None
-    limit: Limit = 25
-
-
 class StartExecution(Body):
     """Start a job. A space-scope start names its space; a site-scope start names none."""
 
@@ -109,32 +47,6 @@ class StartExecution(Body):
     again: bool = Field(
         False, description="Notify about a space although that was done within a day; for Confluence administrators"
     )
-
-
-class SetHold(Body):
-    """Hold all schedules, or release them. Manual starts work either way."""
-
-    on: bool
-    reason: (
-        Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")] | None
-    ) = None
-    until: Annotated[AwareDatetime, AfterValidator(bounds.within_calendar)] | None = None
-
-
-class CheckCql(Body):
-    """Ask whether a CQL may stand in a policy. `kind` is where: a status scheme, a notification rule, an automation."""
-
-    cql: Annotated[
-        str, StringConstraints(min_length=1, max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")
-    ]
-    kind: Literal["status", "rule", "automation"]
-
-
-class List(Model, Generic[Item]):
-    """One page of a list; `nextCursor` leads to the next one and is null on the last."""
-
-    items: list[Item]
-    next_cursor: str | None = None
 
 
 class Progress(Model):
@@ -234,14 +146,6 @@ class Retry(Model):
     attempts: int
 
 
-class StatusInfo(Model):
-    """A content status as the policies name and colour it."""
-
-    id: str
-    name: str
-    colour: str
-
-
 class Slot(Model):
     """A time of a schedule that an execution was started for, or that passed before and was covered as well."""
 
@@ -271,68 +175,6 @@ class ExecutionDetail(Execution):
     statuses: list[StatusInfo] = Field(default_factory=list)
 
 
-class JobState(Model):
-    """One job type on the Jobs screen."""
-
-    job: str
-    title: str
-    description: str
-    next_at: datetime | None
-    startable: bool
-    reason: str | None = Field(description="Why it cannot be started now")
-    dry_run: bool = Field(description="Whether a preview without changes is offered")
-    retry: Retry | None = None
-
-
-class SpaceInfo(Model):
-    """The space a space screen is about."""
-
-    id: str
-    key: str
-    name: str
-    excluded: str | None = Field(description="Why jobs leave it alone: the rule that excludes it, or not chosen")
-    included: bool = Field(True, description="False: it is not excluded, but not among the chosen spaces either")
-
-
-class Hold(Model):
-    """The hold on all schedules."""
-
-    on: bool
-    reason: str | None = None
-    by: str | None = None
-    by_name: str | None = None
-    until: datetime | None = None
-
-
-class Waiting(Model):
-    """What starts when the lane is free: due since then. Others wait for a `retry` also until it is due."""
-
-    job: str
-    title: str
-    due: datetime
-    retry: Retry | None = None
-
-
-class Jobs(List[JobState]):
-    """Everything the Jobs screen shows of the present."""
-
-    scope: Scope
-    space: SpaceInfo | None
-    current: Execution | None
-    hold: Hold
-    first_run: bool = Field(description="No Confluence administrator has confirmed the first run yet")
-    retries: list[Retry]
-    waiting: list[Waiting] = Field(
-        default_factory=list, description="While one runs or is paused: what starts after it, the first one first"
-    )
-    revision: str = Field(description="Another one as soon as the list of executions has changed")
-    time_zone: str
-    statuses: list[StatusInfo]
-    notices: list[str] = Field(
-        default_factory=list, description="What keeps jobs from running as planned, and what to do about it"
-    )
-
-
 class Current(Model):
     """The execution that is active now, or null."""
 
@@ -349,31 +191,6 @@ class ItemResult(Model):
     outcome: str
     reason: str | None
     at: datetime
-
-
-class PolicyVersionInfo(Model):
-    """One accepted policies document in the version history."""
-
-    version: int
-    by: str | None
-    by_name: str | None = None
-    at: datetime
-
-
-class CqlCheck(Model):
-    """A CQL that Confluence takes, as it would be stored."""
-
-    cql: str
-    notices: list[str] = Field(description="What was changed in it")
-    question: str = Field(description="The CQL whose results are the pages and blog posts that match now")
-
-
-class Factory(Model):
-    """What Content Steward ships, so that a part of the policies or all of them can be set back to it."""
-
-    policies: dict[str, Any] = Field(description="A policies document that can be put as it is, or in parts")
-    retired_statuses: list[str] = Field(description="Status ids that were removed here and can never be used again")
-    namespace: str = Field(description="What the names of the CQL aliases begin with")
 
 
 class FieldProblem(Model):

@@ -23,10 +23,10 @@ from addon.jobs.statuses.write import stamp
 from addon.parts import Parts
 from addon.policies import PolicyDocument
 from addon.screens.access import Access
-from addon.screens.api import byline_schemas as schemas
+from addon.screens.api.byline import schemas
+from addon.screens.api.executions.presenter import Presenter
 from addon.screens.lookups import Lookups, Remembered
 from addon.screens.operations import operation
-from addon.screens.present import Presenter
 from addon.screens.problems import Problem
 from addon.screens.times import site_zone
 

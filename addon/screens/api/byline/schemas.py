@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from addon.screens.api.schemas import Body, Model
+from addon.screens.schemas import Body, Model
 
 YEARS = (2000, 2199)
 """The years a date may lie in: what is beyond them is a slip of the pen."""

@@ -1,13 +1,13 @@
-"""What does an execution look like from outside? Rows become answers, cut down to what the viewer may know."""
+"""Executions as they look from outside: rows become answers, cut down to what the viewer may know."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, TenantId
+from addon.base import Caller, Clock, TenantId
 from addon.engine import (
     ACTIVE,
     UNSEEN,
@@ -20,19 +20,14 @@ from addon.engine import (
     queries,
     retried_by,
 )
-from addon.policies import PolicyDocument
 from addon.screens.access import Viewer
-from addon.screens.api import schemas
+from addon.screens.api.executions import schemas
+from addon.screens.lookups import Lookups
+
+E = TypeVar("E", bound=schemas.Execution)
 
 NAMED_SPACES = 5
 NAMED_FAILURES = 3
-
-DESCRIPTIONS = {
-    "refresh-statuses": "Finds the pages and blog posts whose content status must change, and changes it.",
-    "send-notifications": "Mails people one digest of their pages and posts that match the notification rules.",
-    "execute-automations": "Archives or deletes the pages and posts that match the automations.",
-}
-PREVIEWABLE = frozenset({"execute-automations"})
 
 
 class Presenter:
@@ -241,6 +236,9 @@ def item_result(row: ExecutionItem) -> schemas.ItemResult:
     )
 
 
-def statuses(policies: PolicyDocument) -> list[schemas.StatusInfo]:
-    """Return the content statuses of the policies."""
-    return [schemas.StatusInfo(id=each.id, name=each.name, colour=each.colour) for each in policies.statuses]
+def named(lookups: Lookups, caller: Caller, seen: Sequence[E]) -> list[E]:
+    """Return `seen` with the display names of the people who started them, where Confluence says them."""
+    names = lookups.names(caller.tenant_id, [each.started_by for each in seen])
+    for each in seen:
+        each.started_by_name = names.get(each.started_by or "")
+    return list(seen)

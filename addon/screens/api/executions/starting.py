@@ -1,14 +1,17 @@
-"""Which executions are there, and how does one start or cancel? The API behind the Jobs screen and the audit log."""
+"""Starts by hand, retries of failed spaces and cancels, with the sentences for a person whose start is refused.
+
+An administrator of one space can start its notifications, and the people a rule names cannot avoid the mail. So a start
+by hand is refused for a day after any run that mailed about the space, unless a Confluence administrator asks for it
+(docs/adr/0038).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import TypeVar
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from addon.base import Caller, FieldError, Space
+from addon.base import Caller, FieldError, Space, TenantId
 from addon.confluence import WRITE_AGE
 from addon.engine import (
     Busy,
@@ -22,25 +25,27 @@ from addon.engine import (
     UnknownJob,
     queries,
 )
+from addon.mail import Mailer
 from addon.parts import Parts
 from addon.policies import NOT_INCLUDED
 from addon.screens.access import Access, Viewer, find, unknown_execution
-from addon.screens.api import schemas
-from addon.screens.api.notified import NOTIFICATIONS, QUIET, notified_lately
+from addon.screens.api.executions import schemas
+from addon.screens.api.executions.presenter import Presenter, named
 from addon.screens.lookups import Lookups
 from addon.screens.operations import Answer, operation
-from addon.screens.present import PREVIEWABLE, Presenter, item_result, space_result, statuses
-from addon.screens.problems import Problem, known_cursor
+from addon.screens.problems import Problem
+from addon.screens.schemas import InSpace
 from addon.screens.times import reader_zone, said
 
-E = TypeVar("E", bound=schemas.Execution)
+NOTIFICATIONS = "send-notifications"
+PREVIEWABLE = frozenset({"execute-automations"})
+"""The jobs that offer a dry run."""
+QUIET = timedelta(hours=24)
+"""How long after mails about a space its notifications are not started by hand again."""
 
-READ_PROBLEMS = (401, 403, 422, 503)
-ONE_PROBLEMS = (401, 403, 404, 422, 503)
 
-
-class ExecutionsApi:
-    """Start, watch, cancel, look back."""
+class StartsApi:
+    """Start, retry and cancel."""
 
     def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
         self._parts = parts
@@ -72,147 +77,14 @@ class ExecutionsApi:
             raise self._busy(caller, error.active.id, viewer) from error
         return self._started(caller, row, viewer)
 
-    def _started(self, caller: Caller, row: JobExecution, viewer: Viewer) -> Answer:
-        with self._parts.db.read(caller.tenant_id) as session:
-            seen = self._presenter.execution(session, row, viewer)
-        return Answer(201, self._named(caller, [seen])[0], {"Location": f"/api/executions/{row.id}"})
-
-    @operation(
-        "GET",
-        "/executions",
-        query=schemas.HistoryQuery,
-        answers={200: schemas.List[schemas.Execution]},
-        problems=READ_PROBLEMS,
-    )
-    def history(self, caller: Caller, *, query: schemas.HistoryQuery) -> schemas.List[schemas.Execution]:
-        """List executions, newest first: the job audit log.
-
-        With a space key: the runs of that space, and of the site's runs what they did in that space, for its
-        administrators; without: all runs of the site.
-        """
-        viewer = self._log_scope(caller, query.space_key)
-        gone = query.space_key if viewer.space is None else None
-        with self._parts.db.read(caller.tenant_id) as session, known_cursor():
-            rows, cursor = queries.history(
-                session,
-                caller.tenant_id,
-                job=query.job,
-                status=query.status,
-                space_id=None if viewer.space is None else viewer.space.id,
-                space_key=gone,
-                scope=query.scope,
-                trigger=query.trigger,
-                limit=query.limit,
-                cursor=query.cursor,
-            )
-            seen = self._presenter.executions(session, rows, viewer)
-        return schemas.List[schemas.Execution](items=self._named(caller, seen), next_cursor=cursor)
-
-    @operation(
-        "GET", "/executions/current", query=schemas.InSpace, answers={200: schemas.Current}, problems=READ_PROBLEMS
-    )
-    def current(self, caller: Caller, *, query: schemas.InSpace) -> schemas.Current:
-        """Return the execution that is active now.
-
-        In a space's scope another scope's run is shown as its progress only (`restricted`).
-        """
-        viewer = self._access.scope(caller, query.space_key)
-        with self._parts.db.read(caller.tenant_id) as session:
-            row = queries.current(session, caller.tenant_id)
-            if row is None:
-                return schemas.Current(execution=None)
-            seen = self._presenter.execution(session, row, viewer)
-        return schemas.Current(execution=self._named(caller, [seen])[0])
-
-    @operation(
-        "GET",
-        "/executions/{execution_id}",
-        query=schemas.InSpace,
-        answers={200: schemas.ExecutionDetail},
-        problems=ONE_PROBLEMS,
-    )
-    def get(self, caller: Caller, *, execution_id: str, query: schemas.InSpace) -> schemas.ExecutionDetail:
-        """Return one execution with its retry chain and the live counts of its mails."""
-        viewer, _, _ = self._access.execution(caller, execution_id, query.space_key)
-        with self._parts.db.read(caller.tenant_id) as session:
-            row = find(session, caller, execution_id)
-            seen = self._presenter.detail(session, row, viewer)
-            if not seen.restricted and row.job_type == NOTIFICATIONS:
-                counts = self._parts.mailer.counts(session, row.id)
-                # Old mails are deleted; the frozen metrics go on counting them.
-                seen.mails = schemas.Mails(**counts) if row.ended_at is None or any(counts.values()) else None
-            _, policies = self._parts.policies.current(session, caller.tenant_id)
-            seen.statuses = statuses(policies)
-        return self._named(caller, [seen])[0]
-
-    @operation(
-        "GET",
-        "/executions/{execution_id}/spaces",
-        query=schemas.SpacesQuery,
-        answers={200: schemas.List[schemas.SpaceResult]},
-        problems=ONE_PROBLEMS,
-    )
-    def spaces(
-        self, caller: Caller, *, execution_id: str, query: schemas.SpacesQuery
-    ) -> schemas.List[schemas.SpaceResult]:
-        """List what became of each space of an execution; for a space's administrators, of their space."""
-        own = self._own_part(caller, execution_id, query.space_key)
-        with self._parts.db.read(caller.tenant_id) as session, known_cursor():
-            rows, cursor = queries.spaces(
-                session, execution_id, limit=query.limit, cursor=query.cursor, state=query.status, space_id=own
-            )
-        return schemas.List[schemas.SpaceResult](items=[space_result(row) for row in rows], next_cursor=cursor)
-
-    @operation(
-        "GET",
-        "/executions/{execution_id}/items",
-        query=schemas.ItemsQuery,
-        answers={200: schemas.List[schemas.ItemResult]},
-        problems=ONE_PROBLEMS,
-    )
-    def items(
-        self, caller: Caller, *, execution_id: str, query: schemas.ItemsQuery
-    ) -> schemas.List[schemas.ItemResult]:
-        """List what an execution did to which content, and why; for a space's administrators, in their space."""
-        own = self._own_part(caller, execution_id, query.space_key)
-        with self._parts.db.read(caller.tenant_id) as session, known_cursor():
-            rows, cursor = queries.items(
-                session, execution_id, limit=query.limit, cursor=query.cursor, outcome=query.outcome, space_id=own
-            )
-        return schemas.List[schemas.ItemResult](items=[item_result(row) for row in rows], next_cursor=cursor)
-
-    @operation(
-        "POST",
-        "/executions/{execution_id}/cancel",
-        query=schemas.InSpace,
-        answers={202: schemas.Execution},
-        problems=(401, 403, 404, 409, 422, 503),
-    )
-    def cancel(self, caller: Caller, *, execution_id: str, query: schemas.InSpace) -> Answer:
-        """Ask a running execution to stop: work already done stays done, spaces not finished are skipped."""
-        viewer = self._access.cancel(caller, execution_id, query.space_key)
-        try:
-            with self._parts.db.write(caller.tenant_id) as session:
-                row = self._parts.engine.cancel(
-                    session, tenant_id=caller.tenant_id, execution_id=execution_id, actor_id=caller.account_id
-                )
-        except NotFound as error:
-            raise unknown_execution() from error
-        except NotCancellable as error:
-            detail = _NOT_CANCELLABLE.get(error.status, f"The execution has ended: it is {error.status}.")
-            raise Problem(409, "not-cancellable", detail, extra={"executionStatus": error.status}) from error
-        with self._parts.db.read(caller.tenant_id) as session:
-            seen = self._presenter.execution(session, row, viewer)
-        return Answer(202, self._named(caller, [seen])[0])
-
     @operation(
         "POST",
         "/executions/{execution_id}/retry",
-        query=schemas.InSpace,
+        query=InSpace,
         answers={201: schemas.Execution},
         problems=(401, 403, 404, 409, 422, 503),
     )
-    def retry(self, caller: Caller, *, execution_id: str, query: schemas.InSpace) -> Answer:
+    def retry(self, caller: Caller, *, execution_id: str, query: InSpace) -> Answer:
         """Start a failed execution's job again over exactly the spaces that failed.
 
         Raises Problem 403, 404, 409 with the execution in the way or because there is nothing to retry, or 422 with
@@ -241,14 +113,29 @@ class ExecutionsApi:
             raise self._busy(caller, error.active.id, viewer) from error
         return self._started(caller, row, viewer)
 
-    def _log_scope(self, caller: Caller, space_key: str | None) -> Viewer:
-        """A Confluence administrator may also look up the runs of a space that is gone."""
+    @operation(
+        "POST",
+        "/executions/{execution_id}/cancel",
+        query=InSpace,
+        answers={202: schemas.Execution},
+        problems=(401, 403, 404, 409, 422, 503),
+    )
+    def cancel(self, caller: Caller, *, execution_id: str, query: InSpace) -> Answer:
+        """Ask a running execution to stop: work already done stays done, spaces not finished are skipped."""
+        viewer = self._access.cancel(caller, execution_id, query.space_key)
         try:
-            return self._access.scope(caller, space_key)
-        except Problem as problem:
-            if problem.kind != "space-not-visible":
-                raise
-            return self._access.site(caller)
+            with self._parts.db.write(caller.tenant_id) as session:
+                row = self._parts.engine.cancel(
+                    session, tenant_id=caller.tenant_id, execution_id=execution_id, actor_id=caller.account_id
+                )
+        except NotFound as error:
+            raise unknown_execution() from error
+        except NotCancellable as error:
+            detail = _NOT_CANCELLABLE.get(error.status, f"The execution has ended: it is {error.status}.")
+            raise Problem(409, "not-cancellable", detail, extra={"executionStatus": error.status}) from error
+        with self._parts.db.read(caller.tenant_id) as session:
+            seen = self._presenter.execution(session, row, viewer)
+        return Answer(202, named(self._lookups, caller, [seen])[0])
 
     def _check(self, body: schemas.StartExecution) -> None:
         errors = []
@@ -288,6 +175,11 @@ class ExecutionsApi:
                 self._not_notified_lately(session, caller, space)
             return row
 
+    def _started(self, caller: Caller, row: JobExecution, viewer: Viewer) -> Answer:
+        with self._parts.db.read(caller.tenant_id) as session:
+            seen = self._presenter.execution(session, row, viewer)
+        return Answer(201, named(self._lookups, caller, [seen])[0], {"Location": f"/api/executions/{row.id}"})
+
     def _not_excluded(self, caller: Caller, space: Space | None) -> None:
         if space is None:
             return
@@ -315,29 +207,28 @@ class ExecutionsApi:
             "Before that a Confluence administrator can have the same sent again, through the API.",
         )
 
-    def _own_part(self, caller: Caller, execution_id: str, space_key: str | None) -> str | None:
-        """Return the id of the only space whose details the caller may see, None for those of all."""
-        viewer, _, sight = self._access.execution(caller, execution_id, space_key)
-        if sight == "part" and viewer.space is not None:
-            return viewer.space.id
-        if sight != "full":
-            raise Problem(403, "forbidden", "The details of a run over all spaces are for Confluence administrators.")
-        return None
-
     def _busy(self, caller: Caller, active_id: str, viewer: Viewer) -> Problem:
         """Name the execution in the way: what it is, who or what started it, and when it should end."""
         with self._parts.db.read(caller.tenant_id) as session:
             seen = self._presenter.execution(session, find(session, caller, active_id), viewer)
             _, policies = self._parts.policies.current(session, caller.tenant_id)
-        seen = self._named(caller, [seen])[0]
+        seen = named(self._lookups, caller, [seen])[0]
         detail = in_the_way(seen, self._parts.clock.now(), reader_zone(policies))
         return Problem(409, "busy", detail, extra={"execution": seen.model_dump(mode="json", by_alias=True)})
 
-    def _named(self, caller: Caller, seen: Sequence[E]) -> list[E]:
-        names = self._lookups.names(caller.tenant_id, [each.started_by for each in seen])
-        for each in seen:
-            each.started_by_name = names.get(each.started_by or "")
-        return list(seen)
+
+def notified_lately(
+    session: Session, mailer: Mailer, tenant_id: TenantId, space: Space, now: datetime
+) -> JobExecution | None:
+    """Return the newest execution that mailed people about items of `space` within a day before `now`, if any."""
+    rows, _ = queries.history(session, tenant_id, job=NOTIFICATIONS, space_id=space.id, limit=queries.MAX_PAGE)
+    lately = [row for row in rows if row.ended_at is not None and row.ended_at > now - QUIET and not row.dry_run]
+    parts = queries.results_in_space(session, [row.id for row in lately], space.id)
+    for row in lately:
+        part = parts.get(row.id)
+        if part is not None and part.metrics.get("contentsMatched") and any(mailer.counts(session, row.id).values()):
+            return row
+    return None
 
 
 def in_the_way(seen: schemas.Execution, now: datetime, zone: str) -> str:

@@ -1,0 +1,1 @@
+"""Executions from outside: started and cancelled, watched, and looked up in the audit log."""
