@@ -13,7 +13,6 @@ from cryptography.fernet import Fernet
 from flask import Flask, Response, abort
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
-from werkzeug.test import TestResponse
 
 from addon.base import Database, SecretBox, TenantId
 from addon.config import Settings
@@ -30,6 +29,7 @@ from addon.connect import (
 from addon.connect import InstallKeys as KeySource
 from addon.connect.models import Tenant
 from addon.screens.problems import problem_of
+from tests.support.answers import Answer, typed
 from tests.support.clock import VirtualClock
 from tests.support.connect import (
     ADDON_KEY,
@@ -87,35 +87,39 @@ class Host:
     def client(self) -> FlaskClient:
         return self.app.test_client()
 
-    def lifecycle(self, event: str, body: Any = None, token: str | None = None) -> TestResponse:
+    def lifecycle(self, event: str, body: Any = None, token: str | None = None) -> Answer:
         """Call installed or uninstalled; what is not given is as Confluence would send it."""
         if token is None:
             token = self.keys.sign(install_claims(event, now=self.clock.now()))
-        return self.client.post(
-            f"/connect/{event}",
-            json=install_payload(event) if body is None else body,
-            headers={"Authorization": f"JWT {token}"},
+        return typed(
+            self.client.post(
+                f"/connect/{event}",
+                json=install_payload(event) if body is None else body,
+                headers={"Authorization": f"JWT {token}"},
+            )
         )
 
-    def switch(self, event: str, *, body: Any = None, token: str | None = None, secret: str = SECRET) -> TestResponse:
+    def switch(self, event: str, *, body: Any = None, token: str | None = None, secret: str = SECRET) -> Answer:
         """Call enabled or disabled."""
         if token is None:
             token = page_token(secret, account_id=None, method="POST", path=f"/connect/{event}", now=self.clock.now())
-        return self.client.post(
-            f"/connect/{event}",
-            json=install_payload(event) if body is None else body,
-            headers={"Authorization": f"JWT {token}"},
+        return typed(
+            self.client.post(
+                f"/connect/{event}",
+                json=install_payload(event) if body is None else body,
+                headers={"Authorization": f"JWT {token}"},
+            )
         )
 
     def row(self, client_key: str = CLIENT_KEY) -> Tenant | None:
         with self.db.read_all() as session:
             return session.query(Tenant).filter_by(client_key=client_key).one_or_none()
 
-    def get(self, path: str, query: str = "", token: str | None = None, *, base: str = "") -> TestResponse:
+    def get(self, path: str, query: str = "", token: str | None = None, *, base: str = "") -> Answer:
         """Open a page as the host's frame does."""
         if token is None:
             token = page_token(path=path, query=query, now=self.clock.now())
-        return self.client.get(f"{base}{path}?{query}{'&' if query else ''}jwt={token}")
+        return typed(self.client.get(f"{base}{path}?{query}{'&' if query else ''}jwt={token}"))
 
 
 def make_app(settings: Settings, db: Database, clock: VirtualClock, listener: Remembering) -> tuple[Flask, Tenants]:

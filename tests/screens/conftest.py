@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 import pytest
 from cryptography.fernet import Fernet
 from flask import Flask
-from werkzeug.test import TestResponse
 
 from addon.base import Database, SecretBox, TenantId, metadata, new_id
 from addon.config import Settings
@@ -28,6 +27,7 @@ from addon.sandbox.server import SandboxServer
 from addon.sandbox.site import Site
 from addon.screens import register
 from tests.support import site as pretend
+from tests.support.answers import Answer, typed
 from tests.support.clock import VirtualClock
 from tests.support.connect import context_token, page_token
 from tests.support.fakejob import FakeJob
@@ -54,25 +54,25 @@ class House:
     secret: str
     jobs: dict[str, FakeJob]
 
-    def call(self, method: str, path: str, *, account: str | None = ADMIN, **options: Any) -> TestResponse:
+    def call(self, method: str, path: str, *, account: str | None = ADMIN, **options: Any) -> Answer:
         """Call the JSON API with the context token of `account`."""
         headers = dict(options.pop("headers", {}))
         if account is not None:
             token = context_token(self.secret, self.client_key, account, now=self.clock.now())
             headers["Authorization"] = f"JWT {token}"
-        return self.app.test_client().open(f"/api{path}", method=method, headers=headers, **options)
+        return typed(self.app.test_client().open(f"/api{path}", method=method, headers=headers, **options))
 
-    def get(self, path: str, *, account: str = ADMIN, **query: Any) -> TestResponse:
+    def get(self, path: str, *, account: str = ADMIN, **query: Any) -> Answer:
         return self.call("GET", f"{path}?{urlencode(query)}" if query else path, account=account)
 
-    def page(self, path: str, *, account: str = ADMIN, **query: str) -> TestResponse:
+    def page(self, path: str, *, account: str = ADMIN, **query: str) -> Answer:
         """Open a page as the host's frame does."""
         raw = urlencode(query)
         token = page_token(self.secret, self.client_key, account, path=path, query=raw, now=self.clock.now())
         address = f"{path}?{raw}&jwt={token}" if raw else f"{path}?jwt={token}"
-        return self.app.test_client().get(address, headers={"Accept": "text/html"})
+        return typed(self.app.test_client().get(address, headers={"Accept": "text/html"}))
 
-    def start(self, job: str = "refresh-statuses", *, account: str = ADMIN, **body: Any) -> TestResponse:
+    def start(self, job: str = "refresh-statuses", *, account: str = ADMIN, **body: Any) -> Answer:
         return self.call("POST", "/executions", account=account, json={"job": job, "scope": "site", **body})
 
     def run(self, job: str = "refresh-statuses", **body: Any) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
 
 from tests.screens.conftest import ADMIN, EVE, SAM, House
+from tests.support.answers import Answer, typed
 from tests.support.connect import context_token
 
 CONTEXTS: dict[str, Any] = {
@@ -21,10 +21,10 @@ CONTEXTS: dict[str, Any] = {
 }
 
 
-def _call(house: House, account: str, context: Any, method: str, path: str, **options: Any) -> TestResponse:
+def _call(house: House, account: str, context: Any, method: str, path: str, **options: Any) -> Answer:
     token = context_token(house.secret, house.client_key, account, now=house.clock.now(), context=context)
     headers = {"Authorization": f"JWT {token}"}
-    return house.app.test_client().open(f"/api{path}", method=method, headers=headers, **options)
+    return typed(house.app.test_client().open(f"/api{path}", method=method, headers=headers, **options))
 
 
 @pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)

@@ -7,8 +7,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, cast
 
 import pytest
+from werkzeug.test import TestResponse
 
 from addon.base import Refusal
 from addon.screens.problems import Problem, problem_of
@@ -41,6 +43,17 @@ def refused_with_problem(*, match: str | None = None) -> Iterator[Refused]:
     with pytest.raises(Refusal, match=match) as caught:
         yield found
     found.fill(caught.value)
+
+
+class Answer(TestResponse):
+    """An answer of Flask's test client whose JSON a test may look into without proving first that there is some."""
+
+    json: Any
+
+
+def typed(answer: TestResponse) -> Answer:
+    """Return `answer` as what it is to a test."""
+    return cast(Answer, answer)
 
 
 def assert_secure(status: int, headers: Mapping[str, str], *, static: bool = False, where: str = "") -> None:

@@ -6,13 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
 
 from addon.confluence import Property, SiteClient
 from addon.jobs.models import ContentStamp
 from addon.sandbox.people import BOT
 from addon.sandbox.records import Content
 from tests.screens.conftest import ADMIN, EVE, SAM, House
+from tests.support.answers import Answer
 
 HIDA = "u-hid"
 
@@ -21,15 +21,15 @@ def content(house: House, title: str) -> Content:
     return next(each for each in house.site.contents() if each.title == title)
 
 
-def look(house: House, title: str, account: str = EVE) -> TestResponse:
+def look(house: House, title: str, account: str = EVE) -> Answer:
     return house.get(f"/content/{content(house, title).id}/status", account=account)
 
 
-def refresh(house: House, title: str, account: str = EVE) -> TestResponse:
+def refresh(house: House, title: str, account: str = EVE) -> Answer:
     return house.call("POST", f"/content/{content(house, title).id}/refresh", account=account)
 
 
-def review(house: House, title: str, account: str = EVE, **body: Any) -> TestResponse:
+def review(house: House, title: str, account: str = EVE, **body: Any) -> Answer:
     return house.call("PUT", f"/content/{content(house, title).id}/review", account=account, json=body)
 
 

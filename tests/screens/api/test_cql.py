@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
 
 from tests.screens.conftest import EVE, SAM, House
+from tests.support.answers import Answer
 
 
-def check(house: House, cql: object, kind: str = "status", **more: Any) -> TestResponse:
+def check(house: House, cql: object, kind: str = "status", **more: Any) -> Answer:
     account = more.pop("account", "u-admin")
     return house.call("POST", "/cql-checks", account=account, json={"cql": cql, "kind": kind, **more})
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from werkzeug.test import TestResponse
 
 from tests.screens.conftest import ADMIN, House
+from tests.support.answers import Answer
 
 YAML = "application/yaml"
 
@@ -101,11 +101,11 @@ def test_versions_come_page_by_page(house: House) -> None:
     assert house.get("/policies/versions", cursor="x").status_code == 422
 
 
-def notices(answer: TestResponse) -> dict[str, str]:
+def notices(answer: Answer) -> dict[str, str]:
     return {each["pointer"]: each["detail"] for each in answer.json["notices"]}
 
 
-def named(house: House, **fields: object) -> TestResponse:
+def named(house: House, **fields: object) -> Answer:
     before = house.get("/policies")
     answer = house.call("PUT", "/policies", json=before.json | fields, headers={"If-Match": before.headers["ETag"]})
     assert answer.status_code == 200, answer.json
