@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from addon import demo
+from addon.sandbox.site import Site
 from tests.support.servers import eventually
 
 STEWARD = (sys.executable, "-c", "from addon.cli import main; main()")
@@ -94,7 +95,7 @@ def test_a_failing_space_makes_the_command_fail_with_the_spaces_reason(
     def faulty(spaces: int | None, pages: int | None, *, stamped: bool = False) -> object:
         fill = seeder(spaces, pages, stamped=stamped)
 
-        def seed(site: demo.Site, namespace: str) -> None:
+        def seed(site: Site, namespace: str) -> None:
             fill(site, namespace)
             site.faults.add("status", status=403, path="/search", space="S0002")
 

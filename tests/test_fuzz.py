@@ -43,7 +43,7 @@ MODES = [(label, mode) for label in OPERATIONS for mode in GenerationMode if mod
 pytestmark = [pytest.mark.timeout(120 * TIMES), pytest.mark.filterwarnings("default::Warning:schemathesis")]
 
 
-def cases(number: int) -> Any:
+def cases(number: int) -> settings:
     return settings(
         max_examples=number * TIMES,
         derandomize=TIMES == 1,
@@ -83,8 +83,9 @@ def operation(described: dict[str, Any], label: str) -> Any:
     # The tests say who calls: schemathesis would make up tokens of its own from this.
     open_to_all = {name: part for name, part in described.items() if name != "security"}
     for found in schemathesis.openapi.from_dict(open_to_all).get_all_operations():
-        if found.ok().label == label:
-            return found.ok()
+        described_one: Any = found
+        if described_one.ok().label == label:
+            return described_one.ok()
     raise AssertionError(f"{label} is not described")
 
 
@@ -155,7 +156,7 @@ def test_without_a_token_every_call_is_refused(
     call()
 
 
-ANY_TEXT = st.text(st.characters(max_codepoint=0x2FF, exclude_categories=("Cs",)), max_size=12)
+ANY_TEXT = st.text(st.characters(max_codepoint=0x2FF, exclude_categories=["Cs"]), max_size=12)
 ANY_JSON: Any = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | ANY_TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT, inner, max_size=3),

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from http.client import HTTPResponse
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -29,7 +30,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield made
 
 
-def _page(house: House, module: str = "site-jobs", account: str = "u-admin", **more: str) -> str:
+def _page(house: House, module: str = "site-jobs", account: str = "u-admin", **more: Any) -> str:
     return house.site.host.page_url(account, module, **more)
 
 

@@ -37,7 +37,7 @@ MANY = 6
 _NUMBERS = count(1)
 
 
-def rounds(number: int) -> Any:
+def rounds(number: int) -> settings:
     return settings(
         max_examples=number * TIMES,
         derandomize=TIMES == 1,

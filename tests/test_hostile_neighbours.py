@@ -20,6 +20,7 @@ from itertools import islice
 import pytest
 import requests
 
+from tests.support.clock import VirtualClock
 from tests.support.connect import InstallKeys, install_claims, install_payload
 from tests.support.neighbours import Neighbours, neighbours  # noqa: F401  (fixture)
 
@@ -140,7 +141,9 @@ def test_the_run_of_a_site_that_disables_the_app_ends_and_its_neighbours_goes_on
 def test_while_24_people_wait_for_a_silent_site_another_tenant_and_the_health_check_are_answered(
     neighbours: Neighbours,
 ) -> None:
-    neighbours.parts.clock.advance(timedelta(hours=1))  # type: ignore[attr-defined]  (no decision is remembered)
+    clock = neighbours.parts.clock
+    assert isinstance(clock, VirtualClock)
+    clock.advance(timedelta(hours=1))  # No decision is remembered.
     hanging = neighbours.theirs.faults.add("hang", seconds=60)
     with ThreadPoolExecutor(PEOPLE) as people:
         calls = [people.submit(neighbours.call, neighbours.theirs, "GET", "/api/jobs") for _ in range(PEOPLE)]

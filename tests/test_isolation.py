@@ -73,15 +73,17 @@ def test_a_tenants_session_reaches_no_row_of_another(
         assert {row.tenant_id for row in session.scalars(sa.select(alias))} == {ours}
         assert session.get(model, tuple(key)) is None
     with database.write(ours) as session:
-        changed = session.execute(sa.update(model).where(model.tenant_id == theirs).values(tenant_id=ours))
-        removed = session.execute(sa.delete(model).where(model.tenant_id == theirs))
+        changed: Any = session.execute(sa.update(model).where(model.tenant_id == theirs).values(tenant_id=ours))
+        removed: Any = session.execute(sa.delete(model).where(model.tenant_id == theirs))
         assert (changed.rowcount, removed.rowcount) == (0, 0)
     with pytest.raises(ForeignTenant), database.write(ours) as session:  # noqa: PT012
         orm.make_transient(foreign)
         session.add(foreign)
         session.flush()
     with database.read_all() as session:
-        assert session.scalar(sa.select(sa.func.count()).select_from(model).where(model.tenant_id == theirs)) >= 1
+        assert (
+            session.scalars(sa.select(sa.func.count()).select_from(model).where(model.tenant_id == theirs)).one() >= 1
+        )
 
 
 UNKNOWN = "0190a0b0-0000-7000-8000-000000000000"

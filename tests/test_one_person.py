@@ -56,7 +56,7 @@ def test_a_person_who_asks_without_end_keeps_no_administrator_from_looking_cance
 
 
 def test_a_person_who_was_refused_is_not_asked_about_again_for_a_minute(house: House) -> None:
-    asked = {"account": EVE, "params": {"spaceKey": "DOCS"}}
+    asked: dict[str, Any] = {"account": EVE, "params": {"spaceKey": "DOCS"}}
     assert house.api("GET", "/api/jobs", **asked).status_code == 403
     points = house.site.meter.points
     for _again in range(150):

@@ -84,8 +84,10 @@ def verdict(rows: list[Row], ticks: list[TickRow], wrong: list[str], seconds: in
     late = [row for row in ticks if row.started != row.installations]
     for difference in wrong:
         console.print(f"[bold red]WRONG[/bold red] {difference}", highlight=False)
-    for row in late:
-        console.print(f"[bold red]WRONG[/bold red] a tick over {row.installations} installations started {row.started}")
+    for tick in late:
+        console.print(
+            f"[bold red]WRONG[/bold red] a tick over {tick.installations} installations started {tick.started}"
+        )
     for row in missed:
         beside = "" if row.hard else " (depends on the machine: shown only)"
         console.print(f"[bold red]MISSED[/bold red] {row.case}: {row.figure:g} {row.unit}, target {row.most:g}{beside}")

@@ -279,7 +279,7 @@ def test_a_restriction_that_is_not_understood_admits_nobody(
 def test_a_restriction_that_is_not_complete_admits_those_it_names(
     client: SiteClient, web: responses.RequestsMock
 ) -> None:
-    rows = ({"accountId": "u"}, {"accountId": ["x"]}, {}, None)
+    rows: Any = ({"accountId": "u"}, {"accountId": ["x"]}, {}, None)
     read = restricted({"results": rows, "size": 900}, listed({"id": "g"}, size=2))
     web.get(f"{V1}/content/1/restriction/byOperation", json={"read": read})
     restriction = client.restrictions("1")["read"]

@@ -233,7 +233,8 @@ def test_octets_that_are_no_text_share_no_token(attacker: Attacker, raw: str) ->
 )
 def test_an_address_in_another_spelling_leads_nowhere(attacker: Attacker, target: str) -> None:
     token = page_token(path="/page", now=attacker.now)
-    for host in ({}, {"Host": "evil.example.com"}):
+    hosts: list[dict[str, Any]] = [{}, {"Host": "evil.example.com"}]
+    for host in hosts:
         status, headers, _ = attacker.send("GET", f"{target}?jwt={token}", **host)
         assert status in (401, 404), (target, status)
         assert "Location" not in headers

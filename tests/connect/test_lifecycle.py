@@ -9,6 +9,7 @@ import pytest
 from addon.base import TenantGone
 from addon.connect.models import SpentToken
 from tests.connect.conftest import Host
+from tests.support.answers import typed
 from tests.support.connect import (
     BASE_URL,
     CLIENT_KEY,
@@ -385,7 +386,7 @@ def test_a_garbage_body_is_a_bad_request(installed: Host, event: str, body: byte
         token = installed.keys.sign(install_claims(event, now=installed.clock.now()))
     else:
         token = page_token(method="POST", path=f"/connect/{event}", now=installed.clock.now())
-    answer = installed.client.post(f"/connect/{event}", data=body, headers={"Authorization": f"JWT {token}"})
+    answer = typed(installed.client.post(f"/connect/{event}", data=body, headers={"Authorization": f"JWT {token}"}))
     assert answer.status_code == 400
     assert answer.json["type"] == "urn:content-steward:problem:lifecycle-body"
 

@@ -105,7 +105,7 @@ def test_what_changed_is_remembered_once_per_subject_with_the_newest_event(house
     tenant_id = _tenant(house)
     with house.parts.db.read(tenant_id) as session:
         assert len(hints_since(session, tenant_id, begun)) == 3
-        assert [hint.subject_id for hint in hints_since(session, tenant_id, middle, ("page",))] == ["4711"]
+        assert [hint.subject_id for hint in hints_since(session, tenant_id, middle, ["page"])] == ["4711"]
         assert hints_since(session, tenant_id, middle + timedelta(seconds=1)) == []
 
 

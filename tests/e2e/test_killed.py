@@ -6,6 +6,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote_plus
 
 import pytest
@@ -141,7 +142,7 @@ def test_a_stop_leaves_at_once_when_its_time_is_over_and_a_call_still_hangs(tmp_
     site = Site(SystemClock())
     seed_sized(site, spaces=2, pages=20)
     # A call may take a minute here: a process that waited for its thread would not be gone within the time a stop has.
-    patient = {"STEWARD_LEASE_SECONDS": "120", "STEWARD_STOP_SECONDS": "1"}
+    patient: Any = {"STEWARD_LEASE_SECONDS": "120", "STEWARD_STOP_SECONDS": "1"}
     with stack_over(site, tmp_path, **patient) as stack:
         held = site.faults.add("hang", seconds=300, method="POST", path="/properties$")
         started = stack.api("POST", "/api/executions", json={"job": "refresh-statuses", "scope": "site"}).json()

@@ -29,7 +29,15 @@ def installed(tmp_path: Path) -> Path:
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", wheels, ROOT)
     run(sys.executable, "-m", "venv", "--without-pip", environment)
     [wheel] = wheels.glob("content_steward-*.whl")
-    pip = [sys.executable, "-m", "pip", "--python", environment, "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        environment,
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
     run(*pip, "install", "--no-compile", "--constraint", ROOT / "constraints.txt", wheel, cwd=tmp_path)
     return environment / "bin" / "steward"
 

@@ -113,7 +113,7 @@ def test_what_a_stopping_process_hands_over_is_taken_up_once_another_one_is_ther
     first = booted()
     began = threading.Event()
 
-    def slow(run: Run, space: RunSpace) -> Mapping[str, Any]:
+    def slow(run: Any, space: RunSpace) -> Mapping[str, Any]:
         began.set()
         run.clock.wait(run.stop, 0.2 if space.key != "A" else 60)
         return {}

@@ -201,4 +201,4 @@ def test_connections_that_are_cut_at_any_moment_cost_time_and_nothing_else(
 
     eventually(ended)
     row = worker.row(started)
-    assert (row.spaces_done, row.spaces_failed, row.metrics["contentsChecked"]) == (40, 0, 40)
+    assert (row.spaces_done, row.spaces_failed, (row.metrics or {})["contentsChecked"]) == (40, 0, 40)

@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from addon.base import Database
 from addon.engine import Fenced, JobExecution, JobSchedule
 from addon.engine.lease import lease, reaper
-from addon.engine.models import ScheduleFire
+from addon.engine.models import ExecutionSpace, Lane, ScheduleFire
 from addon.engine.schedule import scheduler, schedules, slots
 from addon.engine.schedule.cron import next_fire
-from addon.engine.state import admission, transitions
+from addon.engine.state import transitions
 from addon.engine.worker import runner, spaces
 from tests.engine.model import explore
 
@@ -126,7 +126,7 @@ def slots_move_on_while_held(patch: pytest.MonkeyPatch) -> None:
     def moving(context: Any) -> int:
         now = context.clock.now()
         with context.db.write_all() as session:
-            held = sa.select(admission.Lane.tenant_id).where(admission.Lane.hold)
+            held = sa.select(Lane.tenant_id).where(Lane.hold)
             for row in session.scalars(sa.select(JobSchedule).where(JobSchedule.tenant_id.in_(held))).all():
                 if row.next_fire_at is not None and row.next_fire_at <= now:
                     row.next_fire_at = next_fire(row.cron, row.time_zone, now)
@@ -150,7 +150,7 @@ def finished_space_redone(patch: pytest.MonkeyPatch) -> None:
     def end_space(
         session: Any, execution: str, space: str, state: str, *, at: Any, metrics: Any = None, **_: Any
     ) -> int:
-        row = session.get_one(spaces.ExecutionSpace, (execution, space))
+        row = session.get_one(ExecutionSpace, (execution, space))
         row.state, row.ended_at, row.metrics = state, at, dict(metrics or {})
         return 1
 
@@ -175,7 +175,7 @@ def everybody_is_asked(patch: pytest.MonkeyPatch) -> None:
     """The tick does not choose tenants: what it asks each of them is all that keeps them from starting."""
 
     def all_of_them(context: Any, session: Any, now: Any) -> list[Any]:
-        return list(session.scalars(sa.select(admission.Lane.tenant_id)))
+        return list(session.scalars(sa.select(Lane.tenant_id)))
 
     patch.setattr(scheduler, "_tenants_with_due", all_of_them)
 

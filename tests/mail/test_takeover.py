@@ -48,7 +48,7 @@ class DeadMailer(Mailer):
     def send_due(self, *args: object, **options: object) -> None:  # type: ignore[override]
         from addon.mail.outbox import Outbox
 
-        release, Outbox.release = Outbox.release, lambda *_, **__: None  # type: ignore[method-assign,assignment]
+        release, Outbox.release = Outbox.release, lambda *_, **__: None  # type: ignore[method-assign]
         try:
             super().send_due(*args, **options)  # type: ignore[arg-type]
         finally:

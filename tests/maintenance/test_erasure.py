@@ -104,7 +104,8 @@ def test_an_erasing_that_died_half_way_is_taken_up_again_and_a_new_install_meets
     one_of_each(db, tenant_id, clock.now())
     clock.advance(GRACE)
     erase = Erasure(db, clock, GRACE)
-    batch, done = Erasure._batch, []
+    batch = Erasure._batch
+    done: list[object] = []
 
     def dies(self: Erasure, table: sa.Table, tenant: TenantId) -> int:
         if len(done) == 4:

@@ -139,7 +139,7 @@ def test_no_screen_and_no_tick_reads_a_large_table_as_a_whole(
         assert Retention(db, clock, timedelta(days=400)).tenant(tenants[0]) > 0
     assert scanned(db, retention) == []
     with db.read_all() as session:
-        assert session.scalar(sa.select(sa.func.count()).select_from(JobExecution)) < size + TENANTS
+        assert session.scalars(sa.select(sa.func.count()).select_from(JobExecution)).one() < size + TENANTS
     with heard(db) as change, db.write(tenants[1]) as session:
         engine.replace_schedules(session, tenants[1], [])
     assert any("FROM audit_event" in statement for statement in change), "it is asked why slots were missed"

@@ -65,7 +65,7 @@ READS: dict[str, str] = {
 @cache
 def specification(name: str) -> OpenAPI:
     document = json.loads((SPECS / f"confluence-{name}.json").read_text())
-    return OpenAPI.from_dict(document, config=Config(spec_validator_cls=None))  # type: ignore[arg-type]
+    return OpenAPI.from_dict(document, config=Config(spec_validator_cls=None))
 
 
 def agree(response: requests.Response) -> Any:

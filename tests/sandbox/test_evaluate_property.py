@@ -165,7 +165,7 @@ def _held(site: Site, field: str, record: Content) -> list[Any]:
     above = [site.get(record.parent_id)] if record.parent_id else []
     while above and above[-1].parent_id:
         above.append(site.get(above[-1].parent_id))
-    return {
+    values: dict[str, list[Any]] = {
         "type": [record.kind],
         "space": [site.space_by_id(record.space_id).key],
         "label": list(record.labels),
@@ -177,7 +177,8 @@ def _held(site: Site, field: str, record: Content) -> list[Any]:
         "ancestor": [page.id for page in above],
         "lastmodified": [record.updated_at],
         "created": [record.created_at],
-    }[field]
+    }
+    return values[field]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -185,7 +186,7 @@ def _held(site: Site, field: str, record: Content) -> list[Any]:
 def test_search_agrees_with_a_plain_reading(rows: list[Any], wanted: Expression, negation: str, archived: bool) -> None:
     site = build(rows, negation)
     whole = And(Clause("type", "in", (Literal("page"), Literal("blogpost"))), wanted)
-    status = "archived" if archived else "current"
+    status: Any = "archived" if archived else "current"
     expected = [
         record.id
         for record in site.contents(status=status)

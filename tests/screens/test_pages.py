@@ -12,6 +12,7 @@ from addon.sandbox.site import Site
 from addon.screens import assets
 from addon.screens.api.blueprint import all_operations, flask_path
 from tests.screens.conftest import EVE, SAM, House, build
+from tests.support.answers import typed
 from tests.support.clock import VirtualClock
 
 LISTED = [
@@ -116,7 +117,7 @@ def test_a_bug_is_a_problem_with_a_reference_and_nothing_of_the_inside(house: Ho
 
 
 def test_the_openapi_document_is_valid_and_complete(house: House) -> None:
-    described = house.app.test_client().get("/api/openapi.json").json
+    described = typed(house.app.test_client().get("/api/openapi.json")).json
     OpenAPIV31SpecValidator(described).validate()
     routes = {
         (method.lower(), str(rule))
@@ -136,11 +137,11 @@ def test_the_openapi_document_is_valid_and_complete(house: House) -> None:
 
 def test_answers_are_what_the_openapi_document_says(house: House) -> None:
     from jsonschema import Draft202012Validator
-    from referencing import Registry, Resource
+    from referencing import Registry
     from referencing.jsonschema import DRAFT202012
 
-    described = house.app.test_client().get("/api/openapi.json").json
-    registry = Registry().with_resource("urn:api", Resource(described, DRAFT202012))
+    described = typed(house.app.test_client().get("/api/openapi.json")).json
+    registry = Registry().with_resource("urn:api", DRAFT202012.create_resource(described))
     execution = house.run()
     for path in LISTED:
         schema = described["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
@@ -152,7 +153,7 @@ def test_answers_are_what_the_openapi_document_says(house: House) -> None:
 def test_health(house: House) -> None:
     client = house.app.test_client()
     assert client.get("/healthz").status_code == 200
-    waiting = client.get("/readyz")
+    waiting = typed(client.get("/readyz"))
     assert waiting.status_code == 503
     assert waiting.json["checks"]["database"] == "ok"
     assert client.get("/metrics").status_code == 404

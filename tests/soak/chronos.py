@@ -23,6 +23,12 @@ AHEAD = timedelta(hours=28)
 MINUTE = timedelta(minutes=1)
 
 
+def end_of(row: JobExecution) -> datetime:
+    """Return when an execution that has ended did so."""
+    assert row.ended_at is not None
+    return row.ended_at
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
     """Scheduled starts were held: asked for at `asked`, surely from `since` to `until`, surely no more from `free`."""
@@ -114,7 +120,7 @@ class Chronos:
         for tenant, rows in self.of_tenant.items():
             assert all(row.status in TERMINAL for row in rows)
             for one, other in pairwise(rows):
-                assert one.ended_at <= other.started_at, f"two active at {other.started_at}: {one.id}, {other.id}"
+                assert end_of(one) <= other.started_at, f"two active at {other.started_at}: {one.id}, {other.id}"
             for hold in self.diary.holds:
                 if hold.tenant == tenant:
                     assert not any(hold.since < row.started_at < hold.until for row in rows), "held"
@@ -154,6 +160,7 @@ class Chronos:
         if not fire.earlier:
             assert fire.earlier_since is None
             return [fire.scheduled_for]
+        assert fire.earlier_since is not None
         earlier = [slot for slot in slots if fire.earlier_since <= slot < fire.scheduled_for]
         assert len(earlier) == fire.earlier
         assert earlier[0] == fire.earlier_since
@@ -214,14 +221,14 @@ class Chronos:
     def _chain_ended(self, failed: JobExecution) -> JobExecution | None:
         """Return the start after which `failed` is not retried: its retry, its job's own, or any when it waits last."""
         for row in self.of_tenant[failed.tenant_id]:
-            if row.started_at < failed.ended_at:
+            if row.started_at < end_of(failed):
                 continue
             if row.job_type == failed.job_type or (failed.attempt > PRECEDING and row.trigger == "scheduled"):
                 return row
         return None
 
     def _reinstalled_after(self, row: JobExecution) -> bool:
-        return any(tenant == row.tenant_id and at >= row.ended_at for tenant, at in self.diary.reinstalled)
+        return any(tenant == row.tenant_id and at >= end_of(row) for tenant, at in self.diary.reinstalled)
 
     # Lateness
 
@@ -231,7 +238,7 @@ class Chronos:
             ready, begin = row.started_at, self._begin(row)
             if row.trigger == "retry":
                 failed = next(each for each in self.of_tenant[row.tenant_id] if each.id == row.retry_of)
-                ready = failed.ended_at + timedelta(seconds=RETRY)
+                ready = end_of(failed) + timedelta(seconds=RETRY)
             for fire in self.fires_of[row.id]:
                 if fire.outcome == "started":
                     ready = min(ready, fire.scheduled_for)
@@ -243,6 +250,7 @@ class Chronos:
                 self._free_lane(row, ready)
         for schedule in self.schedules.values():
             counted = [at for tenant, at in self.diary.reinstalled if tenant == schedule.tenant_id]
+            assert schedule.next_fire_at is not None
             due = max(schedule.next_fire_at, *counted, self.born)
             self._at_once(schedule.tenant_id, schedule.job_type, due, until)
         for retry in self.waiting.values():
@@ -313,11 +321,11 @@ class Chronos:
         """Yield the span in which the wait for the retry of another job kept this one waiting."""
         if failed.status != "failed" or failed.attempt > PRECEDING or failed.job_type == job_type:
             return
-        ripe, ended = failed.ended_at + timedelta(seconds=RETRY), self._chain_ended(failed)
+        ripe, ended = end_of(failed) + timedelta(seconds=RETRY), self._chain_ended(failed)
         if ended is not None:
-            yield failed.ended_at, min(ended.started_at, ripe)
+            yield end_of(failed), min(ended.started_at, ripe)
         elif failed.id in self.waiting:
-            yield failed.ended_at, ripe
+            yield end_of(failed), ripe
 
     def _figures(self) -> dict[str, object]:
         outcomes = Counter(fire.outcome for fires in self.fires.values() for fire in fires)

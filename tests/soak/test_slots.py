@@ -126,6 +126,8 @@ class Town:
             after = {row.id: row.next_fire_at for row in rows}
         for row in rows:
             slots, old, new = slots_after(self.born, row), before[row.id], after[row.id]
+            assert old is not None
+            assert new is not None
             again = {slot for slot in slots if new <= slot < old}
             self.diary.again.setdefault(row.id, set()).update(again)
             self.diary.dropped.setdefault(row.id, set()).update(slot for slot in slots if old <= slot < new)

@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -252,19 +253,25 @@ def test_a_stopped_process_that_comes_back_writes_nothing(
         os.kill(pid, signal.SIGCONT)
         return None
 
+    def taken_over(execution_id: str, fence: int) -> bool:
+        return arena.row(execution_id).fence > fence + 1
+
+    def ended(execution_id: str) -> bool:
+        return arena.row(execution_id).status in TERMINAL
+
     late_calls = 0
     for _ in range(rounds):
         # It comes back between two of many calls, which it would continue with.
         first = arena.send("work", arena.ttl / 10, 10_000)
         execution = arena.start(arena.tenants[0])
         assert execution is not None
-        fence = eventually(lambda first=first, execution=execution: stopped_in_a_call(first, execution))  # type: ignore[misc]
+        fence = eventually(partial(stopped_in_a_call, first, execution))
         second = arena.send("work", 0.05)
-        eventually(lambda execution=execution, fence=fence: arena.row(execution).fence > fence + 1)
+        eventually(partial(taken_over, execution, fence))
         # What it had sent before it was stopped has arrived by now.
         before = calls_by_fence(execution)[fence]
         os.kill(first, signal.SIGCONT)
-        eventually(lambda execution=execution: arena.row(execution).status in TERMINAL)
+        eventually(partial(ended, execution))
         row = arena.row(execution)
         # Its call was over long before it came back: had it anything left to do, it would have gone on by then.
         threading.Event().wait(0.5)

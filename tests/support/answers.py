@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http.client import HTTPMessage
 from typing import Any, cast
 
 import pytest
@@ -56,7 +57,9 @@ def typed(answer: TestResponse) -> Answer:
     return cast(Answer, answer)
 
 
-def assert_secure(status: int, headers: Mapping[str, str], *, static: bool = False, where: str = "") -> None:
+def assert_secure(
+    status: int, headers: Mapping[str, str] | HTTPMessage, *, static: bool = False, where: str = ""
+) -> None:
     """The security headers of docs/rules/connect.md 4.1 and 5.4; `headers` compares names without case."""
     told = f"{where}: {status} {dict(headers)}"
     assert headers.get("Strict-Transport-Security") == "max-age=31536000; includeSubDomains", told
@@ -72,7 +75,9 @@ def assert_secure(status: int, headers: Mapping[str, str], *, static: bool = Fal
         assert {part.strip() for part in headers.get("Cache-Control", "").split(",")} >= NEVER_STORED, told
 
 
-def assert_problem(status: int, headers: Mapping[str, str], body: bytes | str, *, where: str = "") -> None:
+def assert_problem(
+    status: int, headers: Mapping[str, str] | HTTPMessage, body: bytes | str, *, where: str = ""
+) -> None:
     """An error is a problem document (RFC 9457), or a page where a browser opened one."""
     kind = headers.get("Content-Type", "").partition(";")[0]
     told = f"{where}: {status} {kind} {body[:300]!r}"

@@ -99,6 +99,7 @@ def house_over(site: Site, clock: VirtualClock, folder: Path, **settings: Any) -
             "mail_from": "Content Steward <steward@example.test>",
             "first_run": "start",
         }
+        app: Flask
         with running(lambda *call: app(*call)) as url:
             app = create_app(Settings(**made | {"base_url": url} | settings), clock=clock, web_threads=8)
             site.host.install(f"{url}/atlassian-connect.json")

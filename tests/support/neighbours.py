@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+from flask import Flask
 
 from addon.app import create_app, parts_of, stop
 from addon.config import Settings
@@ -57,6 +58,7 @@ def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neighbours]
     with ExitStack() as stack:
         sites = [small_site(clock), small_site(clock)]
         servers = [stack.enter_context(SandboxServer(site)) for site in sites]
+        app: Flask
         url = stack.enter_context(running(lambda *call: app(*call)))
         settings = Settings(
             base_url=url,

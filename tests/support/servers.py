@@ -57,7 +57,7 @@ def running(
         thread.join(10)
 
 
-def eventually(probe: Callable[[], T], *, seconds: float = 60.0, every: float = 0.02) -> T:
+def eventually(probe: Callable[[], T | None], *, seconds: float = 60.0, every: float = 0.02) -> T:
     """Return the first truthy answer of `probe`; fail when there is none within `seconds`."""
     waiting = threading.Event()
     deadline = time.monotonic() + seconds

@@ -145,7 +145,7 @@ class _Hooks:
 async def _answer(smtp: SMTP, hook: Callable[[str], Answer], address: str) -> str:
     answer = await asyncio.get_running_loop().run_in_executor(None, hook, address)
     if answer == "DROP":
-        assert smtp.transport is not None
+        assert isinstance(smtp.transport, asyncio.Transport)
         smtp.transport.abort()
         return "421 gone"
     return answer or "250 OK"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -108,7 +109,7 @@ def hours_of(run: Wanting) -> list[int]:
 def test_small_tenants_finish_in_their_first_hour_beside_a_huge_one(
     arrival: str, database: Database, clock: VirtualClock
 ) -> None:
-    begins = {
+    begins: tuple[float, Callable[[int], float]] = {
         "the small ones first": (600.0, lambda _number: 0.0),
         "all at once": (0.0, lambda _number: 0.0),
         "the huge one first": (0.0, lambda _number: 3_000.0),

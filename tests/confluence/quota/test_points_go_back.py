@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 
 from addon.app import create_app, parts_of, stop
 from addon.base import Database, SystemClock
@@ -131,6 +132,7 @@ def test_at_the_end_of_every_hour_of_a_day_of_idle_refreshes(tenants: int, clock
     with ExitStack() as stack:
         sites = [small_site(clock) for _tenant in range(tenants)]
         servers = [stack.enter_context(SandboxServer(site)) for site in sites]
+        app: Flask
         url = stack.enter_context(running(lambda *call: app(*call)))
         app = create_app(
             Settings(

@@ -60,7 +60,7 @@ def test_every_write_of_a_lost_run_is_refused_even_before_anyone_else_claims(rig
             fenced(session, run.lease)  # type: ignore[attr-defined]
         run.safe_point()
 
-    rig.job.work = work  # type: ignore[method-assign]
+    rig.job.work = work  # type: ignore[method-assign,assignment]
     started = rig.start(zombie)
     rig.drive(zombie)
     row = rig.row(started.id)
@@ -260,7 +260,7 @@ def test_trust_ends_before_the_lease_and_no_write_begins_with_little_of_it(rig: 
             for space in given:
                 run.done(session, space, {})
 
-    rig.job.work = work  # type: ignore[method-assign]
+    rig.job.work = work  # type: ignore[method-assign,assignment]
     started = rig.start(engine)
     rig.drive(engine)
     assert rig.row(started.id).status == "successful"

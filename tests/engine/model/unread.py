@@ -52,7 +52,7 @@ class Unread(Zombies):
             hand = self.claim(self.worker(worker))
             assert hand is not None
             if hand.drive.row.status != "running":
-                return row.id
+                return str(row.id)
             self.list_spaces(hand)
             self.record(hand, "submit")
             if way != "lost again and again":
@@ -65,7 +65,7 @@ class Unread(Zombies):
         else:
             self.site.answer = "silent" if way == "fatal" else "answers"
             self.run_one(worker, way, None)
-        return row.id
+        return str(row.id)
 
     def free_run(self, tenant: int, worker: int) -> Any:
         """Return a run of the submitting job that is the next to be claimed, of one tenant or the other, or None."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 
 import pytest
+from cronsim import CronSim
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,7 +69,7 @@ def test_around_every_change_of_the_clocks_the_number_is_right_wherever_one_begi
 def test_years_of_minutes_are_counted_without_looking_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = 0
 
-    class Counting(crons.CronSim):
+    class Counting(CronSim):
         def __next__(self) -> datetime:
             nonlocal steps
             steps += 1

@@ -58,7 +58,7 @@ def test_a_space_cancelled_half_way_is_shown_with_its_metrics_so_far_as_neither_
             run.add(session, {"contentsMatched": 1})
         run.safe_point()
 
-    rig.job.work = work  # type: ignore[method-assign]
+    rig.job.work = work  # type: ignore[method-assign,assignment]
     started = rig.start(engine)
     engine.run_due()
     metrics = rig.row(started.id).metrics
@@ -106,7 +106,7 @@ def test_a_cancel_lets_no_further_item_begin_on_the_call_threads(rig: Rig) -> No
         outcomes = [item for item, _ in run.map(call, iter(range(100)))]
         pytest.fail(f"a cancelled map ends by raising, not with {outcomes}")
 
-    rig.job.work = work  # type: ignore[method-assign]
+    rig.job.work = work  # type: ignore[method-assign,assignment]
     started = rig.start(engine)
     engine.run_due()
     assert rig.row(started.id).status == "cancelled"

@@ -32,7 +32,7 @@ def wakes(db: Database) -> list[tuple[str, str, str | None]]:
         found = connection.execute(
             sa.text("SELECT queueing_lock, status::text, lock FROM procrastinate_jobs ORDER BY id")
         )
-        return [tuple(row) for row in found]  # type: ignore[misc]
+        return [tuple(row) for row in found]
 
 
 def test_a_wake_commits_or_rolls_back_with_what_it_announces(

@@ -37,7 +37,7 @@ def test_call_threads_work_side_by_side_and_one_failure_stops_no_other(rig: Rig)
             for space in given:
                 run.done(session, space, {})
 
-    rig.job.work = work  # type: ignore[method-assign]
+    rig.job.work = work  # type: ignore[method-assign,assignment]
     started = rig.start(engine)
     engine.run_due()
     row = rig.row(started.id)
@@ -59,7 +59,7 @@ def test_the_call_threads_go_on_while_results_are_written_down(rig: Rig) -> None
             for space in given:
                 run.done(session, space, {})
 
-    rig.job.work = work  # type: ignore[method-assign]
+    rig.job.work = work  # type: ignore[method-assign,assignment]
     started = rig.start(engine)
     engine.run_due()
     assert len(begun) == 4 * threads

@@ -93,7 +93,8 @@ def test_a_claim_whose_commit_gets_no_answer_is_handed_back_if_it_was_made(
     rig: Rig, where: Callable[[str], bool]
 ) -> None:
     started = rig.start(rig.engine())
-    engine, lost = rig.engine(), []
+    engine = rig.engine()
+    lost: list[object] = []
 
     def no_answer(point: str) -> None:
         if where(point) and not lost:

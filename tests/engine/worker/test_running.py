@@ -100,7 +100,12 @@ def test_a_fatal_error_fails_the_open_spaces_settles_and_goes_through_finalizing
 
     rig.job.call = call
     rig.job.settling = lambda run: order.append("settle")
-    rig.job.finalizing = lambda run: order.append("finalize") or {}
+
+    def finalizing(run: Run) -> dict[str, Any]:
+        order.append("finalize")
+        return {}
+
+    rig.job.finalizing = finalizing
     started = rig.start(engine)
     engine.run_due()
     row = rig.row(started.id)
@@ -278,7 +283,7 @@ def test_a_job_can_see_its_open_spaces_in_the_database_only_through_the_engine(r
             for space in given:
                 run.skipped(session, space, "excluded meanwhile")
 
-    rig.job.work = work  # type: ignore[method-assign]
+    rig.job.work = work  # type: ignore[method-assign,assignment]
     started = rig.start(engine)
     engine.run_due()
     row = rig.row(started.id)

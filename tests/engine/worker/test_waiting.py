@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import sqlalchemy as sa
@@ -22,7 +22,8 @@ class Ringing(VirtualClock):
 
     def __init__(self) -> None:
         super().__init__()
-        self.at, self.happens = 0.0, [lambda: None]
+        self.at = 0.0
+        self.happens: list[Callable[[], object]] = [lambda: None]
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         self.advance(seconds)
@@ -38,10 +39,11 @@ def clock() -> Ringing:
 
 def waits(rig: Rig, happens: Callable[[Run], object]) -> dict[str, Any]:
     """Let a run wait for five minutes while its heart beats; after 7.5 s of it something happens. What it heard."""
-    clock, engine, heard = rig.clock, rig.engine(), {}
+    clock, engine = rig.clock, rig.engine()
+    heard: dict[str, Any] = {}
     assert isinstance(clock, Ringing)
 
-    def call(run: Run, space: RunSpace) -> dict[str, Any]:
+    def call(run: Run, space: RunSpace) -> NoReturn:
         clock.at, clock.happens = clock.monotonic() + 7.5, [lambda: happens(run)]
         began = clock.monotonic()
         try:
@@ -51,6 +53,7 @@ def waits(rig: Rig, happens: Callable[[Run], object]) -> dict[str, Any]:
             raise
         finally:
             heard["after"] = clock.monotonic() - began
+        raise AssertionError("the wait came to its end")
 
     rig.job.call = call
     started = rig.start(engine)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from addon.engine import StartRequest
 from addon.engine.job import Run, RunSpace
@@ -204,12 +205,13 @@ def test_another_tenants_execution_does_not_exist(house: House, stranger: Callab
 
 def test_the_audit_log_is_newest_first_paged_and_filtered(house: House) -> None:
     ids = []
-    for job, body in [
+    runs: list[tuple[str, dict[str, Any]]] = [
         ("refresh-statuses", {}),
         ("send-notifications", {}),
         ("execute-automations", {"dryRun": True}),
         ("refresh-statuses", {"scope": "space", "spaceKey": "DOCS"}),
-    ]:
+    ]
+    for job, body in runs:
         house.clock.advance(60)
         ids.append(house.run(job, **body))
     ids.reverse()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -120,7 +121,8 @@ def test_a_site_whose_zone_is_not_known_keeps_the_shipped_one(new_house: House) 
 
 
 def test_a_choice_that_cannot_be_meant_is_refused(new_house: House) -> None:
-    for body in ({"spaces": []}, {"spaces": "some"}, {"spaces": ["NOPE"]}, {}, {"spaces": [1]}):
+    bodies: list[Any] = [{"spaces": []}, {"spaces": "some"}, {"spaces": ["NOPE"]}, {}, {"spaces": [1]}]
+    for body in bodies:
         assert new_house.call("POST", "/first-run", json=body).status_code == 422, body
     assert new_house.get("/jobs").json["firstRun"] is True
 

@@ -71,7 +71,8 @@ def test_what_cannot_be_taken_in_is_named(chosen: House) -> None:
     assert errors["/keys/1"] == "The space ~new is excluded by rule: personal spaces."
     assert errors["/keys/2"].startswith("The space NOPE is archived, does not exist")
     assert chosen.get("/policies").json["includedSpaces"] == [{"key": "DOCS"}]
-    for body in ({}, {"keys": []}, {"keys": "all"}, {"keys": [1]}, {"keys": ["A"] * 101}):
+    bodies: list[Any] = [{}, {"keys": []}, {"keys": "all"}, {"keys": [1]}, {"keys": ["A"] * 101}]
+    for body in bodies:
         assert chosen.call("POST", "/included-spaces", json=body).status_code == 422, body
 
 

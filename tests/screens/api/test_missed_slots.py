@@ -145,7 +145,8 @@ def test_of_very_many_missed_slots_the_earlier_ones_are_a_number_with_what_was_m
     with house.parts.db.write(house.tenant_id) as session:
         house.parts.engine.set_hold(session, house.tenant_id, on=False)
     assert house.parts.engine.schedule_tick() == 1
-    items, cursor = [], None
+    items: list[Any] = []
+    cursor = None
     while cursor or not items:
         page = house.get("/missed-slots", limit=100, **({"cursor": cursor} if cursor else {})).json
         items += page["items"]

@@ -11,6 +11,7 @@ from addon.base import new_id
 from addon.engine import JobSchedule
 from addon.engine.models import Worker
 from tests.screens.conftest import SAM, House
+from tests.support.answers import typed
 
 
 def process(house: House, runners: int | None, *, silent: timedelta = timedelta(0)) -> None:
@@ -28,7 +29,7 @@ def notices(house: House, **query: str) -> list[str]:
 
 
 def ready(house: House) -> tuple[int, str, str]:
-    answer = house.app.test_client().get("/readyz")
+    answer = typed(house.app.test_client().get("/readyz"))
     return answer.status_code, answer.json["status"], answer.json["checks"]["worker"]
 
 

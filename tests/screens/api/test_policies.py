@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 
@@ -11,7 +13,7 @@ from tests.support.answers import Answer
 YAML = "application/yaml"
 
 
-def put(house: House, text: str, *, if_match: str | None = '"1"', content_type: str = YAML, **options: object):  # type: ignore[no-untyped-def]
+def put(house: House, text: str, *, if_match: str | None = '"1"', content_type: str = YAML, **options: Any) -> Answer:
     headers = {} if if_match is None else {"If-Match": if_match}
     return house.call("PUT", "/policies", data=text.encode(), content_type=content_type, headers=headers, **options)
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -66,11 +67,11 @@ class Screen:
         self._before = now
         return _pause("RUNNING") if current else _pause("IDLE")
 
-    def _get(self, path: str, *, missing: bool = False, **query: int) -> dict:
+    def _get(self, path: str, *, missing: bool = False, **query: int) -> dict[str, Any]:
         params = {"spaceKey": self._space_key, **query}
         answer = self._house.api("GET", path, account=self._account, params=params)
         assert answer.ok or (missing and answer.status_code == 404), answer.text
-        found: dict = answer.json()
+        found: dict[str, Any] = answer.json()
         return found
 
 

@@ -11,7 +11,7 @@ from tests.jobs.conftest import Bench
 
 
 def long_cql(bytes_: int) -> str:
-    words = []
+    words: list[int] = []
     while encoded_length(" or ".join(f"label = w{number}" for number in words or [0])) < bytes_:
         words.append(len(words))
     return " or ".join(f"label = w{number}" for number in words)

@@ -130,7 +130,16 @@ def test_what_a_person_had_refreshed_since_a_run_began_to_read_is_not_written_ov
     began = bench.clock.now()
     bench.clock.advance(1)
     ours = ledger.LedgerEntry(
-        "1", "page", "9", "person", None, began, version and "7", version and 4, bench.clock.now(), single=True
+        "1",
+        "page",
+        "9",
+        "person",
+        None,
+        began,
+        "7" if version else None,
+        4 if version else None,
+        bench.clock.now(),
+        single=True,
     )
     bench.clock.advance(1)
     runs = replace(ours, slug="run", property_version=version, written_at=bench.clock.now(), single=False)
