@@ -1,6 +1,6 @@
 """One execution per tenant: start, run, progress, cancel, recover, retry, schedule. No HTTP, no Confluence."""
 
-from addon.engine import queries
+from addon.engine import queries, retention
 from addon.engine.engine import Engine
 from addon.engine.errors import (
     DATABASE_AWAY,
@@ -39,6 +39,7 @@ from addon.engine.models import (
     Lane,
     RetryDue,
 )
+from addon.engine.people import ACCOUNT_COLUMNS, forget_person, people_named
 from addon.engine.schedule.cron import fires, next_fire
 from addon.engine.settings import EngineSettings
 from addon.engine.state.retry_failed import retried_by
@@ -51,6 +52,7 @@ from addon.engine.worker.heartbeat import any_process, no_worker, workers
 from addon.engine.worker.progress import Progress, live_progress
 
 __all__ = [
+    "ACCOUNT_COLUMNS",
     "ACTIVE",
     "DATABASE_AWAY",
     "TERMINAL",
@@ -95,10 +97,13 @@ __all__ = [
     "any_process",
     "fenced",
     "fires",
+    "forget_person",
     "live_progress",
     "next_fire",
     "no_worker",
+    "people_named",
     "queries",
+    "retention",
     "retried_by",
     "workers",
 ]

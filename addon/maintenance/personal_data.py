@@ -9,32 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from itertools import chain
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from addon import engine, policies
 from addon.base import REMOVED_PERSON, TenantId
 from addon.connect import installed_since, tenant_ids
-from addon.engine.models import AuditEvent, JobExecution, Lane
 from addon.jobs import forget_person_matched, people_matched
 from addon.mail import forget_person_mailed, people_mailed
-from addon.policies import forget_person, people_named
-from addon.policies.models import PolicyVersion
 
-_NOBODY = ("", "unknown", REMOVED_PERSON)
-_NOT_PEOPLE = ("user", "schedule", "retry", "runner", "reaper", "uninstall", "system", "tenant_gone")
-"""What cancel_requested_by holds when nobody in particular cancelled."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A column with account ids. `since` says when the id came there; without it, the installation's time counts."""
-
-    column: Any
-    since: Any | None = None
-    people: Any | None = None
-    """Which of the column's values are account ids; all, when None."""
+_NO_ONE = ("", "unknown", REMOVED_PERSON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +30,13 @@ class Holding:
     at: datetime
 
 
-HELD = (
-    Held(JobExecution.started_by, JobExecution.started_at),
-    Held(
-        JobExecution.cancel_requested_by,
-        JobExecution.cancel_requested_at,
-        JobExecution.cancel_requested_by.not_in(_NOT_PEOPLE),
-    ),
-    Held(AuditEvent.actor_id, AuditEvent.at, AuditEvent.actor_type == "user"),
-    Held(PolicyVersion.by, PolicyVersion.at),
-    Held(Lane.hold_by),
-)
 ACCOUNT_COLUMNS = (
-    *(f"{held.column.class_.__tablename__}.{held.column.key}" for held in HELD),
+    *engine.ACCOUNT_COLUMNS,
+    "policy_version.by",
     "notification_match.account_id",
     "outbox.account_id",
 )
-"""Every column with account ids, as table.column. The rooms of the last two forget a person themselves."""
+"""Every column with account ids, as table.column; each room forgets a person itself."""
 
 
 def erase_person(session: Session, tenant_id: TenantId, account_id: str, now: datetime) -> None:
@@ -70,14 +45,10 @@ def erase_person(session: Session, tenant_id: TenantId, account_id: str, now: da
     Who started, cancelled or changed something becomes nobody; what was collected for the person is deleted; mails
     lose account and text but are still counted, and those not handed over are not sent.
     """
-    for held in HELD:
-        column, table = held.column, held.column.class_
-        mine = sa.and_(table.tenant_id == tenant_id, column == account_id)
-        change = sa.update(table).where(mine).values({column.key: None})
-        session.execute(change.execution_options(synchronize_session=False))
+    engine.forget_person(session, tenant_id, account_id)
     forget_person_matched(session, tenant_id, account_id)
     forget_person_mailed(session, tenant_id, account_id, now)
-    forget_person(session, tenant_id, account_id)
+    policies.forget_person(session, tenant_id, account_id)
 
 
 def erase_everywhere(session: Session, account_id: str, now: datetime) -> None:
@@ -93,21 +64,10 @@ def people_held(session: Session) -> dict[str, Holding]:
     """
     found: dict[str, Holding] = {}
     installed = installed_since(session)
-    for held in HELD:
-        column, table = held.column, held.column.class_
-        since = sa.null() if held.since is None else sa.func.max(held.since, type_=held.since.type)
-        query = (
-            sa.select(table.tenant_id, column, since)
-            .where(column.is_not(None), column.not_in(_NOBODY))
-            .group_by(table.tenant_id, column)
-        )
-        if held.people is not None:
-            query = query.where(held.people)
-        rows = session.execute(query)
-        _merge(found, ((tenant, who, at or installed[tenant]) for tenant, who, at in rows if tenant in installed))
-    matched = ((tenant, who, installed[tenant]) for tenant, who in people_matched(session) if tenant in installed)
-    for people in (matched, people_mailed(session), people_named(session)):
-        _merge(found, (each for each in people if each[0] in installed and each[1] not in _NOBODY))
+    matched = ((tenant, who, None) for tenant, who in people_matched(session))
+    dated = chain(engine.people_named(session), matched, people_mailed(session), policies.people_named(session))
+    known = (each for each in dated if each[0] in installed and each[1] not in _NO_ONE)
+    _merge(found, ((tenant, who, at or installed[tenant]) for tenant, who, at in known))
     return found
 
 

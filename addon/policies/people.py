@@ -14,7 +14,7 @@ from addon.policies.models import PolicyVersion
 
 
 def forget_person(session: Session, tenant_id: TenantId, account_id: str) -> None:
-    """Put REMOVED_PERSON in the place of a recipient in every version of the tenant's policies.
+    """Put REMOVED_PERSON in the place of a recipient in every version of the tenant's policies; forget who wrote one.
 
     A rule with nobody else then mails nobody. What administrators wrote as text (a CQL, a reason) stays as it is.
     """
@@ -22,12 +22,18 @@ def forget_person(session: Session, tenant_id: TenantId, account_id: str) -> Non
     for row in session.scalars(sa.select(PolicyVersion).where(PolicyVersion.tenant_id == tenant_id, naming)):
         row.document = _without(row.document, account_id)
     session.flush()
+    mine = sa.and_(PolicyVersion.tenant_id == tenant_id, PolicyVersion.by == account_id)
+    session.execute(sa.update(PolicyVersion).where(mine).values(by=None).execution_options(synchronize_session=False))
 
 
 def people_named(session: Session) -> Iterator[tuple[TenantId, str, datetime]]:
-    """Yield tenant, account id and time of every version that names a person as recipient, over all tenants."""
-    rows = session.execute(sa.select(PolicyVersion.tenant_id, PolicyVersion.document, PolicyVersion.at))
-    for tenant_id, document, at in rows:
+    """Yield tenant, account id and time of every version that a person wrote or is a recipient in, over all tenants."""
+    rows = session.execute(
+        sa.select(PolicyVersion.tenant_id, PolicyVersion.document, PolicyVersion.at, PolicyVersion.by)
+    )
+    for tenant_id, document, at, by in rows:
+        if by is not None:
+            yield tenant_id, by, at
         for account_id in _users(document):
             yield tenant_id, account_id, at
 

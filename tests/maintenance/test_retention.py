@@ -245,7 +245,6 @@ def _lane_event(past: Past, at: Any) -> AuditEvent:
 def test_no_transaction_deletes_more_than_a_batch(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
     assert BATCH <= 500
     monkeypatch.setattr(sweep, "BATCH", 4)
-    monkeypatch.setattr(retention, "BATCH", 4)
     for _ in range(3):
         past.execution(401, details=9)
     past.executions(*[401] * 7)
