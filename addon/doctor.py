@@ -12,9 +12,7 @@ from addon.base import Database, SecretBox, SystemClock
 from addon.config import Settings
 from addon.connect import Tenants
 from addon.engine import any_process, no_worker, workers
-from addon.mail import Sender, SmtpTransport, TransportError
-from addon.mail.message import usable
-from addon.mail.transport import Refused
+from addon.mail import MailRefused, Sender, SmtpTransport, TransportError, usable_address
 from addon.migrations import schema
 from addon.startup import strangers
 
@@ -132,13 +130,13 @@ def _mail(settings: Settings, mail_to: str | None) -> Finding:
         sender = Sender(settings.mail_from).address
     except ValueError as error:
         return Finding("Mail", False, f"STEWARD_MAIL_FROM: {error}")
-    if mail_to is not None and not usable(mail_to):
+    if mail_to is not None and not usable_address(mail_to):
         return Finding("Mail", False, "--mail-to takes one plain mail address")
     hello = f"as {settings.ehlo}, from {sender}"
     try:
         transport = SmtpTransport.from_url(settings.smtp_url.get_secret_value(), hello=settings.ehlo)
         said = transport.check(sender, mail_to or sender)
-    except Refused as error:
+    except MailRefused as error:
         if mail_to is None:
             return Finding("Mail", True, f"{hello}: talks to us, but {error}. Try --mail-to with a reader's address")
         return Finding("Mail", False, f"{hello}, to {mail_to}: {error}")

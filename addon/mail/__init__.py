@@ -10,15 +10,18 @@ from addon.mail.housekeeping import (
     people_mailed,
 )
 from addon.mail.mailer import Mailer
-from addon.mail.message import Sender
-from addon.mail.outbox import NewMail, counts
+from addon.mail.message import Sender, usable_address
+from addon.mail.outbox import ENQUEUE_BATCH, NewMail
 from addon.mail.render import Renderer, TemplateMistake
-from addon.mail.transport import SmtpTransport, Transport, TransportError
+from addon.mail.smtp import SmtpTransport
+from addon.mail.transport import MailRefused, Transport, TransportError
 
 __all__ = [
+    "ENQUEUE_BATCH",
     "Addresses",
     "DigestContent",
     "DigestSection",
+    "MailRefused",
     "Mailer",
     "NewMail",
     "Renderer",
@@ -28,11 +31,11 @@ __all__ = [
     "TemplateMistake",
     "Transport",
     "TransportError",
-    "counts",
     "digest_context",
     "forget_greetings",
     "forget_mails",
     "forget_person_mailed",
     "mails_by_state",
     "people_mailed",
+    "usable_address",
 ]

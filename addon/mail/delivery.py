@@ -1,4 +1,4 @@
-"""What happens to each due mail in one call of `send_due`? Every one is tried once, its outcome recorded at once."""
+"""One call of `send_due`: each due mail is tried once, and its outcome is recorded at once."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from enum import Enum
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, Database, TenantId
-from addon.mail.message import Sender, usable
+from addon.base import Clock, Database, TenantId, backoff
+from addon.mail.message import Sender, usable_address, without_addresses
 from addon.mail.models import OutboxMail
 from addon.mail.outbox import HOURS, LEASE, UNKNOWN, WAITS_AT_MOST, Outbox
-from addon.mail.replies import plain
-from addon.mail.transport import ConnectionLost, Refused, ServerDown, Transport, Unwilling
-from addon.mail.transport import Session as Conversation
+from addon.mail.transport import ConnectionLost, Conversation, MailRefused, ServerDown, ServerUnwilling, Transport
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +26,7 @@ Addresses = Callable[[TenantId, Sequence[str]], Mapping[str, str | None]]
 
 BATCH = 50
 TURN = 10
-"""Mails of one tenant while others have due mails too: however many it has, the others wait no longer than this."""
+"""Mails of one tenant while others have due mails too: however many it has, the others wait for no more than this."""
 FIRST_DELAY = timedelta(minutes=1)
 LONGEST_DELAY = timedelta(hours=6)
 LOOK_UP_DELAY = timedelta(minutes=5)
@@ -42,7 +40,7 @@ BAD_ADDRESS = "the mail address of this person cannot be used"
 
 @dataclass(slots=True)
 class Sent:
-    """What one call of `send_due` did; `pending` is what its scope still holds, also leased or put off mails."""
+    """What one call of `send_due` did, in mails; `pending` ones are still in its scope, leased or put off ones too."""
 
     sent: int = 0
     failed: int = 0
@@ -60,11 +58,11 @@ class After(Enum):
 
     MAYBE_MORE = "the tenant may have more due mails"
     NONE_LEFT = "the tenant has none that are ours to send"
-    STOP = "no mail of anybody is to be tried now"
+    STOP = "no mail of any tenant is to be tried now"
 
 
 class Taken(Exception):
-    """Another sender has this mail now, or it was ended: it is not ours to hand over."""
+    """Another sender has this mail now, or it has ended: it is not ours to hand over."""
 
 
 class LookUpFailed(Exception):
@@ -73,8 +71,11 @@ class LookUpFailed(Exception):
 
 def delay(attempts: int) -> timedelta:
     """Return how long a mail waits after its `attempts`-th failure: 1, 4, 16, 64, 256 minutes, then 6 hours."""
-    quarters = min(max(attempts, 1), 10) - 1
-    return min(FIRST_DELAY * (1 << 2 * quarters), LONGEST_DELAY)
+    # Two doublings for each failure.
+    doublings = 2 * (max(attempts, 1) - 1)
+    return timedelta(
+        seconds=backoff(doublings, first=FIRST_DELAY.total_seconds(), longest=LONGEST_DELAY.total_seconds())
+    )
 
 
 @dataclass(slots=True)
@@ -168,20 +169,20 @@ class Delivery:
         return True
 
     def _one(self, conversation: Conversation, mail: OutboxMail, address: str | None) -> None:
-        if not address or not usable(address):
+        if not address or not usable_address(address):
             self._end(mail, "suppressed", BAD_ADDRESS if address else NO_ADDRESS)
             return
         try:
             content = self._content(mail, address)
         except (ValueError, LookupError, TypeError, MessageError) as error:
-            # One mail that cannot be written must not keep all others waiting behind it.
-            self._end(mail, "dead", f"cannot be written as a mail: {plain(str(error))}")
+            # A mail that cannot be written today cannot be written tomorrow, and the others wait behind it.
+            self._end(mail, "dead", f"cannot be written as a mail: {without_addresses(str(error))}")
             return
         try:
             conversation.deliver(self.sender.address, address, content, lambda: self._begin(mail))
-        except Unwilling as error:
+        except ServerUnwilling as error:
             self._not_now(mail, str(error))
-        except Refused as error:
+        except MailRefused as error:
             self.unwilling, self.reached = 0, True
             if error.permanent:
                 self._end(mail, "dead", str(error))
@@ -199,8 +200,10 @@ class Delivery:
             self.result.sent += 1
 
     def _not_now(self, mail: OutboxMail, reason: str) -> None:
-        """Put a mail off of which nothing was said. It may be the only one (one domain that is not relayed), so the
-        mails behind it have their turn; after MAX_UNWILLING in a row it is the server.
+        """Put a mail off of which the server said nothing.
+
+        It may be the only one (one domain that is not relayed), so the mails behind it have their turn. After
+        MAX_UNWILLING in a row the server is taken for down; the cost is so many useless dialogues for each call.
         """
         log.warning("mail %s waits: %s", mail.id, reason)
         self.unwilling += 1

@@ -1,4 +1,4 @@
-"""What can a mail template tell a person? The context of a digest: plain text and numbers, of a bounded size."""
+"""The context of a digest, which is all that a mail template can show: plain text and numbers, of a bounded size."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 from addon.mail.message import one_line
 
 MAX_LISTED = 100
-"""Contents listed in one section; the rest is counted."""
+"""Items listed in one section; the rest is counted."""
 MAX_SECTIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class DigestContent:
-    """One content that a rule reports. `url` is absolute; `status` is the status's name, if it has one."""
+    """One item that a rule reports. `url` is absolute; `status` is the name of its status, if it has one."""
 
     title: str
     url: str
@@ -28,7 +28,7 @@ class DigestContent:
 
 @dataclass(frozen=True, slots=True)
 class DigestSection:
-    """What one rule reports to one person. `total` where the contents were cut short already, else their number."""
+    """What one rule reports to one person. `total`: how many items there are where `contents` was cut short already."""
 
     name: str
     contents: Sequence[DigestContent]
@@ -47,7 +47,7 @@ def digest_context(
 
     It has site {title, url}, recipient {name}, sections [{name, contents [{title, url, space, updated, status}],
     total, more}] and counts {sections, contents}. `updated` is a date such as 2026-11-22 in `time_zone` (IANA); at
-    most MAX_LISTED contents are listed in a section and `more` counts the others. Raises ZoneInfoNotFoundError.
+    most MAX_LISTED items are listed in a section and `more` counts the others. Raises ZoneInfoNotFoundError.
     """
     zone = ZoneInfo(time_zone)
     listed = [_section(section, zone) for section in sections[:MAX_SECTIONS]]

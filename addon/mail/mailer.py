@@ -1,4 +1,4 @@
-"""How do mails get into the outbox and out of it? The one sender that a job's end and the outbox tick both use."""
+"""The mailer: the way into the outbox and out of it, the same for a job's end and for the outbox tick."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Mailer:
         """When each tenant had its last turn, so that the time that ends a round does not always meet the same ones."""
         self.renderer = renderer or Renderer()
         self._down_since: datetime | None = None
-        self._told_at: datetime | None = None
+        self._reported_at: datetime | None = None
 
     @property
     def configured(self) -> bool:
@@ -84,10 +84,10 @@ class Mailer:
         return outbox.drop_unsent(session, scope_of(tenant_id), reason=reason, clock=self._clock)
 
     def boot(self) -> int:
-        """Settle what the previous process left, where it is sure to be dead; return the mails of unknown fate.
+        """Void the leases of the previous process where it is sure to be dead; return how many mails of unknown fate.
 
         On SQLite there is one process by contract, so at its start every lease is void. On PostgreSQL other senders
-        may be alive, and leases run out by themselves: nothing is done.
+        may be alive, and leases run out: nothing is done.
         """
         if not self._db.is_sqlite:
             return 0
@@ -106,9 +106,10 @@ class Mailer:
         """Try each due mail once, for at most `seconds`; return what became of them.
 
         Parameters: without `tenant_id` the mails of all tenants (a tenant whose addresses cannot be asked for is put
-        off, the others go on). With `execution_id` those of that execution, also mails that an earlier sender leased
-        and did not begin: the caller owns the execution. `before_each` is called before each mail and may raise;
-        whatever was not begun is given back then.
+        off, the others have their turn). With `execution_id` those of that execution, also mails that an earlier sender
+        leased and did not begin: the caller owns the execution. `addresses` finds the address of each account.
+        `before_each` is called before each mail and may raise; what was not begun is given back then. `seconds`, after
+        which no further mail is begun.
 
         Raises what `before_each` raises, and with a `tenant_id` what `addresses` raises.
         """
@@ -140,25 +141,30 @@ class Mailer:
         if delivery.down:
             with self._db.write_all() as session:
                 delivery.result.failed += delivery.outbox.give_up(session, scope, delivery.down)
-        self._tell(delivery)
+        self._report_outage(delivery)
         delivery.result.pending = self._pending(scope)
         return delivery.result
 
-    def _tell(self, delivery: Delivery) -> None:
-        """Tell the operator, once an hour, of a server that has taken no mail for an hour."""
+    def _report_outage(self, delivery: Delivery) -> None:
+        """Log an error, once an hour, for a server that has taken no mail for an hour."""
         now, down = self._clock.now(), delivery.down
         if down is None:
             # Most looks find no mail due, which says nothing about the server.
             if delivery.reached:
-                self._down_since = self._told_at = None
+                self._down_since = self._reported_at = None
             return
         self._down_since = self._down_since or now
-        if now - self._down_since >= NOTICE_AFTER and (self._told_at is None or now - self._told_at >= NOTICE_AFTER):
-            self._told_at = now
+        last = self._reported_at
+        if now - self._down_since >= NOTICE_AFTER and (last is None or now - last >= NOTICE_AFTER):
+            self._reported_at = now
             log.error("the mail server has taken no mail since %s: %s", f"{self._down_since:%Y-%m-%d %H:%M} UTC", down)
 
     def _each_tenant(self, delivery: Delivery, tenant_id: TenantId | None, execution_id: str | None) -> None:
-        """Give every tenant with due mails a turn, and another as long as it has more and there is time."""
+        """Give every tenant with due mails a turn, and another as long as it has more and there is time.
+
+        A turn is TURN mails while others wait, so that one tenant's ten thousand mails delay another's ten by seconds
+        and not by an hour. The cost: a connection and a look-up of addresses for each turn.
+        """
         waiting = deque([tenant_id] if tenant_id is not None else self._tenants(execution_id, delivery))
         first = True
         while waiting:
@@ -176,7 +182,7 @@ class Mailer:
                 log.warning("mails of tenant %s wait: no addresses", each, exc_info=error)
                 delivery.put_off(each)
             finally:
-                # Who came when the time was over has had no turn; who took all of it has.
+                # A tenant that came when the time was over has had no turn; one that took all of it has.
                 if first or delivery.result.handled > began:
                     self._turns[each] = next(self._turn)
                 first = False

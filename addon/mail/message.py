@@ -1,4 +1,4 @@
-"""What does a mail look like on the wire? Its headers, its two bodies, and nothing that a title could smuggle in."""
+"""A mail as it goes over the wire: its headers and its two bodies, with nothing that a title could smuggle in."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Sender:
         self.header = Address(display_name=one_line(name), addr_spec=address)
 
     def message_id(self, dedupe_key: str) -> str:
-        """Return the Message-ID of the mail of that key: always the same one, so that copies can be told as such."""
+        """Return the Message-ID of the mail of that key: always the same one, so that a copy is recognised as one."""
         digest = hashlib.sha256(dedupe_key.encode()).hexdigest()[:40]
         return f"<{digest}@{self.domain}>"
 
     def compose(self, *, to: str, subject: str, text: str, html: str, message_id: str, at: datetime) -> EmailMessage:
         """Return the mail. Raises ValueError when `to` is not one usable address."""
-        if not usable(to):
+        if not usable_address(to):
             raise ValueError("not a usable mail address")
         message = EmailMessage(policy=POLICY)
         message["From"] = self.header
@@ -78,12 +78,12 @@ def _mailbox(written: str) -> tuple[str, str]:
         raise mistake
     mailbox = groups[0].addresses[0]
     comment = "(" in written and "(" not in mailbox.display_name
-    if comment or not usable(mailbox.addr_spec):
+    if comment or not usable_address(mailbox.addr_spec):
         raise mistake
     return mailbox.display_name, mailbox.addr_spec
 
 
-def usable(address: str) -> bool:
+def usable_address(address: str) -> bool:
     """Whether `address` is one plain ASCII mail address of a length that SMTP takes."""
     return len(address) <= 254 and ADDRESS.fullmatch(address) is not None and ".." not in address
 
@@ -91,6 +91,11 @@ def usable(address: str) -> bool:
 def one_line(text: str) -> str:
     """Return `text` on one line, without control characters: what may stand in a header."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def without_addresses(text: str) -> str:
+    """Return `text` as one short line, with anything that looks like a mail address taken out: it is personal data."""
+    return re.sub(r"[^\s<>@\"']+@[^\s<>\"']+", "(address)", one_line(text))[:300]
 
 
 def _clean(body: str) -> str:

@@ -1,11 +1,15 @@
-"""The language of mail templates, and the process that renders them.
+"""The language of mail templates, and the process that renders them, in one file on purpose.
+
+`render.Renderer` starts this file by its path in an isolated interpreter (`python -I`): it cannot import a neighbour,
+and nothing of the add-on, its settings or its keys is loaded into the process that runs what administrators wrote. So
+everything that process needs stands here, over the standard library and Jinja alone, longer than other modules are.
 
 Templates are Jinja, reduced to printing, conditions, loops and a few filters of our own: no calls, no assignments, no
 macros, no way to switch escaping off, so that what an editor writes into a title never becomes markup in a mail. All
-work of one rendering is counted against one budget. What a budget cannot see, the process ends: it runs as a child
-with limits of CPU time and memory, loads nothing of the add-on, and inherits neither its settings nor its keys.
+work of one rendering is counted against one budget. What a budget cannot see (one long operation inside Python) ends
+the process, by its limits of CPU time and memory.
 
-`render.Renderer` starts this file by its path, which is why it imports the standard library and Jinja only.
+From top to bottom: the language and its bounds, rendering, the filters, the process.
 """
 
 from __future__ import annotations
@@ -73,7 +77,7 @@ RENDERING_ERRORS = (
 )  # fmt: skip
 
 
-class Refused(Exception):
+class TemplateRefused(Exception):
     """A template cannot be used; the message says why."""
 
 
@@ -98,7 +102,7 @@ class Budget:
 
 
 def render(part: Part, source: str, context: Mapping[str, Any]) -> str:
-    """Return one text of a mail. Raises Refused."""
+    """Return one text of a mail. Raises TemplateRefused."""
     template = compiled(part, source, tuple(sorted(context)))
     pieces: list[str] = []
     size = 0
@@ -106,37 +110,37 @@ def render(part: Part, source: str, context: Mapping[str, Any]) -> str:
         for piece in template.generate({**context, BUDGET: Budget()}):
             size += len(piece)
             if size > MAX_CHARACTERS[part]:
-                raise Refused(f"renders to more than {MAX_CHARACTERS[part]:,} characters")
+                raise TemplateRefused(f"renders to more than {MAX_CHARACTERS[part]:,} characters")
             pieces.append(piece)
     except RENDERING_ERRORS as error:
-        raise Refused(str(error)[:300] or type(error).__name__) from error
+        raise TemplateRefused(str(error)[:300] or type(error).__name__) from error
     return "".join(pieces)
 
 
 @lru_cache(maxsize=128)
 def compiled(part: Part, source: str, names: tuple[str, ...]) -> jinja2.Template:
-    """Return a template that may print the context's `names`. Raises Refused."""
+    """Return a template that may print the context's `names`. Raises TemplateRefused."""
     environment = HTML if part == "html" else TEXT
     try:
         tree = environment.parse(source)
         _refuse_more_than_printing(tree)
         unknown = meta.find_undeclared_variables(tree) - set(names)
         if unknown:
-            raise Refused(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+            raise TemplateRefused(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(names)}")
         for loop in list(tree.find_all(nodes.For)):
             loop.iter = nodes.Filter(loop.iter, COUNTED, [], [], None, None, lineno=loop.lineno)
         return jinja2.Template.from_code(environment, environment.compile(tree), {})
     except jinja2.TemplateSyntaxError as error:
-        raise Refused(f"line {error.lineno}: {error.message}") from error
+        raise TemplateRefused(f"line {error.lineno}: {error.message}") from error
     except (SyntaxError, RecursionError, MemoryError, *RENDERING_ERRORS) as error:
-        raise Refused("is too deeply nested to be read") from error
+        raise TemplateRefused("is too deeply nested to be read") from error
 
 
 def _refuse_more_than_printing(tree: nodes.Template) -> None:
     for node, loops, depth in _walk(tree, 0, 0):
         reason = _reason(node, loops, depth)
         if reason:
-            raise Refused(f"line {node.lineno}: {reason}")
+            raise TemplateRefused(f"line {node.lineno}: {reason}")
 
 
 def _reason(node: nodes.Node, loops: int, depth: int) -> str | None:
@@ -349,8 +353,8 @@ def check(texts: Mapping[str, str], contexts: Sequence[Mapping[str, Any]]) -> li
         try:
             for context in contexts:
                 if not render(part, texts[part], context).strip():
-                    raise Refused("renders to nothing")
-        except Refused as refused:
+                    raise TemplateRefused("renders to nothing")
+        except TemplateRefused as refused:
             mistakes.append((part, str(refused)))
     return mistakes
 
@@ -361,7 +365,7 @@ def digest(texts: Mapping[str, str], context: Mapping[str, Any]) -> dict[str, An
     for part in PARTS:
         try:
             rendered.append(render(part, texts[part], context))
-        except Refused as refused:
+        except TemplateRefused as refused:
             return {"mistake": [part, str(refused)]}
     return {"texts": rendered}
 
@@ -376,10 +380,11 @@ def answer(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    """Answer requests, one JSON object a line, until the input ends. Dies of SIGPROF when one takes too long."""
+    """Answer requests, one JSON object a line, until the input ends. SIGPROF ends it when one takes too long."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # A service manager tells all processes of a service to stop; ours stops with its parent, whose mails it may owe.
+    # A service manager sends SIGTERM to all processes of a service. This one ends when its input does, because its
+    # parent may still need a mail rendered while it stops.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for line in sys.stdin:
         signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)

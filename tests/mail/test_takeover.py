@@ -11,7 +11,7 @@ import pytest
 
 from addon.mail import Mailer, SmtpTransport
 from addon.mail.outbox import LEASE, UNKNOWN
-from addon.mail.transport import Session
+from addon.mail.transport import Conversation
 from tests.mail.conftest import MAIL_FROM, Post, by_account
 from tests.support.postgres import BOTH
 from tests.support.smtp import MailServer
@@ -29,7 +29,7 @@ class DyingTransport:
         self.left = deliveries
         self.after_content = after_content
 
-    def session(self) -> AbstractContextManager[Session]:
+    def session(self) -> AbstractContextManager[Conversation]:
         return nullcontext(self)
 
     def deliver(self, sender: str, recipient: str, content: bytes, handing_over: Callable[[], None]) -> None:

@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from addon.mail import SmtpTransport
-from addon.mail.message import Sender, usable
-from addon.mail.replies import plain
-from addon.mail.transport import ConnectionLost, Refused, ServerDown, Unwilling
+from addon.mail.message import Sender, usable_address, without_addresses
+from addon.mail.transport import ConnectionLost, MailRefused, ServerDown, ServerUnwilling
 from tests.support.smtp import MailServer
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -126,7 +125,7 @@ def test_a_subject_or_a_text_cannot_add_a_header() -> None:
     ],
 )
 def test_an_address_that_could_mean_more_than_one_person_is_not_used(address: str) -> None:
-    assert not usable(address)
+    assert not usable_address(address)
     with pytest.raises(ValueError):
         Sender("s@example.com").compose(to=address, subject="", text="", html="", message_id="<1@x>", at=AT)
 
@@ -205,10 +204,10 @@ def test_a_check_begins_a_mail_says_what_the_server_said_and_sends_nothing(url_a
 @pytest.mark.parametrize(
     ("answer", "raised"),
     [
-        ("554 5.7.1 Relay access denied", Unwilling),
-        ("421 busy", Unwilling),
-        ("450 greylisted", Refused),
-        ("550 no such user", Refused),
+        ("554 5.7.1 Relay access denied", ServerUnwilling),
+        ("421 busy", ServerUnwilling),
+        ("450 greylisted", MailRefused),
+        ("550 no such user", MailRefused),
         ("DROP", ConnectionLost),
     ],
 )
@@ -234,7 +233,7 @@ def test_what_the_hand_over_raises_stops_the_mail_and_the_next_one_goes_out() ->
 def test_the_hand_over_is_announced_only_once_the_server_wants_the_content() -> None:
     announced: list[str] = []
     with MailServer(on_recipient=lambda who: "550 no") as server:
-        with SmtpTransport.from_url(server.url, timeout=10).session() as session, pytest.raises(Refused):
+        with SmtpTransport.from_url(server.url, timeout=10).session() as session, pytest.raises(MailRefused):
             session.deliver("s@example.com", "p@example.org", _content(), lambda: announced.append("now"))
         assert announced == []
         server.on_recipient = lambda who: None
@@ -246,4 +245,7 @@ def test_the_hand_over_is_announced_only_once_the_server_wants_the_content() -> 
 
 
 def test_reasons_carry_no_addresses() -> None:
-    assert plain("550 <ada@example.org>: unknown\r\n user ada@example.org") == "550 <(address)>: unknown user (address)"
+    assert (
+        without_addresses("550 <ada@example.org>: unknown\r\n user ada@example.org")
+        == "550 <(address)>: unknown user (address)"
+    )

@@ -19,8 +19,15 @@ from addon.engine.job import Run
 from addon.jobs.context import JobContext
 from addon.jobs.models import NotificationMatch
 from addon.jobs.notifications.collecting import Due
-from addon.mail import DigestContent, DigestSection, NewMail, Renderer, TemplateMistake, digest_context
-from addon.mail.outbox import ENQUEUE_BATCH
+from addon.mail import (
+    ENQUEUE_BATCH,
+    DigestContent,
+    DigestSection,
+    NewMail,
+    Renderer,
+    TemplateMistake,
+    digest_context,
+)
 from addon.policies import PolicyDocument, Template
 from addon.policies.defaults import digest_template
 
