@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -17,6 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from addon.base import TenantId, within
 from addon.base.database import insert
 from addon.base.piecemeal import write_piecemeal
+from addon.confluence import Kind
 from addon.jobs.models import ContentStamp
 
 LAG = timedelta(minutes=15)
@@ -31,7 +32,7 @@ class LedgerEntry:
     """One content's entry. `property_id` is None while the content refuses the stamp."""
 
     content_id: str
-    kind: str
+    kind: Kind
     space_id: str
     slug: str
     previous: str | None
@@ -276,7 +277,7 @@ def _entries(session: Session, *conditions: sa.ColumnElement[bool]) -> dict[str,
 def _entry(stamp: ContentStamp) -> LedgerEntry:
     return LedgerEntry(
         content_id=stamp.content_id,
-        kind=stamp.kind,
+        kind=cast(Kind, stamp.kind),
         space_id=stamp.space_id,
         slug=stamp.slug,
         previous=stamp.previous,

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import TenantId
+from addon.base import TenantId, within
 from addon.base.database import insert
 from addon.confluence.cql import Spelling, spelling
 from addon.jobs.models import SiteTrait
 
+PROBED_EVERY = timedelta(days=7)
 Negation = Literal["inclusive", "exclusive", "unknown"]
 Readings = Mapping[str, str]
 """How the site reads "<form> <type>" of negations, see addon.confluence.cql.negation; what is missing is not known."""
@@ -40,6 +41,11 @@ class SiteFacts:
     def spelling(self) -> Spelling:
         """Return how negations are put to the site, so that they mean there what they mean here."""
         return spelling(self.readings)
+
+    def probe_due(self, now: datetime) -> bool:
+        """Return whether the site is to be asked again how it reads negations."""
+        unknown = self.negation == "unknown" or not self.readings
+        return unknown or self.probed_at is None or not within(PROBED_EVERY, self.probed_at, now)
 
 
 def load(session: Session) -> SiteFacts:

@@ -24,14 +24,11 @@ from addon.confluence.cql import (
     encoded_length,
     group_spaces,
     none_of,
-    spelling,
     with_not,
 )
 from addon.engine import JobRefused, NotAdmitted, StartRequest, queries
 from addon.jobs import apply_policies, with_labels
-from addon.jobs.counting import Counting
-from addon.jobs.statuses.ask.probe import probe
-from addon.jobs.statuses.write.stamp import expiration_alias, status_alias
+from addon.jobs.statuses.ask.probe import first_spelling
 from addon.parts import Parts
 from addon.policies import Hold, PolicyDocument, Selector, StatusScheme
 from addon.screens.access import Access
@@ -210,7 +207,7 @@ class FirstRunApi:
         namespace = self._parts.settings.namespace
         with self._parts.db.read(tenant_id) as session:
             slugs = self._parts.policies.slugs(session, tenant_id)
-        return spelling(probe(Counting(client), status_alias(namespace), expiration_alias(namespace), slugs) or {})
+        return first_spelling(client, namespace, slugs)
 
     def _no_mail(self, tenant_id: TenantId) -> str | None:
         with self._parts.db.read(tenant_id) as session:

@@ -8,8 +8,7 @@ from dataclasses import replace
 from addon.base import Clock
 from addon.confluence import SiteClient
 from addon.jobs.counting import Counting
-from addon.jobs.statuses.ask import listing, positive
-from addon.jobs.statuses.ask import unstamped as held
+from addon.jobs.statuses.ask import listing, positive, unstamped
 from addon.jobs.statuses.ask.clauses import QueryTooLong
 from addon.jobs.statuses.ask.reading import Plan, Questions, Reading, Way, questions
 
@@ -41,11 +40,12 @@ def _read_by_stamps(asked: Questions) -> None:
             asked.take(cql, slug)
     for slug in sorted({entry.slug for entry in terms.entries} - {terms.default}):
         asked.compare(slug, asked.counting.known(group.holding([slug])))
-    held.check(asked)
+    if asked.plan.unstamped:
+        unstamped.check(asked)
 
 
 WAYS: Mapping[Way, Callable[[Questions], None]] = {
     "stamped": _read_by_stamps,
     "positive": positive.read,
-    "ledger": held.read,
+    "ledger": unstamped.read,
 }

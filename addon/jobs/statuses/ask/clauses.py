@@ -52,7 +52,7 @@ class Entry:
     @property
     def holds(self) -> Pieces:
         """What its own CQL matches."""
-        return _held_by(self.cql, self.pieced)
+        return _holding(self.cql, self.pieced)
 
     @property
     def fails(self) -> Pieces:
@@ -67,10 +67,10 @@ class Entry:
     @property
     def above(self) -> Pieces:
         """What its ancestor CQL matches."""
-        return _held_by(self.ancestor_cql, self.pieced)
+        return _holding(self.ancestor_cql, self.pieced)
 
 
-def _held_by(cql: str | None, pieced: bool) -> Pieces:
+def _holding(cql: str | None, pieced: bool) -> Pieces:
     if cql is None:
         return ()
     try:
@@ -142,13 +142,17 @@ class Halve(QueryTooLong):
 class Group:
     """The queries about some spaces of one scheme. `ancestors`: entry index -> topmost pages its ancestor CQL found.
 
-    `held`: ids that no question about stamps is to return. All methods that return a query raise QueryTooLong.
+    `unstamped`: ids that no question about stamps is to return. All methods that return a query raise QueryTooLong.
     """
 
     terms: Terms
     keys: tuple[str, ...]
     ancestors: Mapping[int, Sequence[str]] = field(default_factory=dict)
-    held: tuple[str, ...] = ()
+    unstamped: tuple[str, ...] = ()
+
+    def with_unstamped(self) -> Group:
+        """Return the same questions with nothing left out of them."""
+        return replace(self, unstamped=())
 
     def everything(self, keys: Collection[str] | None = None) -> str:
         """All current pages and blog posts, of all spaces or of those with `keys`."""
@@ -230,9 +234,9 @@ class Group:
         )
 
     def asked(self, *parts: str) -> str:
-        """Return the query of what meets all of `parts` in these spaces, but for the held."""
-        held = f"id not in ({','.join(self.held)})" if self.held else ""
-        return _fitting(base(self.keys, all_of(*parts, held)))
+        """Return the query of what meets all of `parts` in these spaces, without the `unstamped`."""
+        left_out = f"id not in ({','.join(self.unstamped)})" if self.unstamped else ""
+        return _fitting(base(self.keys, all_of(*parts, left_out)))
 
     def stamped(self, slugs: Iterable[str]) -> str:
         """Return the condition of being stamped with any of `slugs`."""
@@ -294,7 +298,7 @@ def chunked(ids: Iterable[str], room: int) -> Iterator[list[str]]:
     chunk: list[str] = []
     taken = 0
     for each in ids:
-        size = held_bytes([each])
+        size = ids_bytes([each])
         if chunk and taken + size > room:
             yield chunk
             chunk, taken = [], 0
@@ -304,7 +308,7 @@ def chunked(ids: Iterable[str], room: int) -> Iterator[list[str]]:
         yield chunk
 
 
-def held_bytes(ids: Iterable[str]) -> int:
+def ids_bytes(ids: Iterable[str]) -> int:
     """Return the encoded bytes that `ids` take in a list."""
     return sum(len(each) + 3 for each in ids)
 
@@ -313,8 +317,3 @@ def _fitting(cql: str) -> str:
     if encoded_length(cql) > URL_BYTES:
         raise QueryTooLong(f"a query of {encoded_length(cql)} bytes fits into no URL")
     return cql
-
-
-def without_held(group: Group) -> Group:
-    """Return the group's questions with nothing left out."""
-    return replace(group, held=())

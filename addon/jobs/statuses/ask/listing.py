@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import islice
 
 from addon.confluence import Content
-from addon.jobs.statuses.ask.clauses import without_held
 from addon.jobs.statuses.ask.reading import Questions, listed
 from addon.jobs.statuses.write.stamp import own_stamp
 
@@ -30,19 +29,19 @@ def read(asked: Questions) -> None:
     matches = [
         Matches(
             entry.slug,
-            {content.id for content in listed(asked.client, without_held(group), group.direct(index), ())},
+            {content.id for content in listed(asked.client, group.with_unstamped(), group.direct(index), ())},
             frozenset(group.ancestors.get(index, ())),
         )
         for index, entry in enumerate(plan.terms.entries)
     ]
     reading.listed = {} if plan.way == "ledger" else {slug: {} for slug in plan.terms.others}
-    reading.absent = {id for id, slug in plan.held.items() if slug != plan.terms.default}
+    reading.unmatched = {id for id, slug in plan.unstamped.items() if slug != plan.terms.default}
     for content in contents:
         slug = resolve(matches, plan.terms.default, content.id, content.ancestors)
-        known = plan.held.get(content.id)
+        known = plan.unstamped.get(content.id)
         if known is not None or plan.way == "ledger":
             if slug != plan.terms.default:
-                reading.absent.discard(content.id)
+                reading.unmatched.discard(content.id)
                 if slug != known:
                     asked.propose(content, slug)
             continue

@@ -20,7 +20,7 @@ WORTH = 1_000
 """Contents for which the points of one more part are worth their time."""
 
 
-def read_in_parts(
+def parallel_read(
     run: Run, counting: Counting, planner: Planner, plan: Plan, read: Callable[[Plan], Reading]
 ) -> Iterator[tuple[Plan, Reading | Exception]]:
     """Yield the reading of `plan`, or those of its parts where they cannot be put together. Costs a point to decide.
@@ -52,7 +52,7 @@ def _together(readings: list[Reading]) -> Reading:
     whole = Reading(min(each.started for each in readings), _sum([each.total for each in readings]))
     for each in readings:
         whole.candidates |= each.candidates
-        whole.absent |= each.absent
+        whole.unmatched |= each.unmatched
         for slug, contents in each.listed.items():
             whole.listed.setdefault(slug, {}).update(contents)
     return whole

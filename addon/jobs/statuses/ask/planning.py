@@ -11,8 +11,8 @@ from addon.confluence import Content, SiteClient
 from addon.confluence.cql import MOST_SPACES, Spelling, encoded_length, group_spaces, others_fields, quote, with_not
 from addon.engine.job import Run, RunSpace
 from addon.jobs import ledger
-from addon.jobs import spaces as scope
 from addon.jobs.faults import reason_of
+from addon.jobs.spaces import Member
 from addon.jobs.statuses.ask import clauses
 from addon.jobs.statuses.ask.clauses import (
     ID_BYTES,
@@ -23,11 +23,11 @@ from addon.jobs.statuses.ask.clauses import (
     Pair,
     QueryTooLong,
     Terms,
-    held_bytes,
+    ids_bytes,
 )
 from addon.jobs.statuses.ask.reading import Plan, Way, listed, topmost
-from addon.jobs.statuses.write.board import counted
 from addon.jobs.statuses.write.stamp import property_key, status_alias
+from addon.jobs.statuses.write.writing import counted
 from addon.policies import PolicyDocument
 from addon.policies.document import StatusScheme
 
@@ -49,11 +49,11 @@ class Planner:
         self._spelling: Spelling = spelling
         with run.read() as session:
             now = run.clock.now()
-            self._held = ledger.resting(session, now) if self._stamps else ledger.answered_for(session, now)
+            self._unstamped = ledger.resting(session, now) if self._stamps else ledger.answered_for(session, now)
 
-    def plans(self, members: Iterable[scope.Member]) -> list[Plan]:
+    def plans(self, members: Iterable[Member]) -> list[Plan]:
         """Return the plans for some spaces: together where they have the same scheme and their queries fit."""
-        by_scheme: dict[str, tuple[Terms, list[scope.Member]]] = {}
+        by_scheme: dict[str, tuple[Terms, list[Member]]] = {}
         for member in members:
             scheme = self._policy.status_scheme(member.space)
             if scheme.id not in by_scheme:
@@ -71,10 +71,10 @@ class Planner:
         """Return the plan for some of one's spaces, none without any."""
         return [self._plan(plan.terms, spaces, plan.way)] if spaces else []
 
-    def _of_scheme(self, terms: Terms, members: Sequence[scope.Member]) -> Iterable[Plan]:
+    def _of_scheme(self, terms: Terms, members: Sequence[Member]) -> Iterable[Plan]:
         run_spaces = {member.space.id: member.run_space for member in members}
         spaces: list[Space] = [member.space for member in members]
-        for group, fits in groups(terms, spaces, self._held, stamps=self._stamps):
+        for group, fits in groups(terms, spaces, self._unstamped, stamps=self._stamps):
             way: Way = "positive" if terms.pieced else "stamped"
             yield self._plan(
                 terms, [run_spaces[space.id] for space in group], way if fits and self._stamps else "ledger"
@@ -103,16 +103,16 @@ class Planner:
         with self._run.read() as session:
             expected = ledger.expectations(session, ids, slugs, now)
             own = way == "ledger" and self._stamps
-            held: Mapping[str, Mapping[str, str]] = ledger.answered_for(session, now, ids) if own else self._held
+            known: Mapping[str, Mapping[str, str]] = ledger.answered_for(session, now, ids) if own else self._unstamped
         return Plan(
             terms,
             tuple(spaces),
             self._key,
             expected,
             uncounted=tuple(space.key for space in spaces if not counted(space)),
-            places={space.id: space.id for space in spaces} | {space.key: space.id for space in spaces},
+            space_ids_by_name={space.id: space.id for space in spaces} | {space.key: space.id for space in spaces},
             way=way,
-            held={content_id: slug for id in ids for content_id, slug in held.get(id, {}).items()},
+            unstamped={content_id: slug for id in ids for content_id, slug in known.get(id, {}).items()},
             may_list=self._policy.list_large_spaces,
         )
 
@@ -146,20 +146,20 @@ def _both(group: Group, pairs: Iterable[Pair]) -> Iterator[str]:
 
 
 def groups(
-    terms: Terms, spaces: Sequence[Space], held: Mapping[str, Collection[str]], *, stamps: bool
+    terms: Terms, spaces: Sequence[Space], unstamped: Mapping[str, Collection[str]], *, stamps: bool
 ) -> Iterator[tuple[list[Space], bool]]:
-    """Yield the spaces, in order, in groups whose longest query fits into a URL, each with whether `held` fits too.
+    """Yield the spaces, in order, in groups whose longest query fits into a URL, each with whether `unstamped` fits.
 
-    `held`: space id -> ids to be left out of questions about stamps. A space with more of them than fit is a group of
-    its own.
+    `unstamped`: space id -> ids to be left out of questions about stamps. A space with more of them than fit is a group
+    of its own.
     """
     room = clauses.URL_BYTES - longest_query(terms, stamps=stamps) - encoded_length(" and (id not in ())")
     group: list[Space] = []
     taken = 0
     for space in spaces:
         key = encoded_length(f"{quote(space.key)}, ")
-        size = key + (held_bytes(held.get(space.id, ())) if stamps else 0)
-        fits = size <= room or not held.get(space.id) or not stamps
+        size = key + (ids_bytes(unstamped.get(space.id, ())) if stamps else 0)
+        fits = size <= room or not unstamped.get(space.id) or not stamps
         if group and (not fits or len(group) >= MOST_SPACES or taken + size > room):
             yield group, True
             group, taken = [], 0
@@ -213,7 +213,7 @@ def with_ancestors(run: Run, client: SiteClient, plans: Sequence[Plan]) -> list[
 
     def ancestors(plan: Plan) -> dict[int, list[str]]:
         return {
-            index: topmost([page for page in pages if plan.place(page) is not None])
+            index: topmost([page for page in pages if plan.space_of(page) is not None])
             for (terms, index), pages in found.items()
             if terms == plan.terms
         }

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from addon.confluence import Content
-from addon.jobs.statuses.ask import unstamped as held
+from addon.jobs.statuses.ask import unstamped
 from addon.jobs.statuses.ask.clauses import Pair, Span
 from addon.jobs.statuses.ask.reading import Questions, difference
 
@@ -36,7 +36,7 @@ def read(asked: Questions) -> None:
         asked.take(group.holding(terms.unused), terms.default)
     for slug, number in shown.items():
         asked.compare(slug, number)
-    held.check(asked)
+    unstamped.check(asked)
 
 
 def _as_stamped(asked: Questions, shown: Mapping[str, int | None]) -> bool:
@@ -74,7 +74,7 @@ def _leaving(asked: Questions) -> None:
         for pair in asked.group.leaving(index):
             strays |= {content.id: content for content in outside(asked, pair)}
     waiting = [content_id for content_id in strays if content_id not in asked.reading.candidates]
-    found = held.judge(asked, waiting)
+    found = unstamped.judge(asked, waiting)
     for content_id in waiting:
         slug = found[content_id][1] if content_id in found else asked.plan.terms.default
         asked.propose(strays[content_id], slug)

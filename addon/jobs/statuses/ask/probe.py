@@ -9,33 +9,35 @@ depends. Three points where all negations together find everything, up to eleven
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
 
-from addon.base import within
-from addon.confluence.cql import CONTENT, FORMS, TYPES, all_of, any_of, spelling, values
+from addon.confluence import SiteClient
+from addon.confluence.cql import CONTENT, FORMS, TYPES, Spelling, all_of, any_of, spelling, values
 from addon.jobs.counting import Counting
-from addon.jobs.site_facts import Negation, Readings, SiteFacts
+from addon.jobs.site_facts import Negation, Readings
+from addon.jobs.statuses.write.stamp import expiration_alias, status_alias
 
-WEEK = timedelta(days=7)
 NOWHERE = "~none~"
 """No slug can be this."""
 NEVER = "1970-01-01"
 """A day on which nothing expires."""
 
 
-def due(traits: SiteFacts, now: datetime) -> bool:
-    """Return whether the site is to be asked."""
-    unknown = traits.negation == "unknown" or not traits.readings
-    return unknown or traits.probed_at is None or not within(WEEK, traits.probed_at, now)
+def first_spelling(client: SiteClient, namespace: str, slugs: Collection[str]) -> Spelling:
+    """Return how negations are put to a site that no refresh has asked yet; costs and raises as `probe`.
+
+    Parameters: `namespace` prefixes our aliases, `slugs` are all that stamps may have.
+    """
+    return spelling(probe(Counting(client), namespace, slugs) or {})
 
 
-def probe(counting: Counting, status: str, expiration: str, slugs: Collection[str]) -> dict[str, str] | None:
+def probe(counting: Counting, namespace: str, slugs: Collection[str]) -> dict[str, str] | None:
     """Ask the site, reading only, and return what it does with "<form> <type>", as far as that is known.
 
-    Parameters: `status` and `expiration` are our aliases of a string and of a date; `slugs` all that stamps may have.
-    None where the site does not count; empty where it does not know the aliases yet (right after an installation).
-    Raises QuotaExhausted, TenantGone and Unreachable.
+    Parameters: `namespace` prefixes our aliases, of which one of a string and one of a date are asked; `slugs` are all
+    that stamps may have. None where the site does not count; empty where it does not know the aliases yet (right after
+    an installation). Costs 3 to 11 points. Raises QuotaExhausted, TenantGone and Unreachable.
     """
+    status, expiration = status_alias(namespace), expiration_alias(namespace)
     have = {"string": f"{status} in {values(sorted(slugs))}", "date": f'{expiration} > "{NEVER}"'}
     negations = {
         "!= string": f'{status} != "{NOWHERE}"',

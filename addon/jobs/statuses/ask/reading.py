@@ -1,9 +1,6 @@
-"""What must change in a group of spaces? Asked of Confluence only: no database, so it runs on call threads.
+"""A group's plan, the reading that its queries fill, and the questions they are asked with.
 
-There are three ways to ask, which give the same answers at different prices (docs/adr/0012): by stamps where a
-negated question finds contents without a stamp (stamped.py), by positive questions and counts (positive.py), and by
-the ledger where contents have no stamps or too many refuse them (held.py). When a query fits into no URL, a space is
-listed and decided in Python (listing.py).
+No database: everything here runs on call threads. The ways to ask are in asking.py and the modules it names.
 """
 
 from __future__ import annotations
@@ -14,11 +11,11 @@ from datetime import datetime
 from typing import Literal
 
 from addon.base import Clock
-from addon.confluence import Content, Property, SiteClient
+from addon.confluence import Content, Kind, Property, SiteClient
 from addon.engine.job import RunSpace
 from addon.jobs.counting import Counting
 from addon.jobs.ledger import Expected
-from addon.jobs.statuses.ask.clauses import Group, Pair, Terms, without_held
+from addon.jobs.statuses.ask.clauses import Group, Pair, Terms
 
 Way = Literal["stamped", "positive", "ledger"]
 
@@ -27,7 +24,7 @@ Way = Literal["stamped", "positive", "ledger"]
 class Plan:
     """Some spaces of one scheme, read together. `uncounted`: those not yet in contentsChecked.
 
-    `held`: content id -> slug of what the ledger alone answers for: contents that refuse the stamp; all the ledger
+    `unstamped`: content id -> slug of what the ledger alone answers for: contents that refuse the stamp; all the ledger
     knows in these spaces when `way` is "ledger". `may_list`: an administrator agreed to list spaces of any size.
     """
 
@@ -36,10 +33,10 @@ class Plan:
     property_key: str
     expected: Mapping[str, Expected] = field(default_factory=dict)
     uncounted: tuple[str, ...] = ()
-    places: Mapping[str, str] = field(default_factory=dict)
+    space_ids_by_name: Mapping[str, str] = field(default_factory=dict)
     """Space key or id -> space id, for what a query brings back."""
     way: Way = "stamped"
-    held: Mapping[str, str] = field(default_factory=dict)
+    unstamped: Mapping[str, str] = field(default_factory=dict)
     may_list: bool = False
     ancestors: Mapping[int, Sequence[str]] | None = None
     """Entry index -> topmost pages whose descendants inherit, where several groups were asked at once; else None."""
@@ -54,9 +51,9 @@ class Plan:
         """Return the space ids."""
         return [space.id for space in self.spaces]
 
-    def place(self, content: Content) -> str | None:
+    def space_of(self, content: Content) -> str | None:
         """Return the id of the space of the plan that holds `content`, None when it meanwhile moved elsewhere."""
-        return self.places.get(content.space_id or "") or self.places.get(content.space_key or "")
+        return self.space_ids_by_name.get(content.space_id or "") or self.space_ids_by_name.get(content.space_key or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ class Candidate:
     """A content that search says should get `slug`. `seen` is its property where the query brought it along."""
 
     content_id: str
-    kind: str
+    kind: Kind
     space_id: str
     slug: str
     seen: Property | None = None
@@ -75,7 +72,7 @@ class Reading:
     """What a group's queries found.
 
     `total`: contents of the plan's uncounted spaces, None where the site does not count them. `listed`: slug -> all
-    contents search holds for stamped so, where listed. `absent`: ids the plan holds that match no entry any more, or
+    contents search holds for stamped so, where listed. `unmatched`: ids the plan holds that match no entry any more, or
     are in these spaces no more.
     """
 
@@ -83,7 +80,7 @@ class Reading:
     total: int | None = 0
     candidates: dict[str, Candidate] = field(default_factory=dict)
     listed: dict[str, dict[str, Content]] = field(default_factory=dict)
-    absent: set[str] = field(default_factory=set)
+    unmatched: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +101,7 @@ class Questions:
 
     def propose(self, content: Content, slug: str, seen: Property | None = None) -> None:
         """Make one content a candidate for `slug`, unless it is one already or moved to a space of another group."""
-        space_id = self.plan.place(content)
+        space_id = self.plan.space_of(content)
         if space_id is not None:
             candidate = Candidate(content.id, content.kind, space_id, slug, seen)
             self.reading.candidates.setdefault(content.id, candidate)
@@ -122,7 +119,7 @@ def questions(client: SiteClient, counting: Counting, clock: Clock, plan: Plan) 
 
     Raises SiteError as the calls do.
     """
-    group = Group(plan.terms, plan.keys, held=() if plan.way == "ledger" else tuple(sorted(plan.held)))
+    group = Group(plan.terms, plan.keys, unstamped=() if plan.way == "ledger" else tuple(sorted(plan.unstamped)))
     reading = Reading(started=clock.now())
     if plan.uncounted:
         reading.total = counting.known(group.everything(plan.uncounted))
@@ -138,7 +135,7 @@ def topmost(pages: Sequence[Content]) -> list[str]:
 
 def _topmost_by_entry(client: SiteClient, group: Group) -> dict[int, list[str]]:
     return {
-        index: topmost(list(listed(client, without_held(group), group.above(index), ("ancestors",))))
+        index: topmost(list(listed(client, group.with_unstamped(), group.above(index), ("ancestors",))))
         for index, entry in enumerate(group.terms.entries)
         if entry.ancestor_cql
     }

@@ -12,7 +12,7 @@ from itertools import combinations
 
 from addon.confluence import Content
 from addon.confluence.cql import Pieces, TooManyPieces, any_of, crossed, widest
-from addon.jobs.statuses.ask.clauses import Group, Halve, without_held
+from addon.jobs.statuses.ask.clauses import Group, Halve
 from addon.jobs.statuses.ask.reading import Questions, listed
 
 MOST_SHARED = 4
@@ -20,12 +20,12 @@ MOST_SHARED = 4
 
 
 def check(asked: Questions) -> None:
-    """Find those of the plan's held contents that have another status now.
+    """Find those of the plan's unstamped items that have another status now.
 
     Raises QueryTooLong, and SiteError as the calls do.
     """
-    group, terms = without_held(asked.group), asked.plan.terms
-    for slug, ids in _by_slug(asked.plan.held).items():
+    group, terms = asked.group.with_unstamped(), asked.plan.terms
+    for slug, ids in _by_slug(asked.plan.unstamped).items():
         index = terms.position(slug)
         earlier = _union(group, len(terms.entries) if index is None else index)
         fails = () if index is None else group.fails(index)
@@ -49,9 +49,9 @@ def read(asked: Questions) -> None:
         raise Halve("something differs from the ledger in these spaces")
     shown = _match_lists(asked, "")
     for content, slug in shown.values():
-        if asked.plan.held.get(content.id) != slug:
+        if asked.plan.unstamped.get(content.id) != slug:
             asked.propose(content, slug)
-    asked.reading.absent |= {id for id, slug in _not_default(asked).items() if id not in shown}
+    asked.reading.unmatched |= {id for id, slug in _not_default(asked).items() if id not in shown}
 
 
 def judge(asked: Questions, ids: Iterable[str]) -> dict[str, tuple[Content, str]]:
@@ -60,18 +60,18 @@ def judge(asked: Questions, ids: Iterable[str]) -> dict[str, tuple[Content, str]
     Raises QueryTooLong, and SiteError as the calls do.
     """
     found: dict[str, tuple[Content, str]] = {}
-    for _, condition in without_held(asked.group).id_chunks(ids):
+    for _, condition in asked.group.with_unstamped().id_chunks(ids):
         found |= _match_lists(asked, condition)
     return found
 
 
 def _judge_again(asked: Questions, ids: Iterable[str]) -> None:
     found = judge(asked, ids)
-    held = _not_default(asked)
+    expected = _not_default(asked)
     for content, slug in found.values():
-        if asked.plan.held[content.id] != slug:
+        if asked.plan.unstamped[content.id] != slug:
             asked.propose(content, slug)
-    asked.reading.absent |= {id for id in ids if id in held and id not in found}
+    asked.reading.unmatched |= {id for id in ids if id in expected and id not in found}
 
 
 def _as_known(asked: Questions) -> bool:
@@ -146,7 +146,7 @@ def _none_match(asked: Questions, group: Group, pieces: Pieces, condition: str) 
 
 
 def _match_lists(asked: Questions, condition: str) -> dict[str, tuple[Content, str]]:
-    group = without_held(asked.group)
+    group = asked.group.with_unstamped()
     found: dict[str, tuple[Content, str]] = {}
     for index, entry in enumerate(asked.plan.terms.entries):
         for content in listed(asked.client, group, group.matching(index, condition), ("space",)):
@@ -155,11 +155,11 @@ def _match_lists(asked: Questions, condition: str) -> dict[str, tuple[Content, s
 
 
 def _not_default(asked: Questions) -> dict[str, str]:
-    return {id: slug for id, slug in asked.plan.held.items() if slug != asked.plan.terms.default}
+    return {id: slug for id, slug in asked.plan.unstamped.items() if slug != asked.plan.terms.default}
 
 
-def _by_slug(held: Mapping[str, str]) -> dict[str, list[str]]:
+def _by_slug(unstamped: Mapping[str, str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for content_id, slug in held.items():
+    for content_id, slug in unstamped.items():
         found.setdefault(slug, []).append(content_id)
     return found

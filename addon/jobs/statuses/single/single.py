@@ -179,11 +179,11 @@ class Single:
             outcome = self._stamped(client, look, look.decided)
         if outcome.verdict == "gone":
             raise Gone
-        if outcome.row is None:
+        if outcome.entry is None:
             # Content that never had another status has no entry. This one says so until search has heard of the review.
             now = self._clock.now()
             known = LedgerEntry(content.id, content.kind, look.space.id, look.decided, None, now, None, None, now)
-            outcome = replace(outcome, row=known)
+            outcome = replace(outcome, entry=known)
         row = self._save(tenant_id, content.id, outcome)
         log.info("tenant %s: content %s refreshed by itself: %s", tenant_id, content.id, outcome.verdict)
         return replace(look, row=row, refreshed_at=self._clock.now())
@@ -218,7 +218,7 @@ class Single:
             stamps=look.policy.status_stamps,
         )
         content = look.content
-        change = Change(content.id, content.kind, look.space.id, slug, look.row, look=True)
+        change = Change(content.id, content.kind, look.space.id, slug, look.row, read_first=True)
         try:
             return stamper.apply(change)
         except Conflict:
@@ -229,14 +229,14 @@ class Single:
         with self._db.write(tenant_id) as session:
             session.get(ContentStamp, (tenant_id, content_id), with_for_update=True)
             stored = ledger.load(session, [content_id]).get(content_id)
-            if stored is not None and outcome.row is not None and _later(stored, outcome.row):
+            if stored is not None and outcome.entry is not None and _later(stored, outcome.entry):
                 return stored
-            if outcome.row is not None:
-                if ledger.save(session, tenant_id, [replace(outcome.row, single=True)]):
+            if outcome.entry is not None:
+                if ledger.save(session, tenant_id, [replace(outcome.entry, single=True)]):
                     raise Undecided("The status was written to Confluence, but it cannot be kept here.")
             elif stored is not None:
                 ledger.drop(session, [content_id])
-        return outcome.row
+        return outcome.entry
 
 
 @dataclass(slots=True)

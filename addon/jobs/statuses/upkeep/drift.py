@@ -24,7 +24,7 @@ from addon.jobs.counting import Counting
 from addon.jobs.faults import SITE_FAULTS, reason_of
 from addon.jobs.ledger import LedgerEntry
 from addon.jobs.statuses.ask.clauses import URL_BYTES, chunked, ids_in
-from addon.jobs.statuses.upkeep.missing import find_missing, kind_of
+from addon.jobs.statuses.upkeep.missing import look_up
 from addon.jobs.statuses.write.stamp import Stamp, own_stamp
 from addon.jobs.statuses.write.stamping import adopt
 
@@ -58,8 +58,8 @@ class Drift:
             sizes = {id: number for id, number in ledger.stamps_by_space(session).items() if id in spaces}
             # What the first run has just written needs no look.
             turn = _turn(sizes, known.swept_to) if known.swept_at is not None else []
-            rows = ledger.searchable_in(session, turn, now)
-        for cql, asked in _queries(self.alias, rows, spaces):
+            entries = ledger.searchable_in(session, turn, now)
+        for cql, asked in _queries(self.alias, entries, spaces):
             self._compare(cql, asked)
         ended = not turn or turn[-1] == max(sizes)
         with self.run.write() as session:
@@ -69,33 +69,33 @@ class Drift:
         with self.run.read() as session:
             return queries.spaces_done(session, self.run.execution_id)
 
-    def _compare(self, cql: str, rows: Sequence[LedgerEntry]) -> None:
+    def _compare(self, cql: str, entries: Sequence[LedgerEntry]) -> None:
         try:
-            if self.counting.known(cql) == len(rows):
+            if self.counting.known(cql) == len(entries):
                 return
             shown = {content.id for content in self.client.search(cql)}
         except SITE_FAULTS as error:
             reason_of(error)
             return
-        found = find_missing(self.run, self.client, [row for row in rows if row.content_id not in shown])
+        found = look_up(self.run, self.client, [entry for entry in entries if entry.content_id not in shown])
         rights: list[LedgerEntry] = []
         lost: list[str] = []
-        for row, seen in self.run.map(self._stamp_of, found.here):
+        for entry, seen in self.run.map(self._stamp_of, found.here):
             if isinstance(seen, Exception):
                 reason_of(seen)
                 continue
             # The refresh before has found its status right: so is what stands there, and nothing is right for none.
             if seen is None:
-                lost.append(row.content_id)
+                lost.append(entry.content_id)
             else:
-                place = (row.content_id, row.kind, row.space_id)
-                rights.append(adopt(seen, place, row, self.run.clock.now(), trusting=False))
+                item = (entry.content_id, entry.kind, entry.space_id)
+                rights.append(adopt(seen, item, entry, self.run.clock.now(), trusting=False))
         with self.run.write() as session:
             ledger.save(session, self.run.tenant_id, [*found.moved, *rights])
             ledger.drop(session, [*found.gone, *lost])
 
-    def _stamp_of(self, row: LedgerEntry) -> Stamp | None:
-        return own_stamp(self.client.property(kind_of(row), row.content_id, self.key), row.content_id)
+    def _stamp_of(self, entry: LedgerEntry) -> Stamp | None:
+        return own_stamp(self.client.property(entry.kind, entry.content_id, self.key), entry.content_id)
 
 
 def _turn(sizes: Mapping[str, int], after: str | None) -> list[str]:
@@ -113,16 +113,16 @@ def _turn(sizes: Mapping[str, int], after: str | None) -> list[str]:
 
 
 def _queries(
-    alias: str, rows: Sequence[LedgerEntry], keys: Mapping[str, str]
+    alias: str, entries: Sequence[LedgerEntry], keys: Mapping[str, str]
 ) -> Iterator[tuple[str, list[LedgerEntry]]]:
-    """Yield questions that find exactly the contents of `rows`, each with its part of them."""
+    """Yield questions that find exactly the contents of `entries`, each with its part of them."""
     parts: list[str] = []
     asked: list[LedgerEntry] = []
-    for (space_id, slug), own in groupby(rows, lambda row: (row.space_id, row.slug)):
-        by_id = {row.content_id: row for row in own}
-        place = [f"space = {quote(keys[space_id])}", f"{alias} = {quote(slug)}"]
-        for chunk in chunked(by_id, URL_BYTES - encoded_length(_query([all_of(*place, ids_in(()))]))):
-            part = all_of(*place, ids_in(chunk))
+    for (space_id, slug), own in groupby(entries, lambda entry: (entry.space_id, entry.slug)):
+        by_id = {entry.content_id: entry for entry in own}
+        where = [f"space = {quote(keys[space_id])}", f"{alias} = {quote(slug)}"]
+        for chunk in chunked(by_id, URL_BYTES - encoded_length(_query([all_of(*where, ids_in(()))]))):
+            part = all_of(*where, ids_in(chunk))
             if parts and encoded_length(_query([*parts, part])) > URL_BYTES:
                 yield _query(parts), asked
                 parts, asked = [], []

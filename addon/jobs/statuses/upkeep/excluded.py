@@ -15,7 +15,6 @@ from addon.jobs.context import JobContext
 from addon.jobs.faults import reason_of
 from addon.jobs.ledger import LedgerEntry
 from addon.jobs.spaces import with_labels
-from addon.jobs.statuses.upkeep.missing import kind_of
 
 log = logging.getLogger(__name__)
 
@@ -45,34 +44,34 @@ def clear_excluded(context: JobContext, run: Run, client: SiteClient, key: str, 
 def _forget(run: Run, space_ids: list[str]) -> None:
     while space_ids:
         with run.read() as session:
-            rows = ledger.entries_of(session, space_ids, limit=_BATCH)
-        if not rows:
+            entries = ledger.entries_of(session, space_ids, limit=_BATCH)
+        if not entries:
             return
         with run.write() as session:
-            ledger.drop(session, [row.content_id for row in rows])
+            ledger.drop(session, [entry.content_id for entry in entries])
 
 
 def _remove_stamps(run: Run, client: SiteClient, key: str, space_ids: list[str], *, stamps: bool) -> None:
-    def remove(row: LedgerEntry) -> bool:
-        if row.property_id is None and not stamps:
+    def remove(entry: LedgerEntry) -> bool:
+        if entry.property_id is None and not stamps:
             return True
         try:
-            found = client.property(kind_of(row), row.content_id, key)
+            found = client.property(entry.kind, entry.content_id, key)
             if found is not None:
-                client.delete_property(kind_of(row), row.content_id, found.id)
+                client.delete_property(entry.kind, entry.content_id, found.id)
         except NotFound:
             log.info("a stamp in an excluded space is hidden from the app or gone")
         return True
 
     while space_ids:
         with run.read() as session:
-            rows = ledger.entries_of(session, space_ids, limit=_BATCH)
+            entries = ledger.entries_of(session, space_ids, limit=_BATCH)
         removed: list[str] = []
-        for row, outcome in run.map(remove, rows):
+        for entry, outcome in run.map(remove, entries):
             if isinstance(outcome, Exception):
                 log.warning("a stamp in an excluded space stays for now: %s", reason_of(outcome).text)
                 continue
-            removed.append(row.content_id)
+            removed.append(entry.content_id)
         with run.write() as session:
             ledger.drop(session, removed)
         run.safe_point()

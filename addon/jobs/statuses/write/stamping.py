@@ -1,4 +1,4 @@
-"""How does one content get its stamp, whatever stands there? Calls only, no database: it runs on call threads.
+"""The stamping of one item, whatever its property says now. Calls only, no database: it runs on call threads.
 
 Usually it is one write. When the site answers that it knows another version (or none, or a hidden page), the property
 is read by its key once, and written once more at most. A stamp that a person's own refresh wrote after this run began
@@ -30,18 +30,18 @@ from addon.jobs.statuses.write.stamp import Stamp, Status, own_stamp, stamp_valu
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A content to stamp with `slug`. `row` is its ledger entry, `seen` its property if a query brought it along.
+    """An item to stamp with `slug`. `entry` is its ledger entry, `seen` its property if a query brought it along.
 
-    `look`: read the property before anything is written, because search and ledger disagree about it.
+    `read_first`: read the property before anything is written, because search and ledger disagree about it.
     """
 
     content_id: str
     kind: Kind
     space_id: str
     slug: str
-    row: LedgerEntry | None = None
+    entry: LedgerEntry | None = None
     seen: Property | None = None
-    look: bool = False
+    read_first: bool = False
 
 
 Verdict = Literal["written", "kept", "read-only", "gone"]
@@ -49,19 +49,25 @@ Verdict = Literal["written", "kept", "read-only", "gone"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a change. `row` is the content's new ledger entry, None when it has none any more.
+    """What became of a change. `entry` is the item's new ledger entry, None when it has none any more.
 
-    `changed`: the content's status differs from the one known before.
+    `changed`: the item's status differs from the one known before.
     """
 
     verdict: Verdict
-    row: LedgerEntry | None
+    entry: LedgerEntry | None
     changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Stamper:
-    """Writes stamps for one run. `since` is when the run began to read what it now writes."""
+    """Writes stamps for one run, or for one person's refresh.
+
+    `key`: of the status property. `default`: the slug of what matches nothing. `statuses`: what stamps say, by slug.
+    `since`: when the reading began that is written now. `trusting`: whether dates in stamps that the ledger does not
+    know are believed, which they are only while it knows nothing at all yet. `stamps`: False where statuses are kept in
+    the ledger alone, and no call is made. `began`: when the execution began, None for a person's refresh.
+    """
 
     client: SiteClient
     clock: Clock
@@ -70,56 +76,58 @@ class Stamper:
     statuses: Mapping[str, Status]
     since: datetime
     trusting: bool = False
-    """Dates in stamps the ledger does not know are believed: only while it knows nothing at all yet."""
     stamps: bool = True
-    """False: statuses are kept in the ledger only and no call is made."""
     began: datetime | None = None
-    """When the execution began, if one writes."""
 
     def apply(self, change: Change) -> Outcome:
-        """Bring one content's stamp to `change.slug`.
+        """Bring one item's stamp to `change.slug`: 1 point where the ledger knows the property, else up to 4.
 
-        Returns what became of it. Raises SiteError when the content could neither be stamped nor found to be
-        read-only or gone.
+        Returns what became of it. Raises SiteError when the item could neither be stamped nor found to be read-only or
+        gone.
         """
         if not self.stamps:
             return self._kept(change)
-        if change.look:
-            return self._looked(change, raced=False)
-        known = change.seen or _remembered(change.row, self.key)
+        if change.read_first:
+            return self._read_first(change, raced=False)
+        known = change.seen or _remembered(change.entry, self.key)
         try:
             return self._write(change, known, self._before(change, None))
         except (QuotaExhausted, RateLimited):
             raise
         except (NotFound, Conflict) as error:
-            return self._looked(change, raced=True, refused=error)
+            return self._read_first(change, raced=True, refused=error)
         except Forbidden:
             return self._read_only(change)
         except SiteError as error:
+            # A new property may be refused because there is one already, and Confluence says that in several ways (4xx
+            # and 5xx). A known property has no such excuse.
             if known is not None:
                 raise
-            return self._looked(change, raced=True, refused=error)
+            return self._read_first(change, raced=True, refused=error)
 
     def _kept(self, change: Change) -> Outcome:
-        """Change the ledger alone. What stands in Confluence from before is not known to be right any more."""
-        row = change.row
-        if change.slug == _slug(row, self.default):
-            return Outcome("kept", row and replace(row, space_id=change.space_id))
-        return Outcome("kept", self._next_row(change, row, self.clock.now()), changed=True)
+        """Change the ledger alone. A stamp from before stays in Confluence and is not known to be right any more."""
+        entry = change.entry
+        if change.slug == _slug(entry, self.default):
+            return Outcome("kept", entry and replace(entry, space_id=change.space_id))
+        return Outcome("kept", self._next_entry(change, entry, self.clock.now()), changed=True)
 
-    def _looked(self, change: Change, *, raced: bool, refused: SiteError | None = None) -> Outcome:
+    def _read_first(self, change: Change, *, raced: bool, refused: SiteError | None = None) -> Outcome:
         """Read the property by its key, then decide once more."""
         try:
             found = self.client.property(change.kind, change.content_id, self.key)
         except NotFound:
             return Outcome("gone", None)
         stamp = own_stamp(found, change.content_id)
+        # Right already; or a person refreshed it after this run began to read, and knows better (docs/rules/statuses.md
+        # 5.7). Only a race is that: read for any other reason, a newer stamp is somebody's edit of the property.
         if stamp is not None and (stamp.slug == change.slug or (raced and self._newer(stamp))):
-            changed = self.began is not None and unrecorded(stamp, change.row, self.default, self.began, self.since)
+            changed = self.began is not None and unrecorded(stamp, change.entry, self.default, self.began, self.since)
             return Outcome("kept", self._adopted(change, stamp), changed)
-        if found is None and change.slug == self.default and change.row is None:
+        if found is None and change.slug == self.default and change.entry is None:
             return Outcome("kept", None)
-        if found is None and isinstance(refused, NotFound) and _remembered(change.row, self.key) is None:
+        # It can be read and has no property, yet a POST answered 404: Confluence says so of what the app may not edit.
+        if found is None and isinstance(refused, NotFound) and _remembered(change.entry, self.key) is None:
             return self._read_only(change)
         try:
             return self._write(change, found, self._before(change, stamp))
@@ -128,40 +136,40 @@ class Stamper:
 
     def _write(self, change: Change, known: Property | None, before: LedgerEntry | None) -> Outcome:
         now = self.clock.now()
-        row = self._next_row(change, before, now)
+        entry = self._next_entry(change, before, now)
         value = stamp_value(
             self.statuses[change.slug],
-            previous=row.previous,
-            changed_on=row.changed_on,
+            previous=entry.previous,
+            changed_on=entry.changed_on,
             content_id=change.content_id,
         )
         if known is None:
             written = self.client.create_property(change.kind, change.content_id, self.key, value)
         else:
             written = self.client.update_property(change.kind, change.content_id, known, value)
-        row = replace(row, property_id=written.id, property_version=written.version)
-        return Outcome("written", row, changed=change.slug != _slug(before, self.default))
+        entry = replace(entry, property_id=written.id, property_version=written.version)
+        return Outcome("written", entry, changed=change.slug != _slug(before, self.default))
 
     def _read_only(self, change: Change) -> Outcome:
         now = self.clock.now()
-        row = self._next_row(change, change.row, now)
-        return Outcome("read-only", replace(row, read_only_since=now))
+        entry = self._next_entry(change, change.entry, now)
+        return Outcome("read-only", replace(entry, read_only_since=now))
 
     def _newer(self, stamp: Stamp) -> bool:
         return stamp.changed_on is not None and stamp.changed_on > self.since
 
     def _before(self, change: Change, stamp: Stamp | None) -> LedgerEntry | None:
         """Return the entry the content had: the ledger's, or if there is none, what its own stamp says."""
-        if change.row is None and stamp is not None:
+        if change.entry is None and stamp is not None:
             return self._adopted(change, stamp)
-        return change.row
+        return change.entry
 
     def _adopted(self, change: Change, stamp: Stamp) -> LedgerEntry:
         """Return the ledger entry that says what the property says."""
-        place = (change.content_id, change.kind, change.space_id)
-        return adopt(stamp, place, change.row, self.clock.now(), trusting=self.trusting)
+        item = (change.content_id, change.kind, change.space_id)
+        return adopt(stamp, item, change.entry, self.clock.now(), trusting=self.trusting)
 
-    def _next_row(self, change: Change, before: LedgerEntry | None, now: datetime) -> LedgerEntry:
+    def _next_entry(self, change: Change, before: LedgerEntry | None, now: datetime) -> LedgerEntry:
         """Return the entry with the new status: `changed_on` moves only when the status does."""
         same = before is not None and before.slug == change.slug
         return LedgerEntry(
@@ -178,49 +186,49 @@ class Stamper:
 
 
 def adopt(
-    stamp: Stamp, place: tuple[str, str, str], row: LedgerEntry | None, now: datetime, *, trusting: bool
+    stamp: Stamp, item: tuple[str, Kind, str], entry: LedgerEntry | None, now: datetime, *, trusting: bool
 ) -> LedgerEntry:
-    """Return the ledger entry for a stamp that stands in Confluence and was not known so.
+    """Return the ledger entry for a stamp that Confluence has and the ledger did not know so.
 
-    `place`: content id, kind, space id. Every editor can write a property, so an older date in it is not believed
-    (a page could be made to look expired for years), unless `trusting`.
+    Parameters: `item` is content id, kind and space id. `trusting`: whether a date before the ledger's own knowledge is
+    believed; otherwise not, because every editor can write a property and make a page look expired for years.
     """
-    content_id, kind, space_id = place
-    same = row is not None and row.slug == stamp.slug
+    content_id, kind, space_id = item
+    same = entry is not None and entry.slug == stamp.slug
     return LedgerEntry(
         content_id=content_id,
         kind=kind,
         space_id=space_id,
         slug=stamp.slug,
-        previous=row.previous if row is not None and same else stamp.previous,
-        changed_on=row.changed_on if row is not None and same else _believed(stamp, row, now, trusting=trusting),
+        previous=entry.previous if entry is not None and same else stamp.previous,
+        changed_on=entry.changed_on if entry is not None and same else _believed(stamp, entry, now, trusting=trusting),
         property_id=stamp.property.id,
         property_version=stamp.property.version,
         written_at=now,
     )
 
 
-def unrecorded(stamp: Stamp, row: LedgerEntry | None, default: str, began: datetime, since: datetime) -> bool:
+def unrecorded(stamp: Stamp, entry: LedgerEntry | None, default: str, began: datetime, since: datetime) -> bool:
     """Return whether an earlier attempt of the run changed the status, and stopped before it could record that.
 
-    Parameters: `began` is when the execution began, `since` when this attempt began to read. What people refresh by
-    themselves is recorded at once; what they did since then is theirs.
+    Parameters: `began` is when the execution began, `since` when this attempt began to read. People's own refreshes are
+    recorded at once, and what they did after `since` is theirs.
     """
-    return stamp.slug != _slug(row, default) and stamp.changed_on is not None and began <= stamp.changed_on <= since
+    return stamp.slug != _slug(entry, default) and stamp.changed_on is not None and began <= stamp.changed_on <= since
 
 
-def _believed(stamp: Stamp, row: LedgerEntry | None, now: datetime, *, trusting: bool) -> datetime:
+def _believed(stamp: Stamp, entry: LedgerEntry | None, now: datetime, *, trusting: bool) -> datetime:
     at = stamp.changed_on
     if at is None or at > now:
         return now
-    return at if trusting or at >= (row.written_at if row is not None else now - LAG) else now
+    return at if trusting or at >= (entry.written_at if entry is not None else now - LAG) else now
 
 
-def _remembered(row: LedgerEntry | None, key: str) -> Property | None:
-    if row is None or row.property_id is None or row.property_version is None:
+def _remembered(entry: LedgerEntry | None, key: str) -> Property | None:
+    if entry is None or entry.property_id is None or entry.property_version is None:
         return None
-    return Property(row.property_id, key, None, row.property_version)
+    return Property(entry.property_id, key, None, entry.property_version)
 
 
-def _slug(row: LedgerEntry | None, default: str) -> str:
-    return default if row is None else row.slug
+def _slug(entry: LedgerEntry | None, default: str) -> str:
+    return default if entry is None else entry.slug
