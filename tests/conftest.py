@@ -37,7 +37,7 @@ SLOW = {
     "test_points_go_back": "an hour's quota over a day of refreshes, and processes that end, 22 s",
     "test_polling_costs": "screens left open for an hour, 19 s",
     "test_quota_run": "runs that pause at their share of the hour, 4 s",
-    "test_quota_shares": "tenants that compete for the hour, 7 s",
+    "test_fairness": "tenants that compete for the hour, 7 s",
     "test_remote_faults": "every fault of a site, in real time, against each job, 34 s",
     "test_sigkill": "a mail sender killed in the middle, 3 s",
     "test_sqlite_faults": "locked files and full disks, in real time, 10 s",
