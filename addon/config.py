@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from ipaddress import ip_address
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -12,7 +14,6 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from addon.base import SecretBox, known_zone, zone_names
-from addon.base.nearest import nearest
 
 INSTALL_KEY_HOSTS = (
     "https://asap-distribution.us-west-2.prod.atl-asap.net",
@@ -201,3 +202,20 @@ def _address_literal(value: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def nearest(written: str, names: Iterable[str]) -> str | None:
+    """Return the one of `names` that `written` is most like, whatever its case; None when it is like none of them.
+
+    Of a name with slashes the last part counts as well: Berlin is like Europe/Berlin.
+    """
+    by_fold: dict[str, str] = {}
+    for name in sorted(names):
+        by_fold.setdefault(_fold(name.rpartition("/")[2]), name)
+    by_fold |= {_fold(name): name for name in sorted(names)}
+    [*close] = get_close_matches(_fold(written)[:200], by_fold, n=1, cutoff=0.68)
+    return by_fold[close[0]] if close else None
+
+
+def _fold(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "").replace(" ", "")

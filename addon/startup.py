@@ -8,8 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from addon.base.nearest import nearest
-from addon.config import Settings
+from addon.config import Settings, nearest
 from addon.connect import AllowedHosts
 from addon.mail import Sender, SmtpTransport
 

@@ -1,4 +1,9 @@
-"""Which time is it, and how does one wait? Everything that asks goes through a `Clock`, so that tests can turn it."""
+"""The passing of time, through a `Clock` that tests can turn, and the time zones.
+
+Schedules, leases, ages and long waits go by it; only deadlines at a socket and new ids read the machine's clock.
+Zones are IANA's names, spelt as IANA spells them, the same on every machine: `localtime`, `Factory` and `posixrules`
+are files of a machine rather than zones.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,9 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
+from zoneinfo import ZoneInfo, available_timezones
 
 
 class Clock(Protocol):
@@ -77,3 +84,19 @@ class SystemClock:
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """Wait until `event` is set, for at most `seconds`; return whether it was set."""
         return event.wait(seconds)
+
+
+NOT_ZONES = {"localtime", "Factory", "posixrules"}
+
+
+def known_zone(name: str) -> ZoneInfo:
+    """Return the time zone that IANA calls `name`. Raises ValueError, with the name in it, when there is none."""
+    if name not in zone_names():
+        raise ValueError(f"unknown time zone {name!r}")
+    return ZoneInfo(name)
+
+
+@lru_cache(maxsize=1)
+def zone_names() -> frozenset[str]:
+    """Return the names of all time zones known here."""
+    return frozenset(available_timezones() - NOT_ZONES)

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from addon.base import Caller, FieldError, Space, TenantId, zone_names
+from addon.base.cache import Cache
 from addon.confluence import SiteClient, SiteError
 from addon.confluence.cql import (
     Spelling,
@@ -34,7 +35,7 @@ from addon.policies import Hold, PolicyDocument, Selector, StatusScheme
 from addon.screens.access import Access
 from addon.screens.api.executions.presenter import Presenter
 from addon.screens.api.executions.schemas import Execution
-from addon.screens.lookups import Lookups, Remembered
+from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
 from addon.screens.problems import Problem
 from addon.screens.schemas import Body, Model, SpaceKey
@@ -106,16 +107,16 @@ class FirstRunApi:
         self._parts = parts
         self._access = access
         self._presenter = presenter
-        self._glances: Remembered[FirstRun] = Remembered(parts.clock, 200)
+        self._glances: Cache[tuple[TenantId, int], FirstRun] = Cache(parts.clock, most=200, lasts=REMEMBERED)
 
     @operation("GET", "/first-run", answers={200: FirstRun}, problems=(401, 403, 503), name="get_first_run")
     def get(self, caller: Caller) -> FirstRun:
         """Return what the first run would find and cost: counts and spaces, read at a glance."""
         self._access.site(caller)
         pending, version, document = self._state(caller.tenant_id)
-        known = self._glances.get(caller.tenant_id, str(version), REMEMBERED)
-        glance = known[0] if known is not None else self._glance(caller.tenant_id, document)
-        self._glances.put(caller.tenant_id, str(version), glance)
+        known = self._glances.get((caller.tenant_id, version))
+        glance = known.value if known is not None else self._glance(caller.tenant_id, document)
+        self._glances.put((caller.tenant_id, version), glance)
         return glance.model_copy(update={"pending": pending})
 
     @operation(

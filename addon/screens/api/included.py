@@ -11,13 +11,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from addon.base import Caller, FieldError, Space
+from addon.base import Caller, FieldError, Space, TenantId
+from addon.base.cache import Cache
 from addon.jobs import apply_policies, with_labels
 from addon.parts import Parts
 from addon.policies import NOT_INCLUDED, PolicyDocument, Selector
 from addon.screens.access import Access
 from addon.screens.api.executions.presenter import Presenter
-from addon.screens.lookups import Lookups, Remembered
+from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
 from addon.screens.problems import Problem
 from addon.screens.schemas import Body, Model, SpaceKey
@@ -64,7 +65,7 @@ class IncludedApi:
     def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
         self._parts = parts
         self._access = access
-        self._listings: Remembered[list[Space]] = Remembered(parts.clock, 200)
+        self._listings: Cache[TenantId, list[Space]] = Cache(parts.clock, most=200)
 
     @operation("GET", "/not-included", answers={200: NotIncluded}, problems=(401, 403, 503), name="not_included")
     def left_out(self, caller: Caller) -> NotIncluded:
@@ -120,11 +121,11 @@ class IncludedApi:
         return Included(policy_version=version)
 
     def _spaces(self, caller: Caller, document: PolicyDocument, max_age: timedelta) -> list[Space]:
-        known = self._listings.get(caller.tenant_id, "", max_age)
+        known = self._listings.get(caller.tenant_id, max_age)
         with self._parts.confluence.client(caller.tenant_id) as client:
-            spaces = client.spaces() if known is None else known[0]
+            spaces = client.spaces() if known is None else known.value
             if known is None:
-                self._listings.put(caller.tenant_id, "", spaces)
+                self._listings.put(caller.tenant_id, spaces)
             return with_labels(client, spaces, document)
 
 

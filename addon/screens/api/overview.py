@@ -16,6 +16,7 @@ from pydantic import Field, StringConstraints
 from sqlalchemy.orm import Session
 
 from addon.base import Caller, Space, TenantId
+from addon.base.cache import Cache
 from addon.confluence import READ_AGE
 from addon.confluence.cql import base, none_of, quote, values
 from addon.engine import queries
@@ -28,7 +29,7 @@ from addon.policies import PolicyDocument
 from addon.screens import schemas
 from addon.screens.access import Access
 from addon.screens.api.executions.presenter import Presenter
-from addon.screens.lookups import Lookups, Remembered
+from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
 from addon.screens.problems import Problem
 from addon.screens.times import site_zone
@@ -112,7 +113,7 @@ class OverviewApi:
         self._access = access
         self._lookups = lookups
         self._alias = status_alias(parts.settings.namespace)
-        self._spaces: Remembered[Space | None] = Remembered(parts.clock)
+        self._spaces: Cache[tuple[TenantId, str], Space | None] = Cache(parts.clock, most=5000, lasts=REMEMBERED)
 
     @operation("GET", "/overview", query=OverviewQuery, answers={200: Overview}, problems=(401, 403, 422, 503))
     def overview(self, caller: Caller, *, query: OverviewQuery) -> Overview:
@@ -170,17 +171,17 @@ class OverviewApi:
         found: dict[str, Space | None] = {}
         missing = []
         for key in keys:
-            known = self._spaces.get(tenant_id, key, REMEMBERED)
+            known = self._spaces.get((tenant_id, key))
             if known is None:
                 missing.append(key)
-            found[key] = known[0] if known else None
+            found[key] = known.value if known else None
         if missing:
             with self._parts.confluence.client(tenant_id) as client:
                 listed = {space.key: space for space in client.spaces(keys=missing)}
             for key in missing:
                 space = listed.get(key)
                 found[key] = space if space is not None and space.status == "current" else None
-                self._spaces.put(tenant_id, key, found[key])
+                self._spaces.put((tenant_id, key), found[key])
         return found
 
     def _refreshed(

@@ -14,7 +14,8 @@ from dataclasses import replace
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
-from addon.base import Caller
+from addon.base import Caller, TenantId
+from addon.base.cache import Cache
 from addon.confluence import READ_AGE, WRITE_AGE, Conflict, Content, Forbidden, NotFound, RightsError, SiteBusy
 from addon.jobs.models import IndicatorSwitch
 from addon.jobs.review import Review
@@ -25,7 +26,7 @@ from addon.policies import PolicyDocument
 from addon.screens.access import Access
 from addon.screens.api.byline import schemas
 from addon.screens.api.executions.presenter import Presenter
-from addon.screens.lookups import Lookups, Remembered
+from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
 from addon.screens.problems import Problem
 from addon.screens.times import site_zone
@@ -37,6 +38,7 @@ UNREADABLE = (
     "it has no status here, and no job touches it."
 )
 TELL = "Tell a Confluence administrator, who can see what Confluence says."
+Looks = Cache[tuple[TenantId, str], Look]
 LOOK_LASTS = timedelta(seconds=10)
 """Within this time of a look or a refresh nothing is asked again, so that a held-down key spends no quota."""
 
@@ -55,8 +57,8 @@ class BylineApi:
             namespace=parts.settings.namespace,
             base_url=parts.settings.base_url,
         )
-        self._looks: Remembered[Look] = Remembered(parts.clock, 500)
-        self._fresh: Remembered[Look] = Remembered(parts.clock, 500)
+        self._looks: Looks = Cache(parts.clock, most=500, lasts=LOOK_LASTS)
+        self._fresh: Looks = Cache(parts.clock, most=500, lasts=LOOK_LASTS)
 
     @operation(
         "GET",
@@ -126,7 +128,7 @@ class BylineApi:
         try:
             return self._shown(caller, self._refreshed(caller, content))
         except Undecided as error:
-            self._looks.forget(caller.tenant_id, content.id)
+            self._looks.forget((caller.tenant_id, content.id))
             shown = self._shown(caller, self._look(caller, content))
             shown.problem = self._undecided(caller, error)
             return shown
@@ -161,7 +163,7 @@ class BylineApi:
             look = self._single.look(caller.tenant_id, content)
         except Gone as error:
             raise _unknown() from error
-        self._looks.put(caller.tenant_id, content.id, look)
+        self._looks.put((caller.tenant_id, content.id), look)
         return look
 
     def _refreshed(self, caller: Caller, content: Content) -> Look:
@@ -171,18 +173,18 @@ class BylineApi:
             raise _unknown() from error
         except Conflict as error:
             raise _raced() from error
-        self._looks.put(caller.tenant_id, content.id, look)
-        self._fresh.put(caller.tenant_id, content.id, look)
+        self._looks.put((caller.tenant_id, content.id), look)
+        self._fresh.put((caller.tenant_id, content.id), look)
         return look
 
-    def _known(self, looks: Remembered[Look], caller: Caller, content: Content) -> Look | None:
+    def _known(self, looks: Looks, caller: Caller, content: Content) -> Look | None:
         """Return what was seen a moment ago, unless the content or the policies have changed since."""
-        found = looks.get(caller.tenant_id, content.id, LOOK_LASTS)
-        if found is None or found[0].content != content:
+        found = looks.get((caller.tenant_id, content.id))
+        if found is None or found.value.content != content:
             return None
         with self._parts.db.read(caller.tenant_id) as session:
             _, policy = self._parts.policies.current(session, caller.tenant_id)
-        return found[0] if policy == found[0].policy else None
+        return found.value if policy == found.value.policy else None
 
     def _shown(self, caller: Caller, look: Look) -> schemas.ContentStatus:
         said = _said(look)
