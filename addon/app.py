@@ -129,7 +129,7 @@ def _begin(app: Flask, parts: Parts) -> None:
     outbox = Tick("outbox", OUTBOX_SECONDS, send_leftovers, OUTBOX_SECONDS / 10)
     ticks = [*parts.engine.ticks(), outbox, *housekeeping(parts)]
     if scaled(parts.db):
-        from addon.engine.wake.procrastinate import WakeWorker, prune
+        from addon.engine.scale import WakeWorker, prune
 
         ticks.append(Tick("wakes", WAKES_PRUNED_SECONDS, lambda: prune(parts.db), WAKES_PRUNED_SECONDS / 10))
         if parts.settings.runners:
@@ -239,7 +239,7 @@ def _dispatcher(db: Database) -> Dispatcher | None:
     """Without the extra `scale` other processes find work by their reaper ticks, a sixth of the lease apart."""
     if not scaled(db):
         return None
-    from addon.engine.wake.procrastinate import ProcrastinateDispatcher
+    from addon.engine.scale import ProcrastinateDispatcher
 
     return ProcrastinateDispatcher()
 

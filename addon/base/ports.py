@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
-
-from requests.auth import AuthBase
+from typing import Any, Protocol
 
 from addon.base.ids import TenantId
 
@@ -27,6 +25,14 @@ class Caller:
     account_id: str
 
 
+class RequestAuth(Protocol):
+    """What signs a request, as the HTTP client calls it. The engine loads this module and no HTTP library."""
+
+    def __call__(self, request: Any, /) -> Any:
+        """Add the signature to a prepared request and return it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """One Confluence site as its calls need it.
@@ -39,7 +45,7 @@ class Site:
     base_url: str
     generation: int
     secret_version: int
-    auth: AuthBase = field(repr=False)
+    auth: RequestAuth = field(repr=False)
 
 
 class TenantGone(Exception):

@@ -43,7 +43,7 @@ def upgrade(db: Database) -> str:
         create, _ = TRIGGER_DDL[connection.dialect.name]
         connection.exec_driver_sql(create)
         if with_queue:
-            from addon.engine.wake.procrastinate import apply_schema
+            from addon.engine.scale import apply_schema
 
             apply_schema(connection)
     return head()
@@ -63,7 +63,7 @@ def require_current(db: Database) -> None:
             f"The database is at revision {found or 'none'}, this version needs {head()}. Run: steward migrate"
         )
     if scaled(db):
-        from addon.engine.wake.procrastinate import missing
+        from addon.engine.scale import missing
 
         with db.engine.connect() as connection:
             if what := missing(connection):
