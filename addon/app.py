@@ -15,7 +15,7 @@ from addon.base import Clock, Database, SecretBox, SystemClock, TenantId
 from addon.config import Settings
 from addon.confluence import Confluence, Permissions, rights_changes
 from addon.confluence.cql import CqlRefused, check_administrators_cql
-from addon.connect import InstallKeys, Tenants, check_rules, install_boundary, lifecycle_blueprint, webhook_blueprint
+from addon.connect import InstallKeys, Tenants, check_routes, install_boundary, lifecycle_blueprint, webhook_blueprint
 from addon.engine import Dispatcher, Engine, EngineSettings, Metronome, Tick
 from addon.jobs import JobSettings, build_jobs, mail_addresses
 from addon.listeners.events import SiteEvents
@@ -81,7 +81,7 @@ def create_app(
     )
     app.register_blueprint(webhook_blueprint(SiteEvents(parts.db, parts.clock)))
     register(app, parts)
-    check_rules(app)
+    check_routes(app)
     if start:
         _begin(app, parts)
     return app

@@ -1,4 +1,4 @@
-"""Where do hosts find the descriptor? At /atlassian-connect.json, for everybody."""
+"""The address of the descriptor, /atlassian-connect.json, open to everyone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 from flask import Blueprint, Response
 
 from addon.config import Settings
-from addon.connect import rule
+from addon.connect import admits
 from descriptor.template import NAME, build
 from descriptor.validation import DescriptorInvalid, validate
 
@@ -26,7 +26,7 @@ def descriptor_blueprint(settings: Settings) -> Blueprint:
     blueprint = Blueprint("descriptor", __name__)
 
     @blueprint.get(f"/{NAME}")
-    @rule("public")
+    @admits("public")
     def connect_descriptor() -> Response:
         return Response(body, mimetype="application/json")
 

@@ -1,4 +1,4 @@
-"""What does a host install? The Connect descriptor: one template, filled in with this deployment's values."""
+"""The Connect descriptor as a host installs it: one template, filled in with this deployment's values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules that a host accepts a descriptor by (docs/rules/connect.md 1), checked before anybody installs it."""
+"""The rules that a host accepts a descriptor by (docs/rules/connect.md 1), checked before any site installs it."""
 
 from __future__ import annotations
 

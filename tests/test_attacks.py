@@ -21,7 +21,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from addon.connect.qsh import CONTEXT_QSH, query_hash
-from addon.connect.route_access import rule_of
+from addon.connect.route_access import audience_of
 from addon.sandbox.site import Site
 from tests.support.answers import assert_problem, assert_secure
 from tests.support.connect import raw_token, rsa_key
@@ -36,7 +36,7 @@ def routes(app: Any) -> list[Route]:
     """Every closed route with a path that exists."""
     found = set[Route]()
     for route in app.url_map.iter_rules():
-        kind = rule_of(app, route.endpoint)
+        kind = audience_of(app, route.endpoint)
         if kind != "public":
             path = route.rule.replace("<execution_id>", UNKNOWN).replace("<content_id>", "999999999")
             found |= {(str(kind), method, path) for method in (route.methods or set()) - {"HEAD", "OPTIONS"}}

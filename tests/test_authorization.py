@@ -17,7 +17,7 @@ import jwt
 import pytest
 import requests
 
-from addon.connect.route_access import rule_of
+from addon.connect.route_access import audience_of
 from addon.sandbox.people import BOT
 from tests.support.neighbours import Neighbours, neighbours  # noqa: F401  (fixture)
 
@@ -195,7 +195,7 @@ def test_every_operation_and_every_page_has_its_rows(doors: Doors) -> None:
     assert keyed == {label for label, names in operations.items() if "spaceKey" in names}
     routes = doors.sites.app.url_map.iter_rules()
     assert {row.label for row in PAGES} == {
-        route.rule for route in routes if rule_of(doors.sites.app, route.endpoint) == "page"
+        route.rule for route in routes if audience_of(doors.sites.app, route.endpoint) == "page"
     }
 
 

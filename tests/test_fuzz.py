@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
-from addon.connect.route_access import rule_of
+from addon.connect.route_access import audience_of
 from addon.sandbox.auth import query_hash
 from addon.screens.api.blueprint import all_operations
 from tests.support.answers import assert_problem, assert_secure
@@ -95,7 +95,7 @@ def test_every_route_of_the_api_is_described(house: House, described: dict[str, 
     routes = {
         f"{method} {route.rule.removeprefix('/api').replace('<', '{').replace('>', '}')}"
         for route in house.app.url_map.iter_rules()
-        if rule_of(house.app, route.endpoint) == "api"
+        if audience_of(house.app, route.endpoint) == "api"
         for method in (route.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert routes == told
@@ -312,7 +312,8 @@ def raw(house: House) -> Raw:
 @pytest.mark.parametrize("kind", ["public", "page", "host", "install"])
 def test_no_raw_request_to_any_route_breaks_the_server(house: House, raw: Raw, kind: str) -> None:
     """Addresses, queries, headers and bodies of every shape; most signed rightly, so that they get past the door."""
-    found = sorted(route.rule for route in house.app.url_map.iter_rules() if rule_of(house.app, route.endpoint) == kind)
+    routes = house.app.url_map.iter_rules()
+    found = sorted(route.rule for route in routes if audience_of(house.app, route.endpoint) == kind)
     assert found
 
     @cases(100)

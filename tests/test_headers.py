@@ -14,7 +14,7 @@ import requests
 
 from addon.app import create_app, stop
 from addon.config import Settings
-from addon.connect import rule
+from addon.connect import admits
 from addon.server import MAX_BODY_BYTES
 from tests.support.answers import assert_problem, assert_secure
 from tests.support.clock import VirtualClock
@@ -110,7 +110,7 @@ def test_an_error_nobody_expected(tmp_path: Path, accept: str) -> None:
     """A route only this test has: what it says about itself stays inside."""
     app = create_app(Settings(database_url=f"sqlite:///{tmp_path / 'broken.sqlite3'}"), clock=VirtualClock())
 
-    @rule("public")
+    @admits("public")
     def broken() -> str:
         raise RuntimeError("the secret is swordfish")
 

@@ -16,7 +16,7 @@ from sqlalchemy import orm
 import addon.migrations.tables  # noqa: F401  (registers every table)
 from addon.base import Database, TenantId, metadata
 from addon.base.database import Base, ForeignTenant, TenantScoped
-from addon.connect.route_access import rule_of
+from addon.connect.route_access import audience_of
 from tests.support.clock import VirtualClock
 from tests.support.neighbours import Neighbours, neighbours  # noqa: F401  (fixture)
 from tests.support.rows import one_of_each
@@ -115,7 +115,7 @@ def test_every_route_with_an_id_has_its_case_here(neighbours: Neighbours) -> Non
     }
     assert with_ids == {*NOT_FOUND, *SHELLS, *NO_IDS, *CONTENTS}
     assert all(
-        rule_of(neighbours.app, route.endpoint) in ("page", "api")
+        audience_of(neighbours.app, route.endpoint) in ("page", "api")
         for route in neighbours.app.url_map.iter_rules()
         if {"execution_id", "content_id"} & route.arguments
     )

@@ -12,7 +12,7 @@ TenantId = NewType("TenantId", str)
 """Our own id of one installation (`tenant.id`). Never the clientKey, never a host name."""
 
 REMOVED_PERSON = "removed-user"
-"""Stands where an account id stood of a person who was erased and the place cannot be empty. Nobody has this id."""
+"""Takes the place of an erased person's account id where the place cannot be empty. No account has this id."""
 
 
 _RANDOM_BITS = 74

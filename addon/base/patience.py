@@ -1,4 +1,4 @@
-"""How long is a database waited for, and which of its errors say that it cannot be used now?"""
+"""The patience with a database: how long its answers may take, and which errors mean that it cannot be used now."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _POSTGRESQL_TOO_LONG = "57014"
 def is_blocked(error: BaseException) -> bool:
     """Return whether only others were in the way of the statement: a row's lock, a deadlock, a serialization failure.
 
-    What took too long by itself is not that: it may take as long every time.
+    A statement that took too long although nothing was in its way is not that: it may take as long every time.
     """
     return str(getattr(getattr(error, "orig", None), "sqlstate", None)) in _POSTGRESQL_BLOCKED
 
@@ -58,7 +58,7 @@ def connects_patiently(patience: float) -> Any:
     """Return what opens connections that take a server silent for `patience` seconds for dead.
 
     TCP's own limits do not see a peer whose kernel takes the bytes and whose process never answers, nor a middlebox
-    that swallows them; without a limit of ours a thread would wait for good.
+    that swallows them; without a limit of ours a thread would wait forever.
     """
     import psycopg
 
@@ -82,10 +82,10 @@ def connects_patiently(patience: float) -> Any:
 
 
 def postgresql_arguments(url: sa.URL, patience: float | None) -> dict[str, Any]:
-    """Return what libpq is told beside the URL, which wins where it says something itself.
+    """Return the arguments for libpq besides the URL, which wins where it says something itself.
 
-    A dead peer is given up after about twice the patience; who waits long for a row's lock or for a statement's end is
-    told so; a transaction that its process left open is ended by the server, so that its locks hold up nobody longer.
+    A dead peer is given up after about twice the patience. A statement that waits too long for a row's lock or runs too
+    long fails. The server ends a transaction that its process left open, which frees its locks.
     """
     seconds = patience or PATIENCE
     ours: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The ports between packages that may not import each other: who calls, which site, which space, what is scheduled.
+"""The values and ports between packages that may not import each other: a caller, a site, a space, a schedule.
 
 `connect` produces a `Caller` and implements `SiteSource`; a Forge invocation token could produce the same. Screens and
 jobs never see a Connect token or a shared secret.
@@ -37,8 +37,8 @@ class RequestAuth(Protocol):
 class Site:
     """One Confluence site as its calls need it.
 
-    `base_url` ends in `/wiki`, without a trailing slash. `auth` signs each prepared request anew (requests calls it
-    for every attempt). `generation` rises at uninstall; `secret_version` at each new shared secret.
+    `base_url` ends in `/wiki`, without a trailing slash. `auth` signs one prepared request (requests calls it for
+    every attempt). `generation` rises at uninstall; `secret_version` at each new shared secret.
     """
 
     tenant_id: TenantId
@@ -49,7 +49,7 @@ class Site:
 
 
 class TenantGone(Exception):
-    """The tenant is not installed any more, or was installed anew since the work began. The run ends cancelled."""
+    """The tenant is not installed any more, or was installed again since the work began. The run ends cancelled."""
 
 
 class Unreachable(Exception):
@@ -81,7 +81,7 @@ class Space:
     status: str = "current"
     homepage_id: str | None = None
     labels: frozenset[str] | None = None
-    """None: nobody asked for them; no listing shows them."""
+    """None: not asked for; no listing shows them."""
     created_at: datetime | None = None
 
 

@@ -1,4 +1,4 @@
-"""Where are the files that are not code, and how are they rendered? The same from a checkout and from a wheel."""
+"""The files that are not code, and how they are rendered: the same from a checkout and from a wheel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jinja2
 
 
 def templates() -> Path:
-    """Return the folder of templates: inside the package when installed from a wheel, else beside it."""
+    """Return the folder of templates: inside the package when installed from a wheel, else next to it."""
     package = Path(__file__).parents[1]
     inside = package / "templates"
     return inside if inside.is_dir() else package.parent / "templates"

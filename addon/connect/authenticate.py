@@ -1,4 +1,4 @@
-"""Who is calling? A request's token becomes a Caller, or it is Unauthenticated.
+"""The proof of who calls: a request's token becomes a Caller, or the request is Unauthenticated.
 
 There are two ways in and they never mix: pages, lifecycle and webhooks carry a token bound to the very request
 (computed qsh); the JSON API carries the frame's context token with the fixed literal, and nothing else may

@@ -22,4 +22,4 @@ class PayloadTooLarge(ConnectError):
 
 
 class CannotVerify(ConnectError):
-    """Nobody can say now whether the call is genuine; `retry_after` says when to send it again."""
+    """It cannot be said now whether the call is genuine; `retry_after` says when to send it again."""

@@ -1,4 +1,4 @@
-"""Which headers does every answer carry? Errors too: scanners and browsers see those as well.
+"""The headers that every answer carries, errors too: scanners and browsers see those as well.
 
 See docs/rules/connect.md 4.1, 5.4.
 """

@@ -1,4 +1,4 @@
-"""Which addresses may a tenant's site have? Patterns such as `*.atlassian.net` or `http://127.0.0.1:*`."""
+"""The addresses that a tenant's site may have: patterns such as `*.atlassian.net` or `http://127.0.0.1:*`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class HostPattern:
         return cls(scheme, host, bool(match["wild"]), number)
 
     def allows(self, scheme: str, host: str, port: int) -> bool:
-        """Return whether the pattern covers an origin. A wildcard stands for one or more labels."""
+        """Return whether the pattern covers an origin. A wildcard means one or more labels."""
         if scheme != self.scheme or (self.port is not None and port != self.port):
             return False
         return host.endswith("." + self.host) if self.wildcard else host == self.host

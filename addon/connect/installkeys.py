@@ -1,9 +1,9 @@
 """The public keys of Atlassian's installs, fetched by id from configured hosts only.
 
-docs/rules/connect.md 2.3: a key never comes from the token (`jku`, `x5u`, `jwk`), its id must look like one, no
-redirects, and a rotated key has a new id. Anyone can send a token with an id of their own making, so asking is bounded:
-one fetch at a time, a few requests that wait for it, one total time, and what no host knows is not asked for again for
-a minute.
+A key never comes from the token (`jku`, `x5u`, `jwk`), its id must look like one, no redirect is followed, and a
+rotated key has a new id (docs/rules/connect.md 2.3). Anyone can send a token with an id of their own making, so asking
+is bounded: one fetch at a time, a few requests that wait for it, one total time, and a key that no host knows is not
+asked for again for a minute.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ TOTAL_SECONDS = 5.0
 HOST_SECONDS = 3.0
 """Of these, what one host may take before the next is asked."""
 WAITING = 8
-"""Requests that wait for a key at once, the one that fetches included; half of the server's threads, so that anybody's
-tokens leave the other half to work. Further ones are told to come back."""
+"""Requests that wait for a key at once, the one that fetches included: half of the server's threads, because anyone may
+send tokens and the other half has to work. Further ones are asked to come back."""
 MISS_FOR = timedelta(minutes=1)
 MISSES = 1000
 MAX_PEM_BYTES = 16_384

@@ -1,4 +1,6 @@
-"""What happens when a site installs, enables, disables or uninstalls the add-on? Four addresses, any order, repeated.
+"""The lifecycle: four addresses that a site calls when it installs, enables, disables or uninstalls the add-on.
+
+Calls may come in any order and more than once; `iat`, the time at which the token was signed, orders them.
 
 Installed and uninstalled are proved by Atlassian's own RS256 signature with every check of docs/rules/connect.md 2.3;
 enabled and disabled by the tenant's secret. The caller of `installed` waits, so it is one short transaction and nothing
@@ -26,7 +28,7 @@ from addon.connect.hosts import AllowedHosts
 from addon.connect.installkeys import InstallKeys
 from addon.connect.payload import Payload, lifecycle_body
 from addon.connect.qsh import CONTEXT_QSH
-from addon.connect.route_access import current_claims, current_installation, rule
+from addon.connect.route_access import admits, current_claims, current_installation
 from addon.connect.tenants import Tenants
 
 log = logging.getLogger(__name__)
@@ -36,10 +38,10 @@ PATHS = {name: f"/connect/{name}" for name in ("installed", "uninstalled", "enab
 
 
 class LifecycleListener(Protocol):
-    """What else has to happen inside the lifecycle's transaction. The session is bound to the tenant."""
+    """What else happens inside the lifecycle's transaction. The session is bound to the tenant."""
 
     def on_installed(self, session: Session, tenant_id: TenantId, *, first: bool, returning: bool) -> None:
-        """A site installed the add-on: for the `first` time, `returning` after an uninstall, or anew (neither)."""
+        """A site installed the add-on: for the `first` time, `returning` after an uninstall, or once more (neither)."""
         ...
 
     def on_uninstalled(self, session: Session, tenant_id: TenantId) -> None:
@@ -82,8 +84,8 @@ class Lifecycle:
     def spend(self, session: Session, body: Payload) -> None:
         """Use the request's token up, in the transaction that does what it asks for.
 
-        The body is no part of what Atlassian signs (docs/rules/connect.md 3.2): whoever saw a token could send it once
-        more with a secret of their own. The same body again is a repeated delivery and fine. Raises
+        The body is no part of what Atlassian signs (docs/rules/connect.md 3.2): anyone who saw a token could send it
+        once more with a secret of their own. The same body again is a repeated delivery and fine. Raises
         Unauthenticated token-used.
         """
         token = tokens.token_of(request)
@@ -148,7 +150,7 @@ def lifecycle_blueprint(
     blueprint = Blueprint("connect_lifecycle", __name__)
 
     @blueprint.post(PATHS["installed"])
-    @rule("install")
+    @admits("install")
     def installed() -> Response:
         body, issued = lifecycle.asymmetric("installed")
         with db.write_all() as session:
@@ -161,7 +163,7 @@ def lifecycle_blueprint(
         return Response(status=204)
 
     @blueprint.post(PATHS["uninstalled"])
-    @rule("install")
+    @admits("install")
     def uninstalled() -> Response:
         body, issued = lifecycle.asymmetric("uninstalled")
         with db.write_all() as session:
@@ -174,12 +176,12 @@ def lifecycle_blueprint(
         return Response(status=204)
 
     @blueprint.post(PATHS["enabled"])
-    @rule("switch")
+    @admits("switch")
     def enabled() -> Response:
         return lifecycle.switch("enabled", listener.on_enabled)
 
     @blueprint.post(PATHS["disabled"])
-    @rule("switch")
+    @admits("switch")
     def disabled() -> Response:
         return lifecycle.switch("disabled", listener.on_disabled)
 

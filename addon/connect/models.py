@@ -1,4 +1,4 @@
-"""The installations: one row per clientKey. And when which account was last reported to Atlassian."""
+"""The tables of installations, of install tokens that were used, and of reports of accounts to Atlassian."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class SpentToken(Base):
 
 
 class AccountReport(Base):
-    """When an account was last reported. Rows go when nothing is held about the account any more.
+    """When an account was last reported. Rows go when nothing is stored about the account any more.
 
     See docs/rules/connect.md 6.3.
     """
@@ -69,7 +69,7 @@ class AccountReport(Base):
 
 
 class ReportCycle(Base):
-    """The reporting's one row: how long its cycle is, and before when nobody calls."""
+    """The reporting's one row: how long its cycle is, and before when no process calls."""
 
     __tablename__ = "report_cycle"
     __table_args__ = (sa.CheckConstraint("id = 1", name="one_row"),)

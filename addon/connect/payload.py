@@ -1,4 +1,4 @@
-"""What does a lifecycle call say? Its JSON body, field by field; unknown fields are ignored.
+"""The JSON body of a lifecycle call, field by field; unknown fields are ignored.
 
 See docs/rules/connect.md 2.2.
 """

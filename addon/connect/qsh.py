@@ -1,4 +1,4 @@
-"""Which request was a token made for? The query string hash (qsh) binds a token to one method, path and query.
+"""The query string hash (qsh), which binds a token to one method, path and query.
 
 The algorithm is that of docs/rules/connect.md 3.2. It works on the raw, still encoded request target: a decoded path
 has lost the difference between `/a/b` and `/a%2Fb`.

@@ -1,8 +1,8 @@
-"""Which of the people we know closed or changed their account? One call of Atlassian's personal data reporting API.
+"""One call of Atlassian's personal data reporting API: which of the accounts stored here were closed or changed.
 
 The contract is that of docs/rules/connect.md 6.3. One doubt remains there (section 9): for pure Connect apps the
 documentation speaks of the app's JWT flow and shows no example. We sign as for a site: HS256 with the shared secret of
-an installation that holds the accounts, `iss` the add-on key, `aud` its clientKey, qsh of this very request. Should
+an installation that stores the accounts, `iss` the add-on key, `aud` its clientKey, qsh of this very request. Should
 Atlassian want another token, it is refused with 401, nothing is lost, and only `report` has to change.
 """
 
@@ -50,7 +50,7 @@ class Verdicts:
 def report(auth: AuthBase, accounts: Mapping[str, datetime], now: datetime) -> Verdicts:
     """Report accounts, each with the time of our last retrieval; at most REPORT_AT_ONCE.
 
-    Raises ReportFailed: refused, told to wait, not reached, or answered with something else.
+    Raises ReportFailed: refused, asked to wait, not reached, or answered with something else.
     """
     body = {"accounts": [{"accountId": who, "updatedAt": _rfc3339(at)} for who, at in accounts.items()]}
     try:
@@ -97,7 +97,7 @@ def _verdicts(body: Any, asked: Mapping[str, datetime]) -> dict[str, Verdict]:
     found: dict[str, Verdict] = {}
     for entry in entries:
         who, status = (entry.get("accountId"), entry.get("status")) if isinstance(entry, dict) else (None, None)
-        # Nobody is erased whom we did not ask for.
+        # An account that was not reported is not erased, whatever the answer says.
         if isinstance(who, str) and who in asked and status in ("closed", "updated"):
             found[who] = status
     return found

@@ -1,7 +1,7 @@
-"""Who is let in at which address? Every view declares its rule; a view without one keeps the server from starting.
+"""The audience of each route: who is let in. A view that declares none keeps the server from starting.
 
-Views only declare. `install_boundary` enforces the rule before the view runs and leaves the Caller on flask.g, so a
-Forge invocation token could be verified here and no screen would notice.
+Views only declare, with `admits`. `install_boundary` enforces it before the view runs and leaves the Caller on flask.g,
+so a Forge invocation token could be verified here and no screen would notice.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from addon.connect.headers import set_headers
 from addon.connect.hosts import AllowedHosts
 from addon.connect.tenants import Installation, Tenants
 
-Rule = Literal["public", "page", "api", "host", "switch", "install"]
-"""public: anybody. page: a person through the host's frame, qsh of the request. api: a person with a context token.
+Audience = Literal["public", "page", "api", "host", "switch", "install"]
+"""public: everyone. page: a person through the host's frame, qsh of the request. api: a person with a context token.
 
 host: the site itself (webhooks), qsh of the request. switch: the same, also while the app is disabled there (enabled,
 disabled). install: the view verifies Atlassian's own signature (installed, uninstalled).
 """
 
-RULES: frozenset[str] = frozenset(("public", "page", "api", "host", "switch", "install"))
-_ATTRIBUTE = "__steward_rule__"
+AUDIENCES: frozenset[str] = frozenset(("public", "page", "api", "host", "switch", "install"))
+_ATTRIBUTE = "__steward_audience__"
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -34,10 +34,10 @@ class UndeclaredRoute(Exception):
     """A route was added without saying who is let in. The server does not start."""
 
 
-def rule(name: Rule) -> Callable[[View], View]:
+def admits(name: Audience) -> Callable[[View], View]:
     """Declare who is let in to a view function. Put it below the route decorator. Raises ValueError on another name."""
-    if name not in RULES:
-        raise ValueError(f"no such rule: {name!r}")
+    if name not in AUDIENCES:
+        raise ValueError(f"no such audience: {name!r}")
 
     def declare(view: View) -> View:
         setattr(view, _ATTRIBUTE, name)
@@ -46,22 +46,24 @@ def rule(name: Rule) -> Callable[[View], View]:
     return declare
 
 
-def rule_of(app: Flask, endpoint: str) -> Rule | None:
-    """Return the rule of an endpoint, or None when its view declares none. Flask's own static files are public."""
+def audience_of(app: Flask, endpoint: str) -> Audience | None:
+    """Return the audience of an endpoint, None when its view declares none. Flask's own static files are public."""
     if endpoint == "static" or endpoint.endswith(".static"):
         return "public"
     view = app.view_functions.get(endpoint)
     found = getattr(view, _ATTRIBUTE, None) or getattr(getattr(view, "view_class", None), _ATTRIBUTE, None)
-    return found if found in RULES else None
+    return found if found in AUDIENCES else None
 
 
-def check_rules(app: Flask) -> None:
-    """Raise UndeclaredRoute naming every route of `app` whose view declares no rule, or that would redirect.
+def check_routes(app: Flask) -> None:
+    """Raise UndeclaredRoute naming every route of `app` whose view declares no audience, or that would redirect.
 
     Called once all are added.
     """
     missing = sorted(
-        f"{route.rule} ({route.endpoint})" for route in app.url_map.iter_rules() if rule_of(app, route.endpoint) is None
+        f"{route.rule} ({route.endpoint})"
+        for route in app.url_map.iter_rules()
+        if audience_of(app, route.endpoint) is None
     )
     if missing:
         raise UndeclaredRoute(f"routes that do not say who is let in: {', '.join(missing)}")
@@ -71,7 +73,7 @@ def check_rules(app: Flask) -> None:
 
 
 def install_boundary(app: Flask, tenants: Tenants, settings: Settings, clock: Clock) -> None:
-    """Enforce the rules before every view of `app`, and set the security headers on every answer.
+    """Enforce the declared audience before every view of `app`, and set the security headers on every answer.
 
     Register it before any other before_request hook. Raises ValueError on a malformed STEWARD_ALLOWED_HOSTS entry.
     """
@@ -83,7 +85,7 @@ def install_boundary(app: Flask, tenants: Tenants, settings: Settings, clock: Cl
     def enforce() -> None:
         if request.url_rule is None:
             return  # No such address or method: Flask answers 404 or 405.
-        name = rule_of(app, request.url_rule.endpoint)
+        name = audience_of(app, request.url_rule.endpoint)
         if name in ("public", "install"):
             return
         if name == "api":
@@ -99,24 +101,24 @@ def install_boundary(app: Flask, tenants: Tenants, settings: Settings, clock: Cl
 
 
 def current_caller() -> Caller:
-    """Return the verified person behind the request. Raises LookupError in a view whose rule lets in nobody known."""
+    """Return the verified person behind the request. Raises LookupError in a view that admits no person."""
     caller = known_caller()
     if caller is None:
-        raise LookupError("this view's rule admits no person")
+        raise LookupError("this view admits no person")
     return caller
 
 
 def known_caller() -> Caller | None:
-    """Return the verified person behind the request, None in a view whose rule lets in nobody known."""
+    """Return the verified person behind the request, None in a view that admits no person."""
     caller = g.get("steward_caller")
     return caller if isinstance(caller, Caller) else None
 
 
 def current_installation() -> Installation:
-    """Return the installation that signed the request. Raises LookupError in a view whose rule verifies none."""
+    """Return the installation that signed the request. Raises LookupError in a view that verifies none."""
     installation = g.get("steward_installation")
     if not isinstance(installation, Installation):
-        raise LookupError("this view's rule verifies no installation")
+        raise LookupError("this view verifies no installation")
     return installation
 
 
@@ -124,7 +126,7 @@ def current_claims() -> dict[str, Any]:
     """Return the verified claims of a host call, for the lifecycle and webhooks only. Raises LookupError without."""
     claims = g.get("steward_claims")
     if not isinstance(claims, dict):
-        raise LookupError("this view's rule verifies no host call")
+        raise LookupError("this view verifies no host call")
     return claims
 
 

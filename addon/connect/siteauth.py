@@ -1,4 +1,4 @@
-"""How does a request to a site prove that it comes from us? Each prepared request is signed anew.
+"""The signature of our requests to a site: each prepared request gets one of its own.
 
 See docs/rules/connect.md 3.5.
 """

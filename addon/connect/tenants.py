@@ -91,7 +91,7 @@ class Tenants:
             raise TenantGone(f"the add-on is disabled on the site of tenant {tenant_id}")
         if stale is not None:
             if stale.generation != found.generation:
-                raise TenantGone(f"tenant {tenant_id} was installed anew")
+                raise TenantGone(f"tenant {tenant_id} was installed again")
             if stale.secret_version >= found.secret_version:
                 if not self._mark_needs_reinstall(found):
                     return self.get(tenant_id, stale)
@@ -153,7 +153,7 @@ class Tenants:
             ) from error
 
     def proved(self, installation: Installation) -> None:
-        """Note that the site just signed with the secret we hold: it needs no new installation (any more)."""
+        """Note that the site just signed with the secret stored here: it needs no new installation (any more)."""
         if installation.needs_reinstall:
             self._set_needs_reinstall(installation, False)
 

@@ -1,6 +1,6 @@
-"""Is this JSON Web Token genuine and still valid? Parsing, signatures and times; who signed it is asked elsewhere.
+"""JSON Web Tokens: parsing, signatures and times. Who signed one is found out elsewhere.
 
-Every failure is a Unauthenticated with a stable kind. Nothing in a token chooses the algorithm or the key
+Every failure is an Unauthenticated with a stable kind. Nothing in a token chooses the algorithm or the key
 (docs/rules/connect.md 3.1).
 """
 

@@ -1,4 +1,4 @@
-"""What happened on a site? One address per event, because a webhook's body does not name its event.
+"""The webhooks of a site: one address per event, because a webhook's body does not name its event.
 
 See docs/rules/connect.md 6.1.
 
@@ -20,7 +20,7 @@ from flask import Blueprint, Request, Response, request
 from addon.base import FieldError, TenantId
 from addon.connect.errors import BadPayload
 from addon.connect.payload import json_object
-from addon.connect.route_access import current_installation, rule
+from addon.connect.route_access import admits, current_installation
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ _ACCOUNT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
 class SiteEvent:
     """Something happened to `subject` on a site.
 
-    `subject_id` is a content id, a space's id (its key when the id is not told), an account id, or "" for groups.
+    `subject_id` is a content id, a space's id (its key when the call names no id), an account id, or "" for groups.
     """
 
     event: str
@@ -70,7 +70,7 @@ class SiteEvent:
 
 
 class WebhookListener(Protocol):
-    """Who wants to know of events. Calls may come twice, late and in any order."""
+    """What takes note of events. Calls may come twice, late and in any order."""
 
     def on_event(self, tenant_id: TenantId, event: SiteEvent) -> None:
         """Take note of `event`, in well under a second."""
@@ -94,7 +94,7 @@ def webhook_blueprint(listener: WebhookListener) -> Blueprint:
 
 
 def _view(name: str, listener: WebhookListener) -> Callable[[], Response]:
-    @rule("host")
+    @admits("host")
     def received() -> Response:
         event = read_event(request, name)
         tenant_id = current_installation().id

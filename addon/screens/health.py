@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
 from addon.base import seconds_since
-from addon.connect import count_installations, rule
+from addon.connect import admits, count_installations
 from addon.engine import no_worker, queries, workers
 from addon.mail import mails_by_state
 from addon.migrations import schema
@@ -32,12 +32,12 @@ def blueprint(parts: Parts) -> Blueprint:
     registry.register(Numbers(parts))
 
     @routes.get("/healthz")
-    @rule("public")
+    @admits("public")
     def healthz() -> Response:
         return jsonify({"status": "up"})
 
     @routes.get("/readyz")
-    @rule("public")
+    @admits("public")
     def readyz() -> tuple[Response, int]:
         checks = {"database": _database(parts)}
         checks["schema"] = _schema(parts) if checks["database"] == "ok" else "unknown"
@@ -49,7 +49,7 @@ def blueprint(parts: Parts) -> Blueprint:
         return jsonify({"status": status, "checks": checks}), 200 if ready else 503
 
     @routes.get("/metrics")
-    @rule("public")
+    @admits("public")
     def metrics() -> Response:
         token = parts.settings.metrics_token
         if token is None:

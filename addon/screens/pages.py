@@ -9,7 +9,7 @@ from flask import Blueprint, Response, abort, send_from_directory
 from pydantic import StringConstraints
 
 from addon.base.resources import render
-from addon.connect import current_caller, rule
+from addon.connect import admits, current_caller
 from addon.jobs.statuses.write.stamp import icon_svg, property_key
 from addon.parts import Parts
 from addon.screens import assets
@@ -45,7 +45,7 @@ def pictures() -> Blueprint:
     routes = Blueprint("status_icons", __name__)
 
     @routes.get("/status-icons/<name>", endpoint="static")
-    @rule("public")
+    @admits("public")
     def picture(name: str) -> Response:
         drawn = icon_svg(name)
         if drawn is None:
@@ -81,32 +81,32 @@ def blueprint(parts: Parts, access: Access) -> Blueprint:
         return Response(html, mimetype="text/html")
 
     @routes.get("/jobs")
-    @rule("page")
+    @admits("page")
     def jobs() -> Response:
         return shell("/jobs", None)
 
     @routes.get("/space-jobs")
-    @rule("page")
+    @admits("page")
     def space_jobs() -> Response:
         return shell("/jobs", read_query(RequiredSpacePage).space_key)
 
     @routes.get("/audit-log")
-    @rule("page")
+    @admits("page")
     def audit_log() -> Response:
         return shell("/audit-log", read_query(SpacePage).space_key)
 
     @routes.get("/executions/<execution_id>")
-    @rule("page")
+    @admits("page")
     def execution(execution_id: str) -> Response:
         return shell(f"/executions/{quote(execution_id, safe='')}", read_query(SpacePage).space_key)
 
     @routes.get("/policies")
-    @rule("page")
+    @admits("page")
     def policies() -> Response:
         return shell("/policies", None)
 
     @routes.get("/byline")
-    @rule("page")
+    @admits("page")
     def byline() -> Response:
         """Open the dialog of a content's status; it says nothing before the API has been asked."""
         html = render(
@@ -120,7 +120,7 @@ def blueprint(parts: Parts, access: Access) -> Blueprint:
         return Response(html, mimetype="text/html")
 
     @routes.get("/static/<version>/<path:name>", endpoint="static")
-    @rule("public")
+    @admits("public")
     def static(version: str, name: str) -> Response:
         """Serve a file; under the version of these very files it may be kept forever."""
         age = FOREVER if version == assets.version() else 0

@@ -19,12 +19,12 @@ from addon.config import Settings
 from addon.connect import (
     ConnectError,
     Tenants,
-    check_rules,
+    admits,
+    check_routes,
     current_caller,
     current_installation,
     install_boundary,
     lifecycle_blueprint,
-    rule,
 )
 from addon.connect import InstallKeys as KeySource
 from addon.connect.models import Tenant
@@ -144,31 +144,31 @@ def make_app(settings: Settings, db: Database, clock: VirtualClock, listener: Re
 
     @app.get("/page")
     @app.get("/page/<path:rest>")
-    @rule("page")
+    @admits("page")
     def page(rest: str = "") -> dict[str, Any]:
         return {"account": current_caller().account_id, "tenant": current_caller().tenant_id, "rest": rest}
 
     @app.route("/api/thing", methods=["GET", "POST"])
-    @rule("api")
+    @admits("api")
     def thing() -> dict[str, Any]:
         return {"account": current_caller().account_id, "tenant": current_caller().tenant_id}
 
     @app.post("/hook")
-    @rule("host")
+    @admits("host")
     def hook() -> dict[str, Any]:
         return {"tenant": current_installation().id}
 
     @app.get("/open")
-    @rule("public")
+    @admits("public")
     def anybody() -> str:
         return "hello"
 
     @app.get("/broken")
-    @rule("public")
+    @admits("public")
     def broken() -> str:
         abort(500)
 
-    check_rules(app)
+    check_routes(app)
     return app, tenants
 
 

@@ -14,13 +14,13 @@ from flask.views import MethodView
 from addon.connect import (
     ConnectError,
     UndeclaredRoute,
+    admits,
     authenticate_api,
     authenticate_page,
-    check_rules,
+    check_routes,
     current_caller,
     current_installation,
     install_boundary,
-    rule,
 )
 from addon.connect.route_access import current_claims
 from addon.screens.problems import problem_of
@@ -37,26 +37,26 @@ def test_a_route_without_a_rule_keeps_the_server_from_starting() -> None:
         return str(number)
 
     with pytest.raises(UndeclaredRoute, match="/forgotten/<int:number>"):
-        check_rules(app)
+        check_routes(app)
 
 
 def test_every_kind_of_view_can_declare(tmp_path: Path) -> None:
     app = Flask("declared", static_folder=str(tmp_path))
     blueprint = Blueprint("part", __name__, static_folder=str(tmp_path), url_prefix="/part")
 
-    @rule("api")
+    @admits("api")
     class Things(MethodView):
         def get(self) -> str:
             return "things"
 
     blueprint.add_url_rule("/things", view_func=Things.as_view("things"))
     app.register_blueprint(blueprint)
-    check_rules(app)
+    check_routes(app)
 
 
 def test_a_rule_that_does_not_exist_cannot_be_declared() -> None:
     with pytest.raises(ValueError, match="admin"):
-        rule("admin")  # type: ignore[arg-type]
+        admits("admin")  # type: ignore[arg-type]
 
 
 def test_a_route_added_after_the_check_lets_nobody_in(host: Host) -> None:
@@ -177,7 +177,7 @@ def test_static_files_keep_their_caching_and_missing_ones_do_not(
         return Response(json.dumps(problem_of(error).document()), problem_of(error).status)
 
     app.register_error_handler(ConnectError, refused)
-    check_rules(app)
+    check_routes(app)
     with app.test_client().get("/static/jobs.js") as found:
         assert found.headers["Cache-Control"] == "public, max-age=3600"
         assert found.headers["X-Content-Type-Options"] == "nosniff"

@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 
 from addon.config import Settings
-from addon.connect import PATHS, check_rules
+from addon.connect import PATHS, check_routes
 from descriptor import DescriptorInvalid, build, descriptor_blueprint, implied, template_path, validate
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ def test_the_descriptor_is_one_a_host_accepts() -> None:
 def test_it_is_served_to_everybody_as_json() -> None:
     app = Flask("descriptor", static_folder=None)
     app.register_blueprint(descriptor_blueprint(settings()))
-    check_rules(app)
+    check_routes(app)
     answer = app.test_client().get("/atlassian-connect.json")
     assert (answer.status_code, answer.mimetype) == (200, "application/json")
     assert answer.json == build(settings())

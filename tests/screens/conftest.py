@@ -16,7 +16,7 @@ from flask import Flask
 from addon.base import Database, SecretBox, TenantId, metadata, new_id
 from addon.config import Settings
 from addon.confluence import Confluence, Permissions
-from addon.connect import Tenants, check_rules, install_boundary
+from addon.connect import Tenants, check_routes, install_boundary
 from addon.connect.models import Tenant
 from addon.engine import Engine, EngineSettings, JobExecution, StartRequest, queries
 from addon.jobs import apply_policies
@@ -153,7 +153,7 @@ def build(database: Database, clock: VirtualClock, site: Site, **settings: Any) 
     app = Flask("addon", static_folder=None)
     install_boundary(app, tenants, configured, clock)
     register(app, parts)
-    check_rules(app)
+    check_routes(app)
     return House(app, parts, site, clock, tenant_id, pretend.CLIENT_KEY, pretend.SECRET, jobs)
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, jsonify
 
-from addon.connect import current_caller, rule
+from addon.connect import admits, current_caller
 from addon.parts import Parts
 from addon.screens.access import Access
 from addon.screens.api.byline.operations import BylineApi
@@ -49,13 +49,13 @@ def blueprint(parts: Parts, access: Access, lookups: Lookups) -> Blueprint:
         for name, declared in operations(kind):
             answer = view(declared, getattr(api, name), current_caller)
             routes.add_url_rule(
-                flask_path(declared), endpoint=declared.name, view_func=rule("api")(answer), methods=[declared.method]
+                flask_path(declared), endpoint=declared.name, view_func=admits("api")(answer), methods=[declared.method]
             )
     server = urlsplit(parts.settings.base_url).path + "/api"
     described = document(all_operations(), problem=ProblemDocument, version=version("content-steward"), server=server)
 
     @routes.get("/openapi.json")
-    @rule("public")
+    @admits("public")
     def openapi() -> Response:
         return jsonify(described)
 
