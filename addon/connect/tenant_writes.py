@@ -33,7 +33,7 @@ class Installed:
 def install(session: Session, body: Payload, sealed: bytes, *, issued: int, now: datetime) -> Installed:
     """Insert or update the tenant of `body.client_key` in one go; a known tenant keeps its id and its data.
 
-    `issued` is the token's `iat`; a call older than the newest one stored changes nothing (docs/rules/sites.md).
+    `issued` is the token's `iat`; a call older than the newest one stored changes nothing (docs/rules/sites.md 3.2).
     """
     values = {
         "base_url": body.base_url,

@@ -1,4 +1,4 @@
-"""How is the engine configured? Every span derives from the lease's ttl (docs/rules/executions.md, Time)."""
+"""How is the engine configured? Every span derives from the lease's ttl (docs/rules/executions.md 1.4)."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from addon.mail.transport import Transport
 log = logging.getLogger(__name__)
 
 TIME_LIMIT = 15 * 60.0
-"""Seconds after which `send_due` begins no further mail (docs/rules/notifications.md)."""
+"""Seconds after which `send_due` begins no further mail (docs/rules/notifications.md 6.0)."""
 MAX_ATTEMPTS = 8
 NOTICE_AFTER = timedelta(hours=1)
 """How long the mail server takes no mail before the log says so as an error."""

@@ -69,7 +69,7 @@ Slugs = Callable[[str], str]
 def refresh_cron(tenant_id: TenantId) -> str:
     """Return the cron of a tenant's refresh: four times a day, its hours and a minute of 10..35 from the tenant's hash.
 
-    Spread so that the sites of one add-on do not all ask Confluence at the same moment (docs/rules/schedules.md).
+    Spread so that the sites of one add-on do not all ask Confluence at the same moment (docs/rules/schedules.md 2.1).
     """
     number = int.from_bytes(hashlib.sha256(tenant_id.encode()).digest()[:8])
     hour, minute = number % 6, 10 + number // 6 % 26

@@ -198,7 +198,7 @@ class NotificationScheme(Part):
 class Action(Part):
     """What an automation does. `cap` is the most contents one execution may touch with it.
 
-    See docs/rules/automations.md.
+    See docs/rules/automations.md 7.7.
     """
 
     type: Literal["archive", "delete"]

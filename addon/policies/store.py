@@ -142,7 +142,7 @@ class Policies:
         """Return `document` with the times of shipped schedules in the IANA zone `zone`, if one is known.
 
         What an administrator has given another time stays as it is. The refresh moves too: its hour and minute, which
-        spread the tenants, are of its cron and stay (docs/rules/schedules.md).
+        spread the tenants, are of its cron and stay (docs/rules/schedules.md 2.1).
         """
         return document if zone is None else defaults.in_zone(document, self._shipped(tenant_id), zone)
 

@@ -249,7 +249,7 @@ class _Company:
 
 
 def _stamp(site: Site, page: Content, namespace: str, slug: str, previous: str | None, changed_on: datetime) -> None:
-    """Stamp a page as the add-on does (docs/rules/statuses.md gives the property's shape)."""
+    """Stamp a page as the add-on does (docs/rules/statuses.md 5.2 gives the property's shape)."""
     name = slug.replace("-", " ").capitalize()
     value = {
         "id": slug,

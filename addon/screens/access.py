@@ -1,8 +1,8 @@
 """Who may see and do what? Decided here for every call, from what Confluence says about the caller now.
 
 Site scope, policies, hold and first run belong to Confluence administrators; a space's own screen belongs to the
-administrators of that space (docs/rules/quota.md). A space's administrator sees the executions of that space, of a run
-over the whole site what it did in that space, and of anything else that runs only that it runs.
+administrators of that space (docs/rules/quota.md 4.4). A space's administrator sees the executions of that space, of
+a run over the whole site what it did in that space, and of anything else that runs only that it runs.
 """
 
 from __future__ import annotations

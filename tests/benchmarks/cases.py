@@ -20,7 +20,7 @@ from tests.benchmarks.table import Row
 from tests.benchmarks.world import Ran, World, world_of
 
 GROUP = 50
-"""Spaces asked for in one query (docs/rules/statuses.md)."""
+"""Spaces asked for in one query (docs/rules/statuses.md 5.4)."""
 LAG = 600.0
 """Seconds of index lag, below the quarter of an hour the add-on allows for."""
 LABEL = "retired"

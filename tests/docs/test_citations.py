@@ -69,6 +69,17 @@ def test_every_cited_document_is_there_and_has_the_section() -> None:
     assert lost == []
 
 
+def test_code_cites_a_section_of_the_rules_and_not_a_whole_page() -> None:
+    unnumbered = [
+        f"{path.relative_to(ROOT)}: {document}"
+        for path, text in texts()
+        if path.suffix != ".md"
+        for document, numbers in CITED.findall(unwrapped(text))
+        if document.startswith("docs/rules/") and not numbers
+    ]
+    assert unnumbered == []
+
+
 def test_every_cited_decision_is_there() -> None:
     written = {int(path.name[:4]) for path in (ROOT / "docs" / "adr").glob("*.md")}
     lost = [

@@ -1,6 +1,6 @@
 """A policy's CQL in the plain reading, in which a negation also holds for content that lacks the field.
 
-Not every site reads negations so (docs/rules/statuses.md), and Confluence's documents do not say
+Not every site reads negations so (docs/rules/statuses.md 5.5), and Confluence's documents do not say
 (docs/rules/confluence-api.md 4.1). A query is therefore taken apart into pieces, "what meets this but not that",
 neither side of which negates a field that content may lack: the same contents are found on every site by asking for the
 one and leaving out what the other finds.

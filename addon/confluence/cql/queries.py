@@ -1,7 +1,7 @@
 """How are our queries put together? Always positive first, always in parentheses, never longer than a URL may be.
 
 Confluence reads AND and OR left to right and refuses a leading negation (docs/rules/confluence-api.md 8); every query
-of ours therefore begins with the content types and combines parts in parentheses only (docs/rules/statuses.md).
+of ours therefore begins with the content types and combines parts in parentheses only (docs/rules/statuses.md 5.4).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Endpoints at rest: a site that asks for fewer requests is left alone for as long as it says, within limits.
 
 All threads of a client keep away from an endpoint that rests. Once all its rests together are longer than the client's
-patience, each of its threads gets the time at which to resume instead of waiting (docs/rules/quota.md).
+patience, each of its threads gets the time at which to resume instead of waiting (docs/rules/quota.md 4.3).
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ T = TypeVar("T")
 RETRY_WAITS = (0.25, 1.0)
 """Seconds before the quick second and third attempt of a repeatable call."""
 JOB_PATIENCE, INTERACTIVE_PATIENCE = 600.0, 2.0
-"""Seconds in all that a run, and a person, wait for a site that asks for fewer requests (docs/rules/quota.md)."""
+"""Seconds in all that a run, and a person, wait for a site that asks for fewer requests (docs/rules/quota.md 4.3)."""
 MOST_PAGES = 10_000
 """Pages of one listing, against one that never ends."""
 

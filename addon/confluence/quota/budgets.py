@@ -22,7 +22,7 @@ from addon.base import Caller, Clock
 from addon.base.cache import Cache
 
 PERSON_PERCENT = 40
-"""More than a space's screen that is open all the hour costs at most: 2,500 points of 6,500 (docs/rules/quota.md)."""
+"""More than a space's screen that is open all hour costs at most: 2,500 points of 6,500 (docs/rules/quota.md 4.4)."""
 RESERVE_PERCENT = 25
 REMEMBERED = 10_000
 """People whose points are remembered; the one whose last call is longest ago is forgotten first."""

@@ -1,7 +1,7 @@
 """May this person do this? Asked of Confluence, remembered for a short while, refused whenever it cannot be asked.
 
 A token says who somebody is, never what they may (docs/rules/connect.md 3.7). How fresh a decision must be:
-docs/rules/quota.md.
+docs/rules/quota.md 4.4.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is due now? Leaderless: every process asks, and whoever inserts the slot's row has fired it.
 
-See docs/rules/schedules.md.
+See docs/rules/schedules.md 2.1.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def replace_schedules(
 
 
 def restart_schedules(context: EngineContext, session: Session, tenant_id: TenantId) -> None:
-    """Compute every next time from now again, ending waiting retries (re-install, docs/rules/sites.md).
+    """Compute every next time from now again, ending waiting retries (re-install, docs/rules/sites.md 3.3).
 
     Pending slots are recorded as withdrawn. A schedule that cannot be read stops; the others do not.
     """

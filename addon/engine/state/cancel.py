@@ -57,7 +57,7 @@ def cancel(
 def cancel_active(context: EngineContext, session: Session, tenant_id: TenantId, actor: Actor) -> None:
     """End what the tenant has at work: waiting retries go, the active execution is cancelled.
 
-    One that is finalizing stays, and finds nothing to send any more (docs/rules/sites.md).
+    One that is finalizing stays, and finds nothing to send any more (docs/rules/sites.md 3.4).
     """
     end_chains(session, tenant_id)
     execution = active(session, tenant_id)

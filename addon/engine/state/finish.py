@@ -89,7 +89,7 @@ def _note_retry(
 ) -> None:
     """Insert the waiting retry of a failed scheduled run, unless something permanent failed.
 
-    See docs/rules/schedules.md.
+    See docs/rules/schedules.md 2.2.
     """
     if permanent or execution.trigger == "manual" or execution.attempt >= context.settings.max_attempts:
         return
@@ -131,7 +131,7 @@ def add_metrics(totals: Metrics, more: Metrics) -> dict[str, Any]:
 def total_metrics(
     session: Session, row: JobExecution, extra: Metrics, job: Job | None, counters: Metrics
 ) -> dict[str, Any]:
-    """Return the final metrics of an execution (docs/rules/metrics.md), from its rows as this transaction sees them.
+    """Return the final metrics of an execution (docs/rules/metrics.md 8), from its rows as this transaction sees them.
 
     `extra` is what the job's finalize returned, `counters` may hold newer points and calls than the row.
     """

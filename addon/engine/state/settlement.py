@@ -1,7 +1,7 @@
 """Is anything that was submitted to the site still without a known outcome, and how long is it waited for?
 
-No execution ends cancelled, failed or interrupted before that is read back (docs/rules/automations.md). Where its owner
-cannot do it, because it stops, is dead, or the site does not answer, a later owner does
+No execution ends cancelled, failed or interrupted before that is read back (docs/rules/executions.md 1.7). Where its
+owner cannot do it, because it stops, is dead, or the site does not answer, a later owner does
 (docs/adr/0010-settle-before-the-end.md).
 """
 

@@ -1,6 +1,6 @@
 """What would a new installation do, and may it begin? The panel that an administrator confirms.
 
-See docs/rules/schedules.md.
+See docs/rules/schedules.md 2.4.
 """
 
 from __future__ import annotations

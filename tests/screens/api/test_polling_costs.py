@@ -19,7 +19,7 @@ from tests.support.house import House, house_over
 from tests.support.site import small_site
 
 BUDGET = 2_500
-"""Points an hour and tenant for an open space screen (docs/rules/quota.md)."""
+"""Points an hour and tenant for an open space screen (docs/rules/quota.md 4.4)."""
 HOUR = timedelta(hours=1)
 SCREEN = "u-gus"
 """Administers DOCS through a group, which is the dearest way to find out."""

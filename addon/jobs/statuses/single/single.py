@@ -1,7 +1,7 @@
 """Which status has one content now, and why? And how does it get it at once, without a job?
 
 A single refresh is not an execution and runs beside one. Both use the version of the stamp's property: who comes second
-reads again, and a run never overwrites what was refreshed singly after it began to read (docs/rules/statuses.md).
+reads again, and a run never overwrites what was refreshed singly after it began to read (docs/rules/statuses.md 5.7).
 
 What it costs, in points: to find the content 2 (a blog post 3), its space 2, its review 1 or 2, and 1 or 2 for each
 query of its scheme that depends on more than the review; ancestor queries the page's ancestors and 1 or 2 besides. A
