@@ -15,6 +15,7 @@ class QuotaHour(Base):
     """Points reserved in one UTC hour by one scope: 'pool' for the whole add-on, or a tenant id."""
 
     __tablename__ = "quota_hour"
+    # Shares of an hour are dealt by these words; NULL passes, as for one who had enough.
     __table_args__ = (sa.CheckConstraint("state IN ('drawing', 'waiting', 'refused')", name="state"),)
 
     hour: Mapped[datetime] = mapped_column(primary_key=True)
@@ -42,6 +43,7 @@ class SiteHint(TenantScoped, Base):
 
     __tablename__ = "site_hint"
     __table_args__ = (
+        # What a hint may be about: it comes from outside and is looked up by this word.
         sa.CheckConstraint("kind IN ('page', 'blogpost', 'space')", name="kind"),
         sa.Index("ix_site_hint_heard", "tenant_id", "heard_at"),
     )

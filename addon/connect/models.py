@@ -19,7 +19,9 @@ class Tenant(Base):
 
     __tablename__ = "tenant"
     __table_args__ = (
+        # Who may call and what is erased are decided by this word.
         sa.CheckConstraint("state IN ('installed', 'uninstalled')", name="state"),
+        # An uninstalled site leaves no secret behind, and an installed one can always be verified.
         sa.CheckConstraint("(state = 'installed') = (secret IS NOT NULL)", name="secret_while_installed"),
     )
 
@@ -72,6 +74,7 @@ class ReportCycle(Base):
     """The reporting's one row: how long its cycle is, and before when no process calls."""
 
     __tablename__ = "report_cycle"
+    # One cycle for the whole add-on: a second row would be a second opinion on when to report.
     __table_args__ = (sa.CheckConstraint("id = 1", name="one_row"),)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

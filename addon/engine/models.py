@@ -65,7 +65,9 @@ class JobSchedule(TenantScoped, Base):
     __tablename__ = "job_schedule"
     __table_args__ = (
         sa.UniqueConstraint("tenant_id", "job_type", "rule_id"),
+        # A removed schedule stays for the record of its slots and must never be due again.
         sa.CheckConstraint("removed_at IS NULL OR NOT enabled", name="removed"),
+        # Every tick of every process looks for due schedules; those that are switched off never are.
         sa.Index(
             "ix_job_schedule_due", "next_fire_at", postgresql_where=sa.text("enabled"), sqlite_where=sa.text("enabled")
         ),
@@ -93,12 +95,18 @@ class ScheduleFire(TenantScoped, Base):
 
     __tablename__ = "schedule_fire"
     __table_args__ = (
+        # An outcome that no reader knows would drop out of both lists: what started, and what was missed.
         sa.CheckConstraint(_one_of("outcome", "started", *MISSED), name="outcome"),
+        # Nothing is missed without a reason that people can read, and what started needs none.
         sa.CheckConstraint("(outcome = 'started') = (reason IS NULL)", name="missed_for_a_reason"),
+        # Only what was in the way can make a slot late or covered by another: NULL passes, as for what started.
         sa.CheckConstraint(f"outcome = 'withdrawn' OR {_one_of('reason', *IN_THE_WAY)}", name="in_the_way"),
+        # A slot is withdrawn by what happened to its schedule, and by nothing else.
         sa.CheckConstraint(f"(outcome = 'withdrawn') = ({_one_of('reason', *WITHDRAWN)})", name="withdrawn"),
+        # A record that stands for several slots says since when; one that stands for itself does not.
         sa.CheckConstraint("(earlier > 0) = (earlier_since IS NOT NULL)", name="earlier"),
         sa.Index("ix_schedule_fire_execution", "execution_id", "tenant_id"),
+        # For the SET NULL when an execution is deleted. Partial, because most slots were blocked by none.
         sa.Index(
             "ix_schedule_fire_blocked_by",
             "blocked_by",
@@ -106,6 +114,8 @@ class ScheduleFire(TenantScoped, Base):
             sqlite_where=sa.text("blocked_by IS NOT NULL"),
         ),
         sa.Index("ix_schedule_fire_at", "tenant_id", "at"),
+        # The list of missed slots, page by page in this order. Without its condition SQLite, which has no statistics here,
+        # would read all that started as well.
         sa.Index(
             "ix_schedule_fire_missed",
             "tenant_id",
@@ -137,12 +147,20 @@ class JobExecution(TenantScoped, Base):
 
     __tablename__ = "job_execution"
     __table_args__ = (
+        # The six statuses of the transition table: every index and trigger below spells them out.
         sa.CheckConstraint(_one_of("status", *ACTIVE, *TERMINAL), name="status"),
+        # Retention goes by ended_at, so nothing that is active may have one and nothing that ended may lack it.
         sa.CheckConstraint(f"({_one_of('status', *TERMINAL)}) = (ended_at IS NOT NULL)", name="ended"),
+        # An owner without an end of its lease could never be reaped and would block its tenant permanently.
         sa.CheckConstraint("(owner IS NULL) = (lease_until IS NULL)", name="owned_with_lease"),
+        # Cancelling means that someone still has to stop or read back: without any owner it ends at once instead.
         sa.CheckConstraint("status <> 'cancelling' OR owner IS NOT NULL", name="cancelling_owned"),
+        # Who may see and cancel an execution is decided by its scope: a third one would be decided by accident.
         sa.CheckConstraint(_one_of("scope", "site", "space"), name="scope"),
+        # Holds, retry chains and lateness are decided by the trigger.
         sa.CheckConstraint(_one_of("trigger", "scheduled", "manual", "retry"), name="trigger"),
+        # The lock itself: one active execution per tenant, whatever the processes believe. Partial, because those that
+        # ended pile up. No second index or row repeats it, so nothing can drift (docs/adr/0001).
         sa.Index(
             "uq_job_execution_active",
             "tenant_id",
@@ -153,6 +171,7 @@ class JobExecution(TenantScoped, Base):
         sa.Index("ix_job_execution_history", "tenant_id", "id"),
         sa.Index("ix_job_execution_ended", "tenant_id", "ended_at"),
         sa.Index("ix_job_execution_retry_of", "retry_of"),
+        # Runners and the reaper look over all tenants every few seconds; few rows are active, many have ended.
         sa.Index(
             "ix_job_execution_claimable",
             "status",
@@ -221,6 +240,7 @@ class ExecutionSpace(TenantScoped, Base):
 
     __tablename__ = "execution_space"
     __table_args__ = (
+        # Progress, retries and the reaper count spaces by state: one in an unknown state would never end.
         sa.CheckConstraint(
             _one_of("state", "pending", "running", "done", "failed", "skipped", "cancelled"), name="state"
         ),
@@ -271,6 +291,7 @@ class AuditEvent(TenantScoped, Base):
     __tablename__ = "audit_event"
     __table_args__ = (
         sa.UniqueConstraint("execution_id", "seq"),
+        # Why slots were missed is read from the lane's own events, a handful among the events of all executions.
         sa.Index(
             "ix_audit_event_lane",
             "tenant_id",

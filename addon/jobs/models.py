@@ -17,6 +17,7 @@ class ContentStamp(TenantScoped, Base):
 
     __tablename__ = "content_stamp"
     __table_args__ = (
+        # The two kinds that have a status: the kind chooses the endpoint of every call.
         sa.CheckConstraint("kind IN ('page', 'blogpost')", name="kind"),
         sa.Index("ix_content_stamp_space", "tenant_id", "space_id", "slug"),
     )
@@ -41,6 +42,7 @@ class SiteTrait(TenantScoped, Base):
     """What was found out about one site and holds for some days. Losing a row costs points and nothing else."""
 
     __tablename__ = "site_trait"
+    # How NOT is put to the site follows from it; a word that no reader knows would put it wrongly.
     __table_args__ = (sa.CheckConstraint("negation IN ('inclusive', 'exclusive', 'unknown')", name="negation"),)
 
     tenant_id: Mapped[TenantId] = mapped_column(sa.String(36), sa.ForeignKey("tenant.id"), primary_key=True)

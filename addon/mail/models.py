@@ -15,6 +15,7 @@ class OutboxMail(TenantScoped, Base):
 
     __tablename__ = "outbox"
     __table_args__ = (
+        # Every process looks for due mails every few seconds; those that ended stay for weeks.
         sa.Index(
             "ix_outbox_due",
             "not_before",
@@ -24,6 +25,7 @@ class OutboxMail(TenantScoped, Base):
         sa.Index("ix_outbox_execution", "execution_id", "state"),
         sa.Index("ix_outbox_begun", "begun_at"),
         sa.Index("ix_outbox_ended", "tenant_id", "ended_at"),
+        # A mail in a state that the outbox does not know would be neither sent nor counted nor deleted.
         sa.CheckConstraint("state IN ('pending', 'sent', 'suppressed', 'dead')", name="state"),
     )
 
