@@ -40,17 +40,20 @@ def is_missed() -> sa.ColumnElement[bool]:
 
 
 class Lane(TenantScoped, Base):
-    """What the engine must know of a tenant before it starts anything, kept by the lifecycle and the policies."""
+    """A tenant's one place to run, and what the engine must know before it starts anything there.
+
+    The lifecycle opens and closes it, the policies put it on hold.
+    """
 
     __tablename__ = "lane"
 
     tenant_id: Mapped[TenantId] = mapped_column(sa.String(36), sa.ForeignKey("tenant.id"), primary_key=True)
     open: Mapped[bool]
-    """Installed and enabled: only then anything starts."""
+    """Installed and enabled: otherwise nothing starts."""
     first_run: Mapped[bool]
     """No administrator has confirmed the first-run panel yet: nothing at all starts."""
     hold: Mapped[bool] = mapped_column(default=False)
-    """Scheduled starts are held; manual ones work."""
+    """Schedules are on hold; manual starts work."""
     hold_reason: Mapped[str | None] = mapped_column(sa.Text)
     hold_by: Mapped[str | None] = mapped_column(sa.String(128))
     hold_until: Mapped[datetime | None]
@@ -82,7 +85,7 @@ class JobSchedule(TenantScoped, Base):
     enabled: Mapped[bool]
     next_fire_at: Mapped[datetime | None]
     recorded_until: Mapped[datetime | None] = mapped_column("settled_until")
-    """What was due before then has its record: set where the next time was taken back because of a wrong clock."""
+    """What was due before then is recorded: set where the next time was taken back because of a wrong clock."""
     max_lateness_s: Mapped[int]
     version: Mapped[int] = mapped_column(default=1)
     removed_at: Mapped[datetime | None]
@@ -103,7 +106,7 @@ class ScheduleFire(TenantScoped, Base):
         sa.CheckConstraint(f"outcome = 'withdrawn' OR {_one_of('reason', *IN_THE_WAY)}", name="in_the_way"),
         # A slot is withdrawn by what happened to its schedule, and by nothing else.
         sa.CheckConstraint(f"(outcome = 'withdrawn') = ({_one_of('reason', *WITHDRAWN)})", name="withdrawn"),
-        # A record that stands for several slots says since when; one that stands for itself does not.
+        # A record that covers earlier slots as well says since when; one of a single slot does not.
         sa.CheckConstraint("(earlier > 0) = (earlier_since IS NOT NULL)", name="earlier"),
         sa.Index("ix_schedule_fire_execution", "execution_id", "tenant_id"),
         # For the SET NULL when an execution is deleted. Partial, because most slots were blocked by none.
@@ -114,8 +117,8 @@ class ScheduleFire(TenantScoped, Base):
             sqlite_where=sa.text("blocked_by IS NOT NULL"),
         ),
         sa.Index("ix_schedule_fire_at", "tenant_id", "at"),
-        # The list of missed slots, page by page in this order. Without its condition SQLite, which has no statistics here,
-        # would read all that started as well.
+        # The list of missed slots, page by page in this order. Without the condition SQLite, which has no statistics
+        # here, would read all that started as well.
         sa.Index(
             "ix_schedule_fire_missed",
             "tenant_id",
@@ -143,7 +146,7 @@ class ScheduleFire(TenantScoped, Base):
 
 
 class JobExecution(TenantScoped, Base):
-    """One run of one job. Accepted but not claimed is running with no owner."""
+    """One execution of one job. Accepted but not claimed is running with no owner."""
 
     __tablename__ = "job_execution"
     __table_args__ = (
@@ -215,7 +218,7 @@ class JobExecution(TenantScoped, Base):
     """How many were skipped because the app could not see them (any more); NULL while active."""
     percent: Mapped[int] = mapped_column(default=0)
     expected_end_at: Mapped[datetime | None]
-    """By the rate at which it went when something was last recorded; NULL while nobody could know."""
+    """Estimated from the rate at which spaces ended when one was last recorded; NULL while there is no estimate."""
     progress_at: Mapped[datetime | None]
     """When a safe point was last passed; older than ten minutes means no progress."""
     points: Mapped[int] = mapped_column(default=0)
@@ -223,10 +226,10 @@ class JobExecution(TenantScoped, Base):
     extra_metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """Metrics that belong to the execution and to no single space, such as contentsChecked of a group."""
     metrics: Mapped[dict[str, Any] | None]
-    """The final sums, written once by whoever makes the terminal transition."""
+    """The final sums, written once, with the terminal transition."""
     error: Mapped[str | None] = mapped_column(sa.Text)
     error_transient: Mapped[bool] = mapped_column(default=False)
-    """Whether what `error` says may pass by itself: only then is the execution retried."""
+    """Whether what `error` says is temporary: only then is the execution retried."""
     retry_of: Mapped[str | None] = mapped_column(sa.ForeignKey("job_execution.id", ondelete="SET NULL"))
     attempt: Mapped[int] = mapped_column(default=1)
     seq: Mapped[int] = mapped_column(default=0)
@@ -263,7 +266,7 @@ class ExecutionSpace(TenantScoped, Base):
     metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
     reason: Mapped[str | None] = mapped_column(sa.Text)
     transient: Mapped[bool] = mapped_column(default=False)
-    """Whether the failure may pass by itself: only such spaces are retried."""
+    """Whether the failure is temporary: only such spaces are retried."""
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
 
