@@ -5,23 +5,28 @@ engine, and how a mail finds its address.
 """
 
 from addon.jobs.context import JobContext, JobSettings
+from addon.jobs.counting import count_seen
 from addon.jobs.housekeeping import forget_batches, forget_matches, forget_person_matched, people_matched
-from addon.jobs.ledger import counts_by_space, slugs_of
+from addon.jobs.indicator import Indicator, IndicatorState, indicator_state
 from addon.jobs.notifications import mail_addresses
 from addon.jobs.registry import apply_policies, build_jobs
+from addon.jobs.site_facts import negation_of_site
 from addon.jobs.spaces import with_labels
 
 __all__ = [
+    "Indicator",
+    "IndicatorState",
     "JobContext",
     "JobSettings",
     "apply_policies",
     "build_jobs",
-    "counts_by_space",
+    "count_seen",
     "forget_batches",
     "forget_matches",
     "forget_person_matched",
+    "indicator_state",
     "mail_addresses",
+    "negation_of_site",
     "people_matched",
-    "slugs_of",
     "with_labels",
 ]

@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, TenantGone, TenantId, Unreachable
 from addon.confluence import Confluence, Postponed, SiteClient, SiteError
@@ -41,6 +42,28 @@ OFF: dict[str, Any] = {"on": False, "spaces": []}
 def property_of(namespace: str) -> str:
     """Return the key of the app's property."""
     return f"{namespace}-indicator"
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorState:
+    """What was last written to a site, as people are shown it.
+
+    `policy_version`: the version of the policies that it follows, 0 while nothing was written. `spaces`: how many it
+    names, 0 also where it is on or off everywhere. `problem`: what went wrong since, for people.
+    """
+
+    policy_version: int = 0
+    spaces: int = 0
+    written_at: datetime | None = None
+    problem: str | None = None
+
+
+def indicator_state(session: Session) -> IndicatorState:
+    """Return what was last written to the site of the session's tenant."""
+    row = session.scalars(sa.select(IndicatorSwitch)).one_or_none()
+    if row is None:
+        return IndicatorState()
+    return IndicatorState(row.policy_version, row.spaces, row.written_at, row.problem)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,11 @@ def load(session: Session) -> SiteFacts:
     )
 
 
+def negation_of_site(session: Session) -> Negation:
+    """Return whether NOT also finds what lacks the field, on the site of the session's tenant."""
+    return load(session).negation
+
+
 def save(session: Session, tenant_id: TenantId, **values: Any) -> None:
     """Store some of the fields of SiteFacts. Part of the caller's write transaction."""
     fresh = {"negation": "unknown", "census": {}, "unfound": []} | values

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from addon.confluence import forget_hints
 from addon.engine import Tick
-from addon.jobs.indicator import Indicator
+from addon.jobs import Indicator
 from addon.maintenance.erasure import Erasure
 from addon.maintenance.reporting import Reporting
 from addon.maintenance.retention import Retention

@@ -10,7 +10,7 @@ from pydantic import StringConstraints
 
 from addon.base.resources import render
 from addon.connect import admits, current_caller
-from addon.jobs.statuses.write.stamp import icon_svg, property_key
+from addon.jobs.statuses import icon_svg, property_key
 from addon.parts import Parts
 from addon.screens import assets
 from addon.screens.access import Access

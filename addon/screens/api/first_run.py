@@ -29,7 +29,7 @@ from addon.confluence.cql import (
 )
 from addon.engine import JobRefused, NotAdmitted, StartRequest, queries
 from addon.jobs import apply_policies, with_labels
-from addon.jobs.statuses.ask.probe import first_spelling
+from addon.jobs.statuses import first_spelling
 from addon.parts import Parts
 from addon.policies import Hold, PolicyDocument, Selector, StatusScheme
 from addon.screens.access import Access

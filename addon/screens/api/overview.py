@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
-import sqlalchemy as sa
 from pydantic import Field, StringConstraints
 from sqlalchemy.orm import Session
 
@@ -20,10 +19,8 @@ from addon.base.cache import Cache
 from addon.confluence import READ_AGE
 from addon.confluence.cql import base, none_of, quote, values
 from addon.engine import queries
-from addon.jobs.counting import Counting
-from addon.jobs.models import SiteTrait
-from addon.jobs.statuses.ask.clauses import chunked, ids_in
-from addon.jobs.statuses.write.stamp import status_alias
+from addon.jobs import count_seen, negation_of_site
+from addon.jobs.statuses import status_alias
 from addon.parts import Parts
 from addon.policies import PolicyDocument
 from addon.screens import schemas
@@ -45,8 +42,6 @@ Keys = Annotated[str, StringConstraints(pattern=rf"^{_KEY}(,{_KEY}){{0,{MOST - 1
 _UNSEEN = "not tracked: Content Steward cannot see this space. It is archived, or the app has no access to it"
 MOST_IDS = 1000
 """Contents that one question about what the app sees may name."""
-ID_BYTES = 5_000
-"""Encoded bytes of the ids that one search names."""
 
 
 class OverviewQuery(schemas.InSpace):
@@ -132,7 +127,7 @@ class OverviewApi:
         spaces.update({space.key: space for space in seen})
         with self._parts.db.read(caller.tenant_id) as session:
             refreshed, last = self._refreshed(session, caller.tenant_id, seen)
-            exclusive = session.scalar(sa.select(SiteTrait.negation)) == "exclusive"
+            exclusive = negation_of_site(session) == "exclusive"
         rows = [self._row(policies, key, space, refreshed, exclusive) for key, space in spaces.items()]
         return Overview(
             stamps=policies.status_stamps,
@@ -159,11 +154,8 @@ class OverviewApi:
         viewer = self._access.scope(caller, body.space_key)
         if viewer.space is not None and viewer.space.key != body.key:
             raise Problem(422, "invalid", "A space's own overview is about that space: name no other.")
-        seen = 0
         with self._parts.confluence.client(caller.tenant_id) as client:
-            counting = Counting(client)
-            for chunk in chunked(dict.fromkeys(body.ids), ID_BYTES):
-                seen += counting.number(base([body.key], ids_in(chunk)))
+            seen = count_seen(client, body.key, body.ids)
         return Seen(seen=min(seen, len(body.ids)))
 
     def _look_up(self, tenant_id: TenantId, keys: Sequence[str]) -> dict[str, Space | None]:

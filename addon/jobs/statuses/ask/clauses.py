@@ -27,6 +27,7 @@ from addon.confluence.cql import (
     values,
     widest,
 )
+from addon.jobs.counting import chunked, ids_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,31 +287,6 @@ class Span:
         after = f'created >= "{self.since:%Y-%m-%d %H:%M}"' if self.since else None
         before = f'created < "{self.until:%Y-%m-%d %H:%M}"' if self.until else None
         return all_of(after, before)
-
-
-def ids_in(ids: Iterable[str]) -> str:
-    """Return the condition of having one of `ids`."""
-    return f"id in ({','.join(ids)})"
-
-
-def chunked(ids: Iterable[str], room: int) -> Iterator[list[str]]:
-    """Yield `ids` in chunks of at most `room` encoded bytes."""
-    chunk: list[str] = []
-    taken = 0
-    for each in ids:
-        size = ids_bytes([each])
-        if chunk and taken + size > room:
-            yield chunk
-            chunk, taken = [], 0
-        chunk.append(each)
-        taken += size
-    if chunk:
-        yield chunk
-
-
-def ids_bytes(ids: Iterable[str]) -> int:
-    """Return the encoded bytes that `ids` take in a list."""
-    return sum(len(each) + 3 for each in ids)
 
 
 def _fitting(cql: str) -> str:

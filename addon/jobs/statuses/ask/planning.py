@@ -11,6 +11,7 @@ from addon.confluence import Content, SiteClient
 from addon.confluence.cql import MOST_SPACES, Spelling, encoded_length, group_spaces, others_fields, quote, with_not
 from addon.engine.job import Run, RunSpace
 from addon.jobs import ledger
+from addon.jobs.counting import ids_bytes
 from addon.jobs.faults import reason_of
 from addon.jobs.spaces import Member
 from addon.jobs.statuses.ask import clauses
@@ -23,7 +24,6 @@ from addon.jobs.statuses.ask.clauses import (
     Pair,
     QueryTooLong,
     Terms,
-    ids_bytes,
 )
 from addon.jobs.statuses.ask.reading import Plan, Way, listed, topmost
 from addon.jobs.statuses.write.stamp import property_key, status_alias

@@ -20,10 +20,10 @@ from addon.confluence.cql import CONTENT, all_of, any_of, encoded_length, quote
 from addon.engine import queries
 from addon.engine.job import Run
 from addon.jobs import ledger, site_facts
-from addon.jobs.counting import Counting
+from addon.jobs.counting import Counting, chunked, ids_in
 from addon.jobs.faults import SITE_FAULTS, reason_of
 from addon.jobs.ledger import LedgerEntry
-from addon.jobs.statuses.ask.clauses import URL_BYTES, chunked, ids_in
+from addon.jobs.statuses.ask.clauses import URL_BYTES
 from addon.jobs.statuses.upkeep.missing import look_up
 from addon.jobs.statuses.write.stamp import Stamp, own_stamp
 from addon.jobs.statuses.write.stamping import adopt

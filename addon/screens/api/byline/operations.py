@@ -2,7 +2,7 @@
 
 Open to everybody who may view the content, and the review to those who may edit it. Both are asked of Confluence for
 the token's person; which page the frame is on is never believed. A content that somebody may not view does not exist
-for them. What a look costs is said in addon.jobs.statuses.single.single; a person's right to view adds 2 points, or
+for them. What a look costs is said in addon.jobs.statuses.single; a person's right to view adds 2 points, or
 what it takes to conclude it (addon.confluence.rights.grants), every 15 minutes.
 """
 
@@ -17,10 +17,8 @@ from zoneinfo import ZoneInfo
 from addon.base import Caller, TenantId
 from addon.base.cache import Cache
 from addon.confluence import READ_AGE, WRITE_AGE, Conflict, Content, Forbidden, NotFound, RightsError, SiteBusy
-from addon.jobs.models import IndicatorSwitch
-from addon.jobs.review import Review
-from addon.jobs.statuses.single.single import Gone, Look, Single, Tested, Undecided
-from addon.jobs.statuses.write import stamp
+from addon.jobs import indicator_state
+from addon.jobs.statuses import PLAIN_ICON, Gone, Look, Review, Single, Tested, Undecided, icon_file
 from addon.parts import Parts
 from addon.policies import PolicyDocument
 from addon.screens.access import Access
@@ -141,14 +139,14 @@ class BylineApi:
         self._access.site(caller)
         with self._parts.db.read(caller.tenant_id) as session:
             version, policy = self._parts.policies.current(session, caller.tenant_id)
-            row = session.get(IndicatorSwitch, caller.tenant_id)
+            written = indicator_state(session)
             return schemas.IndicatorState(
                 on=policy.indicator.on,
                 selectors=len(policy.indicator.spaces),
-                spaces=row.spaces if row is not None else 0,
-                pending=row is None or row.policy_version != version,
-                written_at=row.written_at if row is not None else None,
-                problem=row.problem if row is not None else None,
+                spaces=written.spaces,
+                pending=written.policy_version != version,
+                written_at=written.written_at,
+                problem=written.problem,
             )
 
     def _visible(self, caller: Caller, content_id: str, max_age: timedelta) -> Content:
@@ -281,13 +279,13 @@ def _without_cql(test: schemas.StatusTest) -> schemas.StatusTest:
 def _status(policy: PolicyDocument, slug: str) -> schemas.ShownStatus:
     """A status that the policies no longer have is told by its slug."""
     known = policy.status(slug)
-    name, colour, icon = (known.name, known.colour, known.icon) if known else (slug, "#8590a2", stamp.PLAIN_ICON)
+    name, colour, icon = (known.name, known.colour, known.icon) if known else (slug, "#8590a2", PLAIN_ICON)
     return schemas.ShownStatus(
         id=slug,
         name=name,
         description=known.description if known else "",
         colour=colour,
-        icon=f"/status-icons/{stamp.icon_file(icon, colour)}",
+        icon=f"/status-icons/{icon_file(icon, colour)}",
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from addon.confluence import errors
 from addon.jobs import site_facts
-from addon.jobs.statuses import slugs_of
+from addon.jobs.ledger import slugs_of
 from tests.jobs.conftest import Bench
 
 PROBE = '!= "~none~"'
