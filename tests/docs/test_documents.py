@@ -42,3 +42,10 @@ def test_every_pinned_package_runs_on_the_oldest_python_that_is_promised() -> No
         if (wanted := found.metadata["Requires-Python"]) and oldest not in SpecifierSet(wanted)
     }
     assert too_new == {}
+
+
+def test_every_decision_is_in_the_index_under_its_own_title() -> None:
+    folder = ROOT / "docs" / "adr"
+    listed = re.findall(r"^- \[(.+)\]\((.+)\)$", (folder / "README.md").read_text(), re.MULTILINE)
+    written = [(path.read_text().splitlines()[0].removeprefix("# "), path.name) for path in folder.glob("[0-9]*.md")]
+    assert sorted(listed) == sorted(written)
