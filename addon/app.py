@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +11,7 @@ from cryptography.fernet import Fernet
 from flask import Flask
 
 from addon.base import Clock, Database, SecretBox, SystemClock, TenantId
+from addon.base.logs import get_logger
 from addon.config import Settings
 from addon.confluence import Confluence, Permissions, rights_changes
 from addon.confluence.cql import CqlRefused, check_administrators_cql
@@ -29,7 +29,7 @@ from addon.policies import Policies
 from addon.screens import register
 from descriptor import descriptor_blueprint
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 EXTENSION = "steward"
 METRONOME = "steward_metronome"
@@ -124,7 +124,7 @@ def _begin(app: Flask, parts: Parts) -> None:
         try:
             parts.mailer.send_due(addresses=addresses, before_each=before_each, seconds=OUTBOX_LIMIT)
         except _Stopping:
-            log.info("mails wait for the next process")
+            log.info("the rest of the mails waits for the next process", action="mail_loop_stopped")
 
     outbox = Tick("outbox", OUTBOX_SECONDS, send_leftovers, OUTBOX_SECONDS / 10)
     ticks = [*parts.engine.ticks(), outbox, *housekeeping(parts)]

@@ -15,11 +15,12 @@ from typing import Any
 
 import click
 
+from addon.base.logs import configure, get_logger
 from addon.config import Settings
 
 JOBS = ("refresh-statuses", "send-notifications", "execute-automations")
 
-logger = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @click.group()
@@ -27,14 +28,7 @@ logger = logging.getLogger(__name__)
 @click.version_option(package_name="content-steward")
 def main(verbose: bool) -> None:
     """Keep a Confluence Cloud site's content fresh."""
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        stream=sys.stderr,
-    )
-    if not verbose:
-        for chatty in ("apscheduler", "urllib3", "waitress.queue", "mail.log", "atlassian", "alembic", "procrastinate"):
-            logging.getLogger(chatty).setLevel(logging.WARNING)
+    configure(verbose=verbose)
 
 
 @main.command()
@@ -64,7 +58,11 @@ def serve(
     app = _starting(lambda: create_app(settings, start=True, web_threads=threads))
     room = room_for(connections)
     if room < connections:
-        logger.warning("only %d connections: the system lets this process open too few files (ulimit -n)", room)
+        log.warning(
+            "fewer connections: the system lets this process open too few files (ulimit -n)",
+            action="connections_limited",
+            connections=room,
+        )
     limits = Limits(room, idle_seconds, request_seconds)
     try:
         server = create_server(app, limits=limits, host=host, port=port, threads=threads)
@@ -244,7 +242,7 @@ def _settings(**overrides: Any) -> Settings:
     from addon import startup
 
     for line in startup.strangers():
-        logger.warning(line)
+        log.warning("a variable is none of the settings", action="setting_unknown", problem=line)
     try:
         return startup.read(**overrides)
     except startup.SettingsMistaken as error:
@@ -274,7 +272,7 @@ def _starting(start: Callable[[], Any]) -> Any:
     except (SchemaOutdated, ValueError) as error:
         raise click.ClickException(str(error)) from error
     except DBAPIError as error:
-        logger.debug("the database refuses", exc_info=error)
+        log.debug("the database cannot be used at the start", action="start_failed", exc_info=error)
         raise click.ClickException(f"STEWARD_DATABASE_URL: the database cannot be used now: {error.orig}") from error
 
 
@@ -291,7 +289,7 @@ def _run_until_told(run: Callable[[], object]) -> None:
     try:
         run()
     except SystemExit:
-        logger.info("stopping", extra={"action": "stop"})
+        log.info("stopping", action="stop")
 
 
 def _leave(*, stopped: bool) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import logging
 
 from flask import Blueprint, Response
 
+from addon.base.logs import get_logger
 from addon.config import Settings
 from addon.connect import admits
 from descriptor.template import NAME, build
 from descriptor.validation import DescriptorInvalid, validate
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def descriptor_blueprint(settings: Settings) -> Blueprint:
@@ -21,7 +21,7 @@ def descriptor_blueprint(settings: Settings) -> Blueprint:
     try:
         validate(descriptor)
     except DescriptorInvalid as error:
-        log.warning("Confluence will refuse the descriptor: %s", error)
+        log.warning("Confluence will refuse the descriptor", action="descriptor_invalid", error=str(error))
     body = json.dumps(descriptor, indent=2)
     blueprint = Blueprint("descriptor", __name__)
 

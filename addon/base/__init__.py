@@ -30,7 +30,7 @@ from addon.base.backoff import backoff
 from addon.base.clock import Clock, SystemClock, known_zone, seconds_since, sleep, within, zone_names
 from addon.base.database import Database, TenantScoped, UtcDateTime, metadata
 from addon.base.ids import REMOVED_PERSON, TenantId, new_id
-from addon.base.patience import is_away, is_blocked, is_temporary
+from addon.base.patience import cause_of, is_away, is_blocked, is_temporary
 from addon.base.ports import Caller, ScheduleSpec, Site, SiteSource, Space, TenantGone, Unreachable
 from addon.base.refusals import FieldError, Refusal, pointer
 from addon.base.secrets import SecretBox
@@ -54,6 +54,7 @@ __all__ = [
     "Unreachable",
     "UtcDateTime",
     "backoff",
+    "cause_of",
     "is_away",
     "is_blocked",
     "is_temporary",

@@ -54,6 +54,11 @@ def is_blocked(error: BaseException) -> bool:
     return str(getattr(getattr(error, "orig", None), "sqlstate", None)) in _POSTGRESQL_BLOCKED
 
 
+def cause_of(error: BaseException) -> str:
+    """Return what the database said, in one line: the driver's words, without the statement and its values."""
+    return str(getattr(error, "orig", error)).partition("\n")[0]
+
+
 def connects_patiently(patience: float) -> Any:
     """Return what opens connections that take a server silent for `patience` seconds for dead.
 

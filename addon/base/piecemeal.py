@@ -5,15 +5,17 @@ A row that cannot be stored costs no other row its place. A database that is awa
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from sqlalchemy import exc, orm
 
+from addon.base import cause_of
+from addon.base.logs import get_logger
+
 T = TypeVar("T")
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def write_piecemeal(session: orm.Session, rows: Sequence[T], write: Callable[[Sequence[T]], object]) -> list[T]:
@@ -38,7 +40,7 @@ def write_piecemeal(session: orm.Session, rows: Sequence[T], write: Callable[[Se
         if not _refuses_data(error):
             raise error from None
         if len(rows) == 1:
-            log.error("the database refuses a row: %s", str(getattr(error, "orig", error)).partition("\n")[0])
+            log.error("the database refuses a row", action="row_refused", error=cause_of(error))
             return [rows[0]]
     else:
         return []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -11,13 +10,14 @@ from urllib.parse import quote
 
 from addon.base import Space
 from addon.base.bounds import ACCOUNT_LENGTH, identifier
+from addon.base.logs import get_logger
 from addon.confluence import errors
 from addon.confluence.content import Content, Kind, LongTask, Operation, Property, Restriction, SystemInfo, User
 from addon.confluence.http import answers, endpoints
 from addon.confluence.http.site_requests import SiteRequests
 from addon.confluence.rights import grants
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 V2_PAGE = 250
 SEARCH_PAGE = 1000
@@ -294,7 +294,7 @@ class SiteClient(SiteRequests):
                 raise
             except (errors.BadRequest, errors.Forbidden, errors.NotFound, errors.ServerError) as error:
                 # Approval can be withdrawn any day; visible addresses are better than no mail at all.
-                log.warning("the e-mail API refused a look-up: %s", error)
+                log.warning("the e-mail API refused a look-up", action="email_lookup_refused", error=str(error))
                 return emails
             rows = answer if isinstance(answer, list) else []
             emails.update((str(row["accountId"]), str(row["email"])) for row in rows if row.get("email"))

@@ -8,7 +8,6 @@ asked for again for a minute.
 
 from __future__ import annotations
 
-import logging
 import re
 import threading
 import time
@@ -23,10 +22,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from addon.base import Clock
 from addon.base.cache import Cache
+from addon.base.logs import get_logger
 from addon.connect.errors import CannotVerify, Unauthenticated
 from addon.connect.hosts import is_loopback
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 TOTAL_SECONDS = 5.0
 """How long one request may take to learn a key, over all hosts and its wait for the turn."""
@@ -100,7 +100,9 @@ class InstallKeys:
             try:
                 key = _ask(host, kid, min(deadline, time.monotonic() + HOST_SECONDS))
             except _HostDown as error:
-                log.warning("install key host %s: %s", host, error)
+                log.warning(
+                    "a host of install keys does not answer", action="key_host_down", host=host, error=str(error)
+                )
                 down = True
                 continue
             if key is not None:

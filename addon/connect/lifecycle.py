@@ -10,7 +10,6 @@ else.
 from __future__ import annotations
 
 import hmac
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,6 +18,7 @@ from flask import Blueprint, Request, Response, request
 from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, TenantId
+from addon.base.logs import get_logger
 from addon.config import Settings
 from addon.connect import tenant_writes as store
 from addon.connect import tokens
@@ -31,7 +31,7 @@ from addon.connect.qsh import CONTEXT_QSH
 from addon.connect.route_access import admits, current_claims, current_installation
 from addon.connect.tenants import Tenants
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 PATHS = {name: f"/connect/{name}" for name in ("installed", "uninstalled", "enabled", "disabled")}
 """The lifecycle's addresses below the base URL, as the descriptor names them."""
@@ -124,7 +124,13 @@ class Lifecycle:
             if changed:
                 session.info["tenant_id"] = installation.id
                 apply(session, installation.id)
-        log.info("tenant %s: %s%s", installation.id, event, "" if changed else " (stale, ignored)")
+        log.info(
+            "the site has switched the app",
+            action="tenant_switched",
+            tenant=installation.id,
+            to=event,
+            stale=not changed,
+        )
         return Response(status=204)
 
 
@@ -159,7 +165,7 @@ def lifecycle_blueprint(
             if outcome.changed:
                 session.info["tenant_id"] = outcome.tenant_id
                 listener.on_installed(session, outcome.tenant_id, first=outcome.first, returning=outcome.returning)
-        log.info("tenant %s: installed (%s)", outcome.tenant_id, outcome)
+        log.info("installed", action="tenant_installed", tenant=outcome.tenant_id, outcome=str(outcome))
         return Response(status=204)
 
     @blueprint.post(PATHS["uninstalled"])
@@ -172,7 +178,7 @@ def lifecycle_blueprint(
             if tenant_id is not None:
                 session.info["tenant_id"] = tenant_id
                 listener.on_uninstalled(session, tenant_id)
-        log.info("tenant %s: uninstalled", tenant_id or "unknown or unchanged")
+        log.info("uninstalled", action="tenant_uninstalled", tenant=tenant_id or "unknown or unchanged")
         return Response(status=204)
 
     @blueprint.post(PATHS["enabled"])

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from flask import Flask, g, request
 
 from addon.base import Caller, Clock
+from addon.base.logs import bind, unbind
 from addon.config import Settings
 from addon.connect.authenticate import HostCall, authenticate_context, authenticate_host, caller_of
 from addon.connect.headers import set_headers
@@ -97,6 +98,7 @@ def install_boundary(app: Flask, tenants: Tenants, settings: Settings, clock: Cl
             raise UndeclaredRoute(request.url_rule.rule)
 
     app.before_request(enforce)
+    app.teardown_request(lambda _error: unbind("tenant"))
     app.after_request(lambda response: set_headers(response, settings, allowed, g.get("steward_installation")))
 
 
@@ -132,6 +134,7 @@ def current_claims() -> dict[str, Any]:
 
 def _admit(call: HostCall, *, person: bool) -> None:
     g.steward_installation = call.installation
+    bind(tenant=call.installation.id)
     if person:
         g.steward_caller = caller_of(call)
     else:

@@ -5,7 +5,6 @@ The lifecycle writes the same table in tenant_writes.py. Shared secrets are open
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,12 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, SecretBox, Site, TenantGone, TenantId, Unreachable
+from addon.base.logs import get_logger
 from addon.base.secrets import SecretUnreadable
 from addon.connect.errors import CannotVerify
 from addon.connect.models import Tenant
 from addon.connect.siteauth import SiteAuth
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,11 @@ class Tenants:
         try:
             return self.secret_of(installation)
         except SecretUnreadable as error:
-            log.error("tenant %s: the stored secret fits no configured encryption key", installation.id)
+            log.error(
+                "the stored secret fits no configured encryption key",
+                action="secret_unreadable",
+                tenant=installation.id,
+            )
             raise CannotVerify(
                 "secret-unreadable", "The add-on's operator has to restore an encryption key.", retry_after=300
             ) from error
@@ -186,7 +190,11 @@ class Tenants:
     def _mark_needs_reinstall(self, installation: Installation) -> bool:
         if not self._set_needs_reinstall(installation, True):
             return False
-        log.warning("tenant %s: the site refuses our signature; marked as needing a new installation", installation.id)
+        log.warning(
+            "the site refuses our signature; marked as needing a new installation",
+            action="signature_refused",
+            tenant=installation.id,
+        )
         return True
 
     def _set_needs_reinstall(self, installation: Installation, value: bool) -> bool:

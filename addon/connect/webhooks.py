@@ -9,7 +9,6 @@ answered at once and may be repeated.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,11 +17,12 @@ from typing import Any, Literal, Protocol
 from flask import Blueprint, Request, Response, request
 
 from addon.base import FieldError, TenantId
+from addon.base.logs import get_logger
 from addon.connect.errors import BadPayload
 from addon.connect.payload import json_object
 from addon.connect.route_access import admits, current_installation
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 Subject = Literal["page", "blogpost", "space", "user", "group"]
 
@@ -99,7 +99,7 @@ def _view(name: str, listener: WebhookListener) -> Callable[[], Response]:
         event = read_event(request, name)
         tenant_id = current_installation().id
         listener.on_event(tenant_id, event)
-        log.debug("tenant %s: webhook %s", tenant_id, name)
+        log.debug("an event of the site has arrived", action="webhook_received", tenant=tenant_id, webhook=name)
         return Response(status=204)
 
     return received

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, ScheduleSpec, Space, TenantId, seconds_since
+from addon.base.logs import get_logger
 from addon.engine import failpoints
 from addon.engine.context import EngineContext, PolicyVersion
 from addon.engine.errors import DATABASE_AWAY
@@ -33,7 +33,7 @@ from addon.engine.worker.heartbeat import Heartbeat
 from addon.engine.worker.pool import RunnerPool
 from addon.engine.worker.runner import run_next
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def _first_version(session: Session, tenant_id: TenantId) -> int:
@@ -277,10 +277,18 @@ class Engine:
                 with context.db.write_all() as session:
                     session.execute(sa.update(Worker).where(Worker.id == context.worker_id).values(draining=True))
             except DATABASE_AWAY:
-                log.warning("the database is away while this process stops; its leases will expire", exc_info=True)
+                log.warning(
+                    "the database is away while this process stops; its leases will expire",
+                    action="stop_without_database",
+                    exc_info=True,
+                )
         stopped = self._pool.stop(wait_seconds)
         if not stopped:
-            log.warning("some runs did not stop within %s s; their leases will expire", wait_seconds)
+            log.warning(
+                "some runs did not stop in time; their leases will expire",
+                action="stop_timed_out",
+                seconds=wait_seconds,
+            )
         self._heartbeat.stop()
         if stopped:
             self._release()

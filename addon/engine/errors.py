@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import exc
+from structlog.stdlib import BoundLogger
 
-from addon.base import is_away, is_blocked
+from addon.base import cause_of, is_away, is_blocked
 from addon.engine.job import Interrupted
 from addon.engine.models import JobExecution
 
@@ -16,13 +16,12 @@ DATABASE_AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError, ex
 """What says that the database cannot be reached now, and nothing about the work itself."""
 
 
-def log_failure(log: logging.Logger, error: Exception, message: str, *arguments: object) -> None:
-    """Log `message` and the error; a database that is away or busy has nothing to show by a traceback."""
+def log_failure(log: BoundLogger, error: Exception, event: str, *, action: str, **ids: str) -> None:
+    """Log `event` and the error; a database that is away or busy has nothing to show by a traceback."""
     if is_away(error) or is_blocked(error):
-        cause = str(getattr(error, "orig", error)).partition("\n")[0]
-        log.warning(f"{message}: the database cannot be used now: %s", *arguments, cause)
+        log.warning(event, action=action, database=cause_of(error), **ids)
     else:
-        log.error(message, *arguments, exc_info=error)
+        log.error(event, action=action, exc_info=error, **ids)
 
 
 class UnknownJob(Exception):

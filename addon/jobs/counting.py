@@ -7,17 +7,17 @@ some sites only one of them works).
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from addon.base import TenantGone, Unreachable
+from addon.base.logs import get_logger
 from addon.confluence import CqlRejected, Postponed, SiteClient, SiteError
 from addon.confluence.cql import base
 from addon.engine.job import Run
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 ID_BYTES = 5_000
 """Encoded bytes of the ids that one query names."""
@@ -45,7 +45,7 @@ class Counting:
         except (Postponed, TenantGone, Unreachable):
             raise
         except SiteError as error:
-            log.warning("a count failed, so what it would have told is read: %s", error)
+            log.warning("a count failed, so the items are read instead", action="count_failed", error=str(error))
             # A refused query says nothing of the next one, and is refused at once.
             if not isinstance(error, CqlRejected):
                 with self._lock:

@@ -6,17 +6,17 @@ space, then it becomes a reason that people read in the audit log.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from addon.base import TenantGone, Unreachable
+from addon.base.logs import get_logger
 from addon.confluence import Postponed, SiteError
 from addon.engine import DATABASE_AWAY
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, JobRefused, Pause
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 STOPS = (Interrupted, CancelRequested, Pause, Abandon, Fatal)
 SITE_FAULTS = (SiteError, TenantGone, Unreachable)
@@ -55,7 +55,7 @@ def reason_of(error: BaseException) -> Reason:
         case error if isinstance(error, DATABASE_AWAY):
             raise error  # nothing is wrong with the content: the engine gives the execution back
         case Exception():
-            log.error("unexpected error in a job", exc_info=error)
+            log.error("unexpected error in a job", action="item_failed", exc_info=error)
             return Reason(f"internal error ({type(error).__name__}); the add-on's log says more", transient=False)
     raise error
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,13 +21,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, TenantGone, TenantId, Unreachable
+from addon.base.logs import get_logger
 from addon.confluence import Confluence, Postponed, SiteClient, SiteError
 from addon.jobs.models import IndicatorSwitch
 from addon.policies import Policies, PolicyDocument
 from addon.policies.models import PolicyVersion
 from addon.policies.schemes import matches
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 DAY = timedelta(days=1)
 AGAIN = timedelta(minutes=10)
@@ -113,7 +113,9 @@ class Indicator:
         except Postponed as error:
             self._keep(tenant_id, row, generation=generation, digest=before, due_at=error.until, problem=str(error))
         except (SiteError, TenantGone, Unreachable) as error:
-            log.warning("tenant %s: the byline could not be switched: %s", tenant_id, error)
+            log.warning(
+                "the byline could not be switched", action="byline_not_switched", tenant=tenant_id, error=str(error)
+            )
             self._keep(tenant_id, row, generation=generation, digest=before, due_at=now + AGAIN, problem=str(error))
         else:
             self._keep(

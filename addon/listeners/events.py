@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 from addon.base import Clock, Database, TenantId
+from addon.base.logs import get_logger
 from addon.confluence import note_hint, note_rights_change
 from addon.connect import SiteEvent
 from addon.maintenance.personal_data import erase_person
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +41,4 @@ class SiteEvents:
                     )
             if event.event == "user_removed":
                 erase_person(session, tenant_id, event.subject_id, now)
-                log.info("tenant %s: a removed person was erased", tenant_id)
+                log.info("a removed person was erased", action="person_erased", tenant=tenant_id)

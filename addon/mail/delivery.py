@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,12 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, TenantId, backoff
+from addon.base.logs import get_logger
 from addon.mail.message import Sender, usable_address, without_addresses
 from addon.mail.models import OutboxMail
 from addon.mail.outbox import HOURS, LEASE, UNKNOWN, WAITS_AT_MOST, Outbox
 from addon.mail.transport import ConnectionLost, Conversation, MailRefused, ServerDown, ServerUnwilling, Transport
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 Addresses = Callable[[TenantId, Sequence[str]], Mapping[str, str | None]]
 """(tenant, account ids) -> the address of each, None or absent where Confluence shows none. May raise."""
@@ -130,7 +130,7 @@ class Delivery:
         try:
             return After.MAYBE_MORE if self._batch(tenant_id, mails, found) else After.STOP
         except Taken as error:
-            log.info("mail %s was taken over by another sender", error)
+            log.info("a mail was taken over by another sender", action="mail_taken", tenant=tenant_id, mail=str(error))
             return After.NONE_LEFT
 
     def _left_this_minute(self) -> int:
@@ -159,7 +159,9 @@ class Delivery:
                 try:
                     self._one(conversation, mail, found.get(mail.account_id))
                 except ServerDown as error:
-                    log.warning("mails wait: %s", error)
+                    log.warning(
+                        "mails wait for their server", action="mail_server_down", tenant=tenant_id, error=str(error)
+                    )
                     self.down = str(error)
                     with self.db.write(tenant_id) as session:
                         self.outbox.release(session, delay=SERVER_DELAY, reason=str(error))
@@ -205,7 +207,7 @@ class Delivery:
         It may be the only one (one domain that is not relayed), so the mails behind it have their turn. After
         MAX_UNWILLING in a row the server is taken for down; the cost is so many useless dialogues for each call.
         """
-        log.warning("mail %s waits: %s", mail.id, reason)
+        log.warning("a mail waits", action="mail_put_off", tenant=mail.tenant_id, mail=mail.id, reason=reason)
         self.unwilling += 1
         if self.unwilling >= MAX_UNWILLING:
             self.down = reason
@@ -237,7 +239,9 @@ class Delivery:
         if state == "suppressed":
             self.result.suppressed += 1
         else:
-            log.warning("mail %s is given up: %s", mail.id, reason)
+            log.warning(
+                "a mail is given up", action="mail_given_up", tenant=mail.tenant_id, mail=mail.id, reason=reason
+            )
             self.result.failed += 1
 
     def _again(self, mail: OutboxMail, reason: str) -> None:

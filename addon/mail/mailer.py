@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, TenantId, new_id
+from addon.base.logs import get_logger
 from addon.mail import outbox
 from addon.mail.delivery import BATCH, TURN, Addresses, After, Delivery, LookUpFailed, Sent
 from addon.mail.message import Sender
@@ -20,7 +20,7 @@ from addon.mail.outbox import NewMail, Outbox, scope_of
 from addon.mail.render import Renderer
 from addon.mail.transport import Transport
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 TIME_LIMIT = 15 * 60.0
 """Seconds after which `send_due` begins no further mail (docs/rules/notifications.md 6.0)."""
@@ -157,7 +157,12 @@ class Mailer:
         last = self._reported_at
         if now - self._down_since >= NOTICE_AFTER and (last is None or now - last >= NOTICE_AFTER):
             self._reported_at = now
-            log.error("the mail server has taken no mail since %s: %s", f"{self._down_since:%Y-%m-%d %H:%M} UTC", down)
+            log.error(
+                "the mail server has taken no mail for an hour or more",
+                action="mail_server_down_long",
+                since=f"{self._down_since:%Y-%m-%d %H:%M} UTC",
+                error=down,
+            )
 
     def _each_tenant(self, delivery: Delivery, tenant_id: TenantId | None, execution_id: str | None) -> None:
         """Give every tenant with due mails a turn, and another as long as it has more and there is time.
@@ -179,7 +184,12 @@ class Mailer:
             except LookUpFailed as error:
                 if tenant_id is not None and error.__cause__ is not None:
                     raise error.__cause__ from None
-                log.warning("mails of tenant %s wait: no addresses", each, exc_info=error)
+                log.warning(
+                    "mails wait: their addresses could not be read",
+                    action="mail_without_addresses",
+                    tenant=each,
+                    exc_info=error,
+                )
                 delivery.put_off(each)
             finally:
                 # A tenant that came when the time was over has had no turn; one that took all of it has.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import signal
 import socket
@@ -21,12 +20,13 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from addon.base.logs import get_logger
 from addon.mail import sandboxed
 from addon.mail.digest import FULL, MINIMAL
 from addon.mail.message import one_line
 from addon.mail.sandboxed import PARTS, Part
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 WALL_SECONDS = 30.0
 """How long an answer may take on a machine that is busy elsewhere. The CPU time is the limit that counts."""
@@ -139,7 +139,9 @@ class Renderer:
             if len(answers) == number:
                 break
             self._ended = self._end()
-            log.warning("the process that renders mails ended with %s and is replaced", self._ended)
+            log.warning(
+                "the process that renders mails has ended and is replaced", action="renderer_ended", status=self._ended
+            )
             if not again or self._ended in _ENDED_BY_LIMITS:
                 break
         return answers
@@ -179,7 +181,7 @@ class _Child:
                     break
                 answers.append(json.loads(line))
         except OSError as error:
-            log.info("the process that renders mails does not answer: %s", error)
+            log.info("the process that renders mails does not answer", action="renderer_silent", error=str(error))
         return answers
 
     def end(self) -> int:

@@ -7,7 +7,6 @@ meeting half of its data; then the rows go in batches, the tenant row last. What
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,11 +14,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, TenantId, metadata
+from addon.base.logs import get_logger
 from addon.confluence import forget_quota
 from addon.connect import cut_off, delete_tenant
 from addon.engine import queries
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 BATCH = 1000
 """Rows deleted in one transaction."""
@@ -46,11 +46,11 @@ class Erasure:
     def _erase(self, tenant_id: TenantId) -> bool:
         for table in tenant_tables():
             while self._batch(table, tenant_id) == BATCH:
-                log.debug("tenant %s: %s rows of %s erased", tenant_id, BATCH, table.name)
+                log.debug("rows erased", action="rows_erased", tenant=tenant_id, rows=BATCH, table=table.name)
         with self.db.write_all() as session:
             forget_quota(session, tenant_id)
             gone = delete_tenant(session, tenant_id)
-        log.info("tenant %s: erased", tenant_id)
+        log.info("erased", action="tenant_erased", tenant=tenant_id)
         return gone
 
     def _batch(self, table: sa.Table, tenant_id: TenantId) -> int:

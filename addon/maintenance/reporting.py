@@ -6,13 +6,13 @@ store nothing that could be read again but the greeting in mails that were sent:
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
 from addon.base import Clock, Database, TenantGone, TenantId
+from addon.base.logs import get_logger
 from addon.base.secrets import SecretUnreadable
 from addon.connect import (
     REPORT_AT_ONCE,
@@ -29,7 +29,7 @@ from addon.connect import (
 from addon.mail import forget_greetings
 from addon.maintenance.personal_data import Holding, erase_everywhere, people_held
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 AFTER_FAILURE = timedelta(hours=6)
 """How long a report is put off that failed without a time from Atlassian."""
@@ -54,7 +54,12 @@ class Reporting:
                 done += len(accounts)
         except ReportFailed as error:
             wait = AFTER_FAILURE if error.retry_after is None else timedelta(seconds=error.retry_after)
-            log.warning("the personal data report is put off for %s: Atlassian %s", wait, error)
+            log.warning(
+                "the personal data report is put off",
+                action="report_put_off",
+                wait=str(wait),
+                error=f"Atlassian {error}",
+            )
         with self.db.write_all() as session:
             put_off_reporting(session, self.clock.now() + wait)
         return done
@@ -89,7 +94,13 @@ class Reporting:
                 else:
                     forget_greetings(session, account_id)
         if verdicts.accounts:
-            log.info("personal data report: %s of %s accounts closed or updated", len(verdicts.accounts), len(accounts))
+            log.info(
+                "accounts were closed or updated",
+                action="accounts_reported",
+                tenant=tenant_id,
+                reported=len(accounts),
+                changed=len(verdicts.accounts),
+            )
 
 
 def _calls(due: Mapping[str, datetime], held: Mapping[str, Holding]) -> Iterator[tuple[TenantId, dict[str, datetime]]]:

@@ -8,7 +8,6 @@ is remembered; two processes at one tenant skip the rows that the other has lock
 from __future__ import annotations
 
 import hashlib
-import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from addon.base import Clock, Database, TenantId
+from addon.base.logs import get_logger
 from addon.base.sweep import sweep
 from addon.confluence import forget_old_hours
 from addon.connect import tenant_ids
@@ -25,7 +25,7 @@ from addon.jobs import forget_batches, forget_matches
 from addon.mail import forget_mails
 from addon.policies.models import PolicyVersion
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 KEPT = 50
 """So many of a tenant's newest executions stay, however old they are; so many of its lane's events too."""
@@ -75,7 +75,7 @@ class Retention:
         except DATABASE_AWAY:
             raise
         except Exception:
-            log.exception("the old rows of tenant %s could not be deleted", tenant_id)
+            log.exception("old rows could not be deleted", action="retention_failed", tenant=tenant_id)
             return 0
 
     def tenant(self, tenant_id: TenantId) -> int:
@@ -99,7 +99,7 @@ class _Tenant:
         gone += engine_rows.forget_slots(self.db, self.tenant_id, too_old)
         gone += forget_mails(self.db, self.tenant_id, self.now - SHORT)
         if gone:
-            log.info("tenant %s: %d old rows deleted", self.tenant_id, gone)
+            log.info("old rows deleted", action="retention_done", tenant=self.tenant_id, rows=gone)
         return gone
 
     def _executions(self) -> int:

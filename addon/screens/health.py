@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -14,7 +13,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
-from addon.base import seconds_since
+from addon.base import cause_of, seconds_since
+from addon.base.logs import get_logger
 from addon.connect import admits, count_installations
 from addon.engine import no_worker, queries, workers
 from addon.mail import mails_by_state
@@ -22,7 +22,7 @@ from addon.migrations import schema
 from addon.parts import Parts
 from addon.screens.problems import Problem
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def blueprint(parts: Parts) -> Blueprint:
@@ -69,7 +69,7 @@ def _database(parts: Parts) -> str:
         with parts.db.read_all() as session:
             session.execute(sa.select(sa.literal(1)))
     except sa.exc.SQLAlchemyError as error:
-        log.warning("the database does not answer: %s", error)
+        log.warning("the database does not answer", action="database_silent", error=cause_of(error))
         return "no answer"
     return "ok"
 

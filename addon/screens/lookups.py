@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from addon.base import Clock, Space, TenantGone, TenantId, Unreachable
 from addon.base.cache import Cache
+from addon.base.logs import get_logger
 from addon.confluence import Confluence, Postponed, SiteError
 from addon.jobs import with_labels
 from addon.policies import PolicyDocument
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 NAMES_LAST = timedelta(hours=1)
 NAMES_RETRY = timedelta(minutes=2)
@@ -96,7 +96,7 @@ class Lookups:
             with self._confluence.client(tenant_id) as client:
                 users = client.users(missing[:250])
         except (SiteError, Unreachable, TenantGone) as error:
-            log.info("names of people are left out: %s", error)
+            log.info("names of people are left out", action="names_left_out", tenant=tenant_id, error=str(error))
             self._unanswered.put(tenant_id, None)
             return names
         found = {user.account_id: user.display_name for user in users}

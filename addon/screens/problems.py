@@ -7,7 +7,6 @@ and a lost database are translated here too. A browser that opened a page gets t
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,7 +18,8 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from addon import confluence, connect, policies
-from addon.base import Clock, FieldError, Refusal, TenantGone, Unreachable, is_temporary, new_id
+from addon.base import Clock, FieldError, Refusal, TenantGone, Unreachable, cause_of, is_temporary, new_id
+from addon.base.logs import get_logger
 from addon.base.resources import render
 from addon.config import Settings
 from addon.confluence import Postponed, QuotaExhausted, SiteBusy, SiteError
@@ -27,7 +27,7 @@ from addon.engine import DATABASE_AWAY
 from addon.screens import assets
 from addon.screens.titles import title
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 KINDS = {
     400: "bad-request",
@@ -163,7 +163,9 @@ def register(app: Flask, settings: Settings, clock: Clock) -> None:
 
     def unexpected(error: Exception) -> Response:
         reference = new_id()
-        log.exception("unexpected error %s at %s %s", reference, request.method, request.path)
+        log.exception(
+            "unexpected error", action="request_failed", reference=reference, method=request.method, path=request.path
+        )
         detail = (
             "Content Steward met an error it did not expect. Try again; if it stays, give your operator the reference "
             f"{reference}."
@@ -171,13 +173,23 @@ def register(app: Flask, settings: Settings, clock: Clock) -> None:
         return answer(Problem(500, "unexpected", detail, extra={"reference": reference}))
 
     def site(error: Exception) -> Response:
-        log.warning("the site could not be asked at %s: %s", request.path, error)
+        log.warning(
+            "the site did not answer what a request needed",
+            action="request_without_site",
+            path=request.path,
+            error=str(error),
+        )
         return answer(_of_site(error, clock.now()))
 
     def database(error: Exception) -> Response:
         if not is_temporary(error):
             return unexpected(error)
-        log.warning("the database could not be used at %s: %s", request.path, error)
+        log.warning(
+            "the database could not be used by a request",
+            action="request_without_database",
+            path=request.path,
+            error=cause_of(error),
+        )
         return answer(Problem(503, "database-unavailable", DATABASE, retry_after=DATABASE_SECONDS))
 
     for kind in (SiteError, QuotaExhausted, Unreachable, TenantGone):

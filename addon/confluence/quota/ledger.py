@@ -8,7 +8,6 @@ cost beyond their reservation is the one exception, and is booked afterwards.
 from __future__ import annotations
 
 import hashlib
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from addon.base import Clock, Database, TenantId
 from addon.base.cache import Cache
+from addon.base.logs import get_logger
 from addon.confluence.errors import QuotaExhausted
 from addon.confluence.quota import budgets, quota_table
 from addon.confluence.quota.budgets import Person, PersonBudgets
@@ -28,7 +28,7 @@ from addon.confluence.quota.ratelimits import RateLimit
 
 __all__ = ["BLOCK", "POOL", "SPREAD_SECONDS", "Quota", "QuotaUsage", "Reservation", "Share", "hour_of", "spread"]
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 BLOCK = 200
 """Points a job reserves at once: one write to the database for some hundred calls."""
@@ -285,7 +285,11 @@ class Quota:
                         quota_table.give_back(session, reservation.hour, local.share, local.tenant_id, rest)
                 except SQLAlchemyError as error:
                     log.warning(
-                        "tenant %s: %s points that a call did not cost stay reserved: %s", local.tenant_id, rest, error
+                        "points that a call did not cost stay reserved",
+                        action="points_kept",
+                        tenant=local.tenant_id,
+                        points=rest,
+                        error=str(error),
                     )
             self._leave(local)
 
@@ -302,7 +306,13 @@ class Quota:
         try:
             self._give_back(local)
         except SQLAlchemyError as error:
-            log.warning("tenant %s: %s points could not be given back now: %s", local.tenant_id, local.left, error)
+            log.warning(
+                "points could not be given back now",
+                action="points_not_returned",
+                tenant=local.tenant_id,
+                points=local.left,
+                error=str(error),
+            )
 
     def _give_back(self, local: LocalBudget) -> None:
         """Return the rest, or book what calls cost beyond what was reserved for them."""

@@ -6,7 +6,6 @@ docs/rules/quota.md 4.4.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +13,7 @@ from typing import TypeVar
 
 from addon.base import Caller, Clock, Space, TenantGone, TenantId, Unreachable
 from addon.base.cache import Cache
+from addon.base.logs import get_logger
 from addon.confluence.client import SiteClient
 from addon.confluence.content import Content, Operation
 from addon.confluence.errors import (
@@ -31,7 +31,7 @@ from addon.confluence.gateway import Confluence
 from addon.confluence.quota import budgets
 from addon.confluence.rights import grants
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 WRITE_AGE = timedelta(seconds=60)
 """How old a decision may be for starting, cancelling and changing."""
@@ -251,7 +251,7 @@ class Permissions:
         except SiteBusy:
             raise  # said in the same words wherever a person waits
         except SiteError as error:
-            log.warning("permissions could not be checked: %s", error)
+            log.warning("permissions could not be checked", action="rights_unknown", error=str(error))
             raise RightsUnknown(
                 "site-unavailable",
                 f"Your permissions cannot be checked now, Confluence answered: {error.message}. Try again in a minute.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId
+from addon.base.logs import get_logger
 from addon.engine.context import EngineContext
 from addon.engine.errors import DATABASE_AWAY
 from addon.engine.models import ExecutionSpace, JobExecution, Worker, is_active
@@ -17,7 +17,7 @@ from addon.engine.state.finish import INTERRUPTED, OPEN, close_open_spaces, end
 from addon.engine.state.settlement import DETAIL, MAX_TRIES, tries, unsettled
 from addon.engine.state.transitions import MAX_LOSSES, TO_SETTLE, Actor, claimable, move
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 TWICE = "the worker crashed twice while processing this space"
 STUCK = "stuck: no progress for {minutes} minutes"
@@ -90,7 +90,9 @@ def _try(
     except DATABASE_AWAY:
         raise
     except Exception:
-        log.exception("could not take execution %s from its owner", execution_id)
+        log.exception(
+            "could not take an execution from its owner", action="take_failed", tenant=tenant_id, execution=execution_id
+        )
         return False
 
 
@@ -109,7 +111,14 @@ def _take(
             return False
         owner = execution.owner
         _Taking(context, session, execution, dead, stuck=stuck).take()
-    log.warning("took execution %s from %s (%s)", execution_id, owner, "stuck" if stuck else "lease expired")
+    log.warning(
+        "took an execution from its owner",
+        action="execution_taken",
+        tenant=tenant_id,
+        execution=execution_id,
+        owner=owner,
+        why="stuck" if stuck else "lease expired",
+    )
     return True
 
 

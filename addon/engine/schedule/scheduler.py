@@ -5,7 +5,6 @@ See docs/rules/schedules.md 2.1.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId, is_away
+from addon.base.logs import get_logger
 from addon.engine import failpoints
 from addon.engine.context import EngineContext
 from addon.engine.errors import DATABASE_AWAY, Busy, NotAdmitted, log_failure
@@ -34,7 +34,7 @@ from addon.engine.schedule.slots import (
 from addon.engine.state.admission import end_chains, on_hold
 from addon.engine.state.start import StartRequest, start
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 ROUND_SECONDS = 5.0
 """A tick begins with no further tenant after so long: stopping the process waits for it. The next one goes on."""
@@ -101,16 +101,18 @@ class _Round:
             with context.db.write(tenant_id) as session:
                 found = what(session, tenant_id)
         except (Busy, NotAdmitted):
-            log.debug("tenant %s was taken or held while its slot was started", tenant_id)
+            log.debug(
+                "the lane was taken or put on hold while its slot was started", action="slot_raced", tenant=tenant_id
+            )
             found = False
         except DATABASE_AWAY as error:
             if is_away(error) and self._was_away:
                 raise
             self._was_away = is_away(error)
-            log_failure(log, error, "the slots of tenant %s could not be looked at", tenant_id)
+            log_failure(log, error, "the slots of a tenant could not be read", action="slots_unread", tenant=tenant_id)
             return False
         except Exception:
-            log.exception("the slots of tenant %s could not be looked at", tenant_id)
+            log.exception("the slots of a tenant could not be planned", action="slots_failed", tenant=tenant_id)
             return False
         self._was_away = False
         if context.clock.monotonic() - began <= SLOW_SECONDS:
@@ -280,7 +282,9 @@ def _start_slots(
             )
             execution = start(context, session, wanted)
         except JobRefused as refusal:
-            log.info("slot of %s for tenant %s stays pending: %s", job_type, tenant_id, refusal.reason)
+            log.info(
+                "a slot stays pending", action="slot_pending", tenant=tenant_id, job=job_type, reason=refusal.reason
+            )
             return None
     since = min((slot.oldest for slot in due if slot.older or slot.too_late), default=None)
     blockers = NO_BLOCKERS if since is None else find_blockers(context, session, tenant_id, since)
@@ -345,7 +349,9 @@ def _start_retry(context: EngineContext, session: Session, retry: RetryDue, now:
     try:
         execution = start(context, session, wanted)
     except JobRefused as refusal:
-        log.info("the retry of %s waits: %s", failed.id, refusal.reason)
+        log.info(
+            "a retry waits", action="retry_pending", tenant=failed.tenant_id, execution=failed.id, reason=refusal.reason
+        )
         if now - retry.due_at <= LONGEST_LATENESS:
             return None
     session.delete(retry)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -10,13 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import ScheduleSpec, TenantId, new_id
+from addon.base.logs import get_logger
 from addon.engine.context import EngineContext
 from addon.engine.models import JobSchedule, ScheduleFire
 from addon.engine.schedule.cron import next_fire
 from addon.engine.schedule.slots import Withdrawals, withdraw_unread
 from addon.engine.state.admission import end_chains, lock_lane
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def replace_schedules(
@@ -81,7 +81,14 @@ def reschedule(row: JobSchedule, now: datetime) -> None:
         row.next_fire_at, row.unreadable = next_fire(row.cron, row.time_zone, now), None
     except ValueError as error:
         row.next_fire_at, row.unreadable = None, str(error)
-        log.error("schedule %s (%s) of tenant %s stops: %s", row.id, row.name, row.tenant_id, error)
+        log.error(
+            "a schedule that cannot be read stops",
+            action="schedule_unreadable",
+            tenant=row.tenant_id,
+            schedule=row.id,
+            title=row.name,
+            error=str(error),
+        )
     row.recorded_until = None
 
 

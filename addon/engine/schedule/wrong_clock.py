@@ -6,7 +6,6 @@ schedules, and all of them as soon as one is wrong.
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,11 +16,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId
+from addon.base.logs import get_logger
 from addon.engine.context import EngineContext
 from addon.engine.models import JobExecution, JobSchedule, Lane, RetryDue, is_active
 from addon.engine.schedule.cron import next_fire
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 SCHEDULE, OTHER = "schedule", "other"
 PORTION = 500
@@ -85,7 +85,14 @@ def mend(context: EngineContext, session: Session, found: Found, tenant_id: Tena
     for row in session.scalars(sa.select(JobSchedule).where(JobSchedule.id.in_(found.schedules.get(tenant_id, ())))):
         if row.enabled and _too_late(row.next_fire_at, _next(row.cron, row.time_zone, now + NEAR)):
             when = _next(row.cron, row.time_zone, now)
-            log.warning("schedule %s was due next at %s, by a wrong clock; now at %s", row.id, row.next_fire_at, when)
+            log.warning(
+                "a schedule that a wrong clock had dated is due earlier now",
+                action="schedule_mended",
+                tenant=tenant_id,
+                schedule=row.id,
+                was=str(row.next_fire_at),
+                due=str(when),
+            )
             # Should it be the clock of now that is wrong, nothing before counts as missed later.
             row.recorded_until = max(filter(None, (row.next_fire_at, row.recorded_until)))
             row.next_fire_at = when

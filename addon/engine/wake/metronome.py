@@ -14,9 +14,10 @@ from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from addon.base.logs import get_logger
 from addon.engine.errors import log_failure
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,6 @@ def _guarded(tick: Tick) -> Callable[[], None]:
         try:
             tick.call()
         except Exception as error:  # noqa: BLE001  (logged, and tried again)
-            log_failure(log, error, "tick %s failed; it is called again", tick.name)
+            log_failure(log, error, "a tick failed; it is called again", action="tick_failed", tick=tick.name)
 
     return call

@@ -9,7 +9,6 @@ leases. Only its documented interface is used (docs/adr/0043-procrastinate-by-it
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,9 +27,10 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from addon.base import Clock, Database, TenantId
+from addon.base.logs import get_logger
 from addon.base.patience import PATIENCE
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 TASK = "engine.wake"
 QUEUE = "steward"
@@ -84,7 +84,12 @@ class ProcrastinateDispatcher:
             savepoint.rollback()
         except ConnectorException:
             savepoint.rollback()
-            log.warning("could not wake a worker; the next reaper tick does", exc_info=True)
+            log.warning(
+                "could not wake a worker; the next reaper tick does",
+                action="wake_failed",
+                tenant=tenant_id,
+                exc_info=True,
+            )
         else:
             savepoint.commit()
 
@@ -133,7 +138,7 @@ class WakeWorker:
             try:
                 asyncio.run(self._listen())
             except Exception:
-                log.exception("the worker has lost its queue; it listens again")
+                log.exception("the worker has lost its queue; it listens again", action="queue_lost")
             self._clock.wait(self._stopping, _RESTART_SECONDS)
 
     async def _listen(self) -> None:
@@ -172,7 +177,11 @@ class WakeWorker:
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 if silent.done():
-                    log.warning("the database gives the worker no answer (%s); it listens again", silent.result())
+                    log.warning(
+                        "the database gives the worker no answer; it listens again",
+                        action="queue_silent",
+                        error=silent.result(),
+                    )
             finally:
                 with self._guard:
                     self._stop = None
@@ -212,7 +221,11 @@ def prune(db: Database) -> int:
         return asyncio.run(asyncio.wait_for(_finish_stalled(db.conninfo()), limit))
     except (TimeoutError, ConnectorException, PoolTimeout) as error:
         cause = error.__cause__ if isinstance(error, ConnectorException) else error
-        log.warning("the wakes of dead workers stay for now: the database cannot be used: %r", cause)
+        log.warning(
+            "the wakes of dead workers stay for now: the database cannot be used",
+            action="wakes_kept",
+            error=repr(cause),
+        )
         return 0
 
 

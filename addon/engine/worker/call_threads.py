@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from typing import TypeVar
 
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Pause
@@ -47,7 +48,9 @@ class CallThreads:
                         item = next(source)
                     except StopIteration:
                         break
-                    running[self._threads().submit(self._one, work, item, halted)] = item
+                    # The thread writes its log lines with the ids of the run that hands the item over.
+                    future = self._threads().submit(copy_context().run, self._one, work, item, halted)
+                    running[future] = item
                 if not running:
                     break
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)

@@ -8,7 +8,6 @@ run trusts its lease no longer than the last good beat allows (docs/rules/execut
 
 from __future__ import annotations
 
-import logging
 import threading
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,13 +16,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import sleep
+from addon.base.logs import get_logger
 from addon.engine import failpoints
 from addon.engine.context import EngineContext
 from addon.engine.errors import log_failure
 from addon.engine.models import JobExecution, Worker, is_active
 from addon.engine.worker.run import ActiveRun
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 SILENT_LEASES = 2
 """Leases for which a process may be silent before it counts as gone: until then it may be restarting."""
@@ -181,7 +181,9 @@ class Heartbeat:
                     self.check_waiting()
                 except Exception as error:  # noqa: BLE001  (logged; the next beat comes all the same)
                     checking = False
-                    log_failure(log, error, "could not check for cancels; the next beat does")
+                    log_failure(
+                        log, error, "could not check for cancels; the next beat does", action="cancel_check_failed"
+                    )
 
         return sleep(self._context.clock, seconds, check, stop=self._stop)
 
@@ -192,7 +194,12 @@ class Heartbeat:
             try:
                 self.beat()
             except Exception as error:  # noqa: BLE001  (logged, and tried again)
-                log_failure(log, error, "a heartbeat failed; it is tried again until the trust in the leases runs out")
+                log_failure(
+                    log,
+                    error,
+                    "a heartbeat failed; it is tried again until the trust in the leases runs out",
+                    action="heartbeat_failed",
+                )
                 self._disconnect(broken=True)
                 pause = self._context.settings.again
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 
+from addon.base.logs import get_logger
 from addon.engine.context import EngineContext
 from addon.engine.errors import log_failure
 from addon.engine.wake.dispatcher import LocalDispatcher
 from addon.engine.worker.heartbeat import Heartbeat
 from addon.engine.worker.runner import run_next
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class RunnerPool:
@@ -81,7 +81,7 @@ class RunnerPool:
             try:
                 ran = self._run_when_free()
             except Exception as error:  # noqa: BLE001  (logged, and tried again)
-                log_failure(log, error, "a runner failed; it looks for work again")
+                log_failure(log, error, "a runner failed; it looks for work again", action="runner_failed")
                 self._context.clock.wait(self._stopping, self._context.settings.beat)
                 continue
             if not ran:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from addon.base import is_away, is_blocked
+from addon.base.logs import about, get_logger
 from addon.engine.context import EngineContext
 from addon.engine.errors import DATABASE_AWAY, Fenced, log_failure
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Job, Metrics, Pause, RunSpace
@@ -21,7 +21,7 @@ from addon.engine.worker.heartbeat import Heartbeat
 from addon.engine.worker.run import ActiveRun
 from addon.engine.worker.spaces import freeze_spaces, listed, not_done
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 LEFT_OPEN = "the job ended without a result for this space; this is a bug"
 STILL_OPEN = "waiting to read back what was submitted to the site: {}"
@@ -42,17 +42,18 @@ def run_next(context: EngineContext, heartbeat: Heartbeat, stopping: threading.E
     if stopping is not None and stopping.is_set():
         run.stop.set()
     drive = ExecutionRunner(context, run, claimed.row)
-    try:
-        if claimed.unsure is not None:
-            raise claimed.unsure
-        drive.go()
-    except DATABASE_AWAY as error:
-        log_failure(log, error, "the database failed while running %s", run.execution_id)
-        drive.give_back_later(error, stopping or threading.Event())
-    finally:
-        run.stop.set()
-        run.calls.close()
-        heartbeat.unregister(run)
+    with about(tenant=run.tenant_id, execution=run.execution_id, job=run.job_type):
+        try:
+            if claimed.unsure is not None:
+                raise claimed.unsure
+            drive.go()
+        except DATABASE_AWAY as error:
+            log_failure(log, error, "the database failed while running an execution", action="run_without_database")
+            drive.give_back_later(error, stopping or threading.Event())
+        finally:
+            run.stop.set()
+            run.calls.close()
+            heartbeat.unregister(run)
     return True
 
 
@@ -75,7 +76,7 @@ class ExecutionRunner:
             elif self.row.status == "finalizing" or self._work():
                 self._finalize()
         except Fenced:
-            log.warning("execution %s was taken from this process; nothing more is written for it", self.row.id)
+            log.warning("an execution was taken from this process; nothing more is written for it", action="lease_lost")
         except Interrupted:
             self._give_back()
 
@@ -97,7 +98,7 @@ class ExecutionRunner:
         except Fatal as stop:
             self._fail_open(stop.reason, transient=stop.transient)
         except Exception as error:
-            log.exception("job %s failed in execution %s", self.run.job_type, self.row.id)
+            log.exception("a job failed", action="job_failed")
             self._fail_open(_words(error), transient=False)
         else:
             # The job may not have been asked again: the last space that was open can have failed with a lost lease.
@@ -142,7 +143,7 @@ class ExecutionRunner:
         forgotten = [space for space in still if space.id in ids]
         if not forgotten:
             return
-        log.error("job %s left %d spaces of %s open", self.run.job_type, len(forgotten), self.row.id)
+        log.error("a job left spaces open", action="spaces_forgotten", spaces=len(forgotten))
         with self.run.write() as session:
             for space in forgotten:
                 self.run.failed(session, space, LEFT_OPEN, transient=False)
@@ -188,7 +189,7 @@ class ExecutionRunner:
         except Abandon:
             error = GONE_WHILE_FINALIZING
         except Exception as bug:
-            log.exception("job %s could not finalize execution %s", self.run.job_type, self.row.id)
+            log.exception("a job could not compile its result", action="finalize_failed")
             error = _words(bug)
         with self.context.db.write(self.lease.tenant_id) as session:
             row = fenced(session, self.lease)
@@ -259,7 +260,7 @@ class ExecutionRunner:
         except Abandon as stop:
             return self._later(str(stop) or "the app was uninstalled", again=False)
         except Exception as error:
-            log.exception("job %s could not settle execution %s", self.run.job_type, self.row.id)
+            log.exception("a job could not read back what it submitted", action="settle_failed")
             return self._later(_words(error), again=False)
         return None
 
@@ -271,7 +272,7 @@ class ExecutionRunner:
             tried = tries(session, self.row.id)
         if again and tried < MAX_TRIES:
             return Later(until or self.context.clock.now() + wait_after(tried), STILL_OPEN.format(reason))
-        log.warning("what execution %s submitted is not read back: %s", self.row.id, reason)
+        log.warning("what an execution submitted is not read back", action="settle_given_up", reason=reason)
         job = settler(self.job)
         try:
             if job is not None:
@@ -279,7 +280,7 @@ class ExecutionRunner:
         except (Interrupted, *DATABASE_AWAY):
             raise
         except Exception:
-            log.exception("job %s could not give up what execution %s submitted", self.run.job_type, self.row.id)
+            log.exception("a job could not give up what it submitted", action="give_up_failed")
         return None
 
     def give_back_later(self, error: Exception, stopping: threading.Event) -> None:
@@ -319,7 +320,7 @@ class ExecutionRunner:
                     elif not defer_settlement(self.context, session, self.lease, self.run.counters()):
                         raise RuntimeError("a locked execution changed under its lock")
         except Fenced:
-            log.warning("execution %s was taken from this process before it gave it back", self.row.id)
+            log.warning("an execution was taken from this process before it gave it back", action="give_back_fenced")
 
 
 def _words(error: Exception) -> str:

@@ -8,7 +8,6 @@ the end, then every page is read back. What an answer leaves unknown is known fr
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import backoff, new_id
+from addon.base.logs import get_logger
 from addon.confluence import BadRequest, Content, Kind, LongTask, NotFound, Postponed, SiteClient, SiteError
 from addon.engine.job import CancelRequested, Item, Pause, Run, RunSpace
 from addon.jobs.automations.guards import GONE
@@ -25,7 +25,7 @@ from addon.jobs.faults import SITE_FAULTS, STOPS, Reason, reason_of
 from addon.jobs.models import ArchiveTask
 from addon.policies import PolicyDocument
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 10.0
@@ -194,7 +194,9 @@ class Submitter:
                 raise
             except SiteError as error:
                 # The task runs whether or not we hear of it: a question that fails is asked again, up to TASK_SECONDS.
-                log.info("archive task %s could not be asked for: %s", task_id, error)
+                log.info(
+                    "an archive task does not answer", action="archive_task_unread", task=task_id, error=str(error)
+                )
             else:
                 if task is None or task.finished:
                     return task

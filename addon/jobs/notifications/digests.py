@@ -5,7 +5,6 @@ Everything here may be repeated after a takeover: the outbox takes each mail onc
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 
 from addon.base import known_zone
+from addon.base.logs import get_logger
 from addon.confluence import SiteClient, SiteError, User
 from addon.engine import queries
 from addon.engine.job import Run
@@ -31,7 +31,7 @@ from addon.mail import (
 from addon.policies import PolicyDocument, Template
 from addon.policies.defaults import digest_template
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 PEOPLE = 250
 """People looked up in one call (docs/rules/confluence-api.md 2.5)."""
@@ -80,7 +80,7 @@ class Digests:
         try:
             info = self._client.system_info()
         except SiteError as error:
-            log.info("mails go without the site's title: %s", error)
+            log.info("mails go without the site's title", action="mail_without_title", error=str(error))
             return urlsplit(self._client.site_url).netloc, "UTC"
         return info.site_title or urlsplit(self._client.site_url).netloc, _zone(info.time_zone)
 
@@ -88,7 +88,7 @@ class Digests:
         try:
             return {user.account_id: user for user in self._client.users(accounts)}
         except SiteError as error:
-            log.info("mails go without names: %s", error)
+            log.info("mails go without names", action="mail_without_names", error=str(error))
             return {}
 
     def _accounts(self) -> list[str]:
@@ -152,7 +152,12 @@ def _rendered(renderer: Renderer, templates: Sequence[Template], context: dict[s
         try:
             return renderer.digest(template, context)
         except TemplateMistake as mistake:
-            log.warning("mail template %s failed: %s", template.id, mistake)
+            log.warning(
+                "a mail template failed; another takes its place",
+                action="template_failed",
+                template=template.id,
+                error=str(mistake),
+            )
     return renderer.digest(digest_template(), context)
 
 

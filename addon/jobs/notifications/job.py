@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId
+from addon.base.logs import get_logger
 from addon.confluence import Confluence, SiteClient, SiteError
 from addon.engine.job import JobRefused, Metrics, Run, RunSpace
 from addon.jobs.context import SpaceJob
@@ -17,7 +17,7 @@ from addon.jobs.notifications.collecting import Collecting
 from addon.jobs.notifications.digests import Digests
 from addon.mail import Addresses
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 NO_TRANSPORT = (
     "No mail server is configured, so no notification could be sent. "
@@ -63,7 +63,9 @@ class SendNotifications(SpaceJob):
                 before_each=run.check,
             )
         except SiteError as error:
-            log.warning("addresses could not be asked for, the mails stay in the outbox: %s", error)
+            log.warning(
+                "addresses could not be read, the mails stay in the outbox", action="addresses_unread", error=str(error)
+            )
 
     def compile(self, totals: dict[str, Any]) -> dict[str, Any]:
         """Fill in zeros."""

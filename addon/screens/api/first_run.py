@@ -5,7 +5,6 @@ See docs/rules/schedules.md 2.4.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pydantic import Field
 
 from addon.base import Caller, FieldError, Space, TenantId, zone_names
 from addon.base.cache import Cache
+from addon.base.logs import get_logger
 from addon.confluence import SiteClient, SiteError
 from addon.confluence.cql import (
     Spelling,
@@ -40,7 +40,7 @@ from addon.screens.operations import operation
 from addon.screens.problems import Problem
 from addon.screens.schemas import Body, Model, SpaceKey
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 FIRST_JOB = "refresh-statuses"
 WRITES_A_MINUTE = 600
@@ -228,7 +228,7 @@ def _zone(client: SiteClient) -> str | None:
     try:
         zone = client.system_info().time_zone
     except SiteError as error:
-        log.info("the site's time zone is unknown: %s", error)
+        log.info("the site's time zone is unknown", action="zone_unknown", error=str(error))
         return None
     return zone if zone in zone_names() else None
 
@@ -237,7 +237,7 @@ def _no_archive(client: SiteClient) -> str | None:
     try:
         edition = client.system_info().edition
     except SiteError as error:
-        log.info("the site's edition is unknown: %s", error)
+        log.info("the site's edition is unknown", action="edition_unknown", error=str(error))
         return "Confluence did not say which plan this site has: on the Free plan pages cannot be archived."
     if edition == "free":
         return "This site is on Confluence's Free plan, where pages cannot be archived: automations skip them."
@@ -307,7 +307,7 @@ def _counts(client: SiteClient, scheme: StatusScheme, spaces: Sequence[Space]) -
         total = sum(client.count(base(group)) for group in groups)
         counts = {status: sum(client.count(base(group, cql)) for group in groups) for status, cql in wanted.items()}
     except SiteError as error:
-        log.info("the first run's counts are left out: %s", error)
+        log.info("the first run's counts are left out", action="counts_left_out", error=str(error))
         return _unknown(scheme)
     return {**counts, scheme.default_status: max(0, total - sum(counts.values()))}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from flask import Response, request
 from pydantic import Field, StringConstraints
 
 from addon.base import Caller, FieldError, Refusal
+from addon.base.logs import get_logger
 from addon.confluence import CqlRejected, QuotaExhausted, SiteError
 from addon.confluence.cql import CONTENT, all_of
 from addon.jobs import apply_policies
@@ -26,7 +26,7 @@ from addon.screens.operations import operation
 from addon.screens.problems import Problem
 from addon.screens.schemas import Decimal, Limit, List, Model, Query
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 MOST_CQL = 40
 """How many changed queries one PUT asks the site about."""
@@ -211,7 +211,7 @@ class PoliciesApi:
             with self._parts.confluence.client(caller.tenant_id) as client:
                 found = {space.key.casefold() for space in client.spaces(keys=spellings)}
         except (SiteError, QuotaExhausted) as error:
-            log.warning("space keys are stored without asking the site: %s", error)
+            log.warning("space keys are stored without asking the site", action="keys_unchecked", error=str(error))
             return []
         missing = {key for key in asked if key.casefold() not in found}
         return [Notice(pointer, UNKNOWN_KEY.format(key)) for pointer, key in fresh.items() if key in missing]
@@ -228,7 +228,9 @@ class PoliciesApi:
                 except CqlRejected as error:
                     errors.append(FieldError(pointer, f"Confluence does not take this CQL: {error.message}"))
                 except SiteError as error:
-                    log.warning("queries are stored without asking the site: %s", error)
+                    log.warning(
+                        "queries are stored without asking the site", action="queries_unchecked", error=str(error)
+                    )
                     break
         if errors:
             detail = f"The policies were not accepted: Confluence refuses {len(errors)} of the queries."

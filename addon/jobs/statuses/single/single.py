@@ -10,12 +10,12 @@ refresh adds 1 or 2 to read the stamp, and 1 to write it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from addon.base import Clock, Database, Space, TenantId
+from addon.base.logs import get_logger
 from addon.confluence import Conflict, Confluence, Content, CqlRejected, Kind, SiteClient
 from addon.confluence.cql import CONTENT, Clause, CqlSyntaxError, Spelling, all_of
 from addon.engine import queries
@@ -31,7 +31,7 @@ from addon.jobs.statuses.write.stamp import property_key, shown
 from addon.jobs.statuses.write.stamping import Change, Outcome, Stamper
 from addon.policies import Policies, PolicyDocument
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 RUNS_BACK = 20
 """In how many of the newest refreshes the last one of a content's space is looked for."""
@@ -185,14 +185,20 @@ class Single:
             known = LedgerEntry(content.id, content.kind, look.space.id, look.decided, None, now, None, None, now)
             outcome = replace(outcome, entry=known)
         row = self._save(tenant_id, content.id, outcome)
-        log.info("tenant %s: content %s refreshed by itself: %s", tenant_id, content.id, outcome.verdict)
+        log.info(
+            "one item was refreshed",
+            action="content_refreshed",
+            tenant=tenant_id,
+            content=content.id,
+            verdict=str(outcome.verdict),
+        )
         return replace(look, row=row, refreshed_at=self._clock.now())
 
     def review(self, tenant_id: TenantId, content: Content, change: Callable[[Review], Review]) -> Review:
         """Change what people say about the content. Raises as `write_review`."""
         with self._confluence.client(tenant_id) as client:
             written = write_review(client, content.kind, content.id, review_key(self._namespace), change)
-        log.info("tenant %s: the review of content %s was changed", tenant_id, content.id)
+        log.info("the review of an item was changed", action="review_changed", tenant=tenant_id, content=content.id)
         return written
 
     def _tested(self, client: SiteClient, look: Look, review: Review) -> tuple[Tested, ...]:

@@ -5,8 +5,7 @@ Best effort: a stamp that cannot be removed now stays in the ledger and is tried
 
 from __future__ import annotations
 
-import logging
-
+from addon.base.logs import get_logger
 from addon.confluence import NotFound, SiteClient
 from addon.engine import queries
 from addon.engine.job import Run
@@ -16,7 +15,7 @@ from addon.jobs.faults import reason_of
 from addon.jobs.ledger import LedgerEntry
 from addon.jobs.spaces import with_labels
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _BATCH = 100
 
@@ -60,7 +59,11 @@ def _remove_stamps(run: Run, client: SiteClient, key: str, space_ids: list[str],
             if found is not None:
                 client.delete_property(entry.kind, entry.content_id, found.id)
         except NotFound:
-            log.info("a stamp in an excluded space is hidden from the app or gone")
+            log.info(
+                "a stamp in an excluded space is hidden from the app or gone",
+                action="excluded_stamp_gone",
+                content=entry.content_id,
+            )
         return True
 
     while space_ids:
@@ -69,7 +72,12 @@ def _remove_stamps(run: Run, client: SiteClient, key: str, space_ids: list[str],
         removed: list[str] = []
         for entry, outcome in run.map(remove, entries):
             if isinstance(outcome, Exception):
-                log.warning("a stamp in an excluded space stays for now: %s", reason_of(outcome).text)
+                log.warning(
+                    "a stamp in an excluded space stays for now",
+                    action="excluded_stamp_kept",
+                    content=entry.content_id,
+                    reason=reason_of(outcome).text,
+                )
                 continue
             removed.append(entry.content_id)
         with run.write() as session:

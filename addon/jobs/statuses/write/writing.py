@@ -7,13 +7,13 @@ after a crash nothing is counted twice, and at most a batch is asked for twice.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from addon.base.logs import get_logger
 from addon.confluence import SiteClient
 from addon.engine.job import CancelRequested, Interrupted, Run, RunSpace
 from addon.jobs import ledger
@@ -25,7 +25,7 @@ from addon.jobs.statuses.write.deciding import Decided, Known, decide
 from addon.jobs.statuses.write.stamp import Status
 from addon.jobs.statuses.write.stamping import Change, Outcome, Stamper
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 BATCH = 100
 """Outcomes that one transaction writes at most."""
@@ -154,13 +154,17 @@ class GroupWriter:
         try:
             self.run.safe_point()
         except CancelRequested:
-            log.debug("cancel: no further item is begun, those under way are recorded")
+            log.debug("cancel: no further item is begun, those under way are recorded", action="refresh_cancelled")
 
     def _flush_if_allowed(self, progress: GroupProgress) -> None:
         try:
             progress.flush()
         except Interrupted:
-            log.info("execution %s: its lease is lost; the next owner finds out what was done", self.run.execution_id)
+            log.info(
+                "the lease is lost; the next owner finds out what was done",
+                action="refresh_fenced",
+                execution=self.run.execution_id,
+            )
 
 
 @dataclass(slots=True)
