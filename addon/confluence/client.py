@@ -1,4 +1,4 @@
-"""What can be asked of a site? Every call the add-on makes, typed; the endpoints are those of calls.py."""
+"""The typed calls to one site: everything that the add-on asks of Confluence, one method for each question."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ USERS_MOST = 250
 EMAILS_MOST = 90
 GROUPS_PAGE = 200
 RESTRICTIONS_MOST = 200
-"""A guess at the most that one content's restrictions name; settled after the call like every price."""
+"""A guess at the most that one content's restrictions name; corrected after the call like every price."""
 URL_BYTES = 6000
 """How long the varying part of a request's URL may get, in bytes."""
 
@@ -92,7 +92,7 @@ class SiteClient(SiteRequests):
         seen: set[str] = set()
         # What a page lists may move to the next one while we read (docs/rules/confluence-api.md 2.2): hence once by id.
         for content in self.listing(
-            endpoints.CONTENT_SEARCH, params=params, read=answers.found, limit=min(page, limit or page)
+            endpoints.CONTENT_SEARCH, params=params, read=answers.search_result, limit=min(page, limit or page)
         ):
             if content.kind in answers.KINDS and content.id not in seen:
                 seen.add(content.id)
@@ -131,7 +131,7 @@ class SiteClient(SiteRequests):
         return next((row for row in answers.rows(answer, answers.content_property) if row.key == key), None)
 
     def create_property(self, kind: Kind, content_id: str, key: str, value: Any) -> Property:
-        """Store a new property. Never repeated by itself: after a failure read it, then decide."""
+        """Store a new property. Never repeated automatically: after a failure read it, then decide."""
         answer = self.call(endpoints.CREATE_PROPERTY[kind], [content_id], body={"key": key, "value": value})
         return answers.reading(answers.content_property, answer)
 
@@ -168,16 +168,16 @@ class SiteClient(SiteRequests):
             current = page[0]
 
     def read_restricted(self, content_id: str) -> bool:
-        """Return whether the content itself restricts who may view it. What it inherits is its ancestors' to say.
+        """Return whether the content itself restricts who may view it. What it inherits is read from its ancestors.
 
         What is not certainly open counts as restricted.
         """
         return self.restrictions(content_id)["read"] is not None
 
     def restrictions(self, content_id: str) -> Mapping[Operation, Restriction | None]:
-        """Return who alone may read and who alone may update the content by its own restrictions; None: everybody.
+        """Return who alone may read and who alone may update the content by its own restrictions; None: everyone.
 
-        View restrictions that it inherits are its ancestors' to say (docs/rules/confluence-api.md 2.5).
+        View restrictions that it inherits are read from its ancestors (docs/rules/confluence-api.md 2.5).
         """
         expand = [("expand", "restrictions.user,restrictions.group")]
         answer = self.call(endpoints.RESTRICTIONS, [content_id], expand, most=RESTRICTIONS_MOST)
@@ -194,9 +194,9 @@ class SiteClient(SiteRequests):
         return answers.reading(lambda row: row["hasPermission"] is True, answer)
 
     def may_delete(self, account_id: str, kind: Kind, space_id: str) -> bool:
-        """Return whether a person in work may delete contents of a kind in a space; an app counts as nobody.
+        """Return whether a person in work may delete contents of a kind in a space; an app never may.
 
-        What restricts a single content is left out: ask about somebody who has just edited it. 3 points and, for a
+        What restricts a single item is left out: ask about a person who has just edited it. 3 points and, for a
         person, their groups and the space's permission rows up to the one that decides.
         """
         if not any(user.active_person for user in self.users([account_id]) if user.account_id == account_id):
@@ -214,7 +214,7 @@ class SiteClient(SiteRequests):
     def archive(self, page_ids: Sequence[str]) -> str:
         """Submit up to 300 pages for archiving and return the task's id.
 
-        See docs/rules/confluence-api.md 2.4 says who may how many.
+        docs/rules/confluence-api.md 2.4 says who may archive how many.
 
         Raises BadRequest when another archive job runs, a page is archived already, or the edition forbids it.
         """
@@ -256,7 +256,7 @@ class SiteClient(SiteRequests):
         return set(self.listing(endpoints.MEMBER_OF, params=params, read=lambda row: str(row["id"]), limit=GROUPS_PAGE))
 
     def group_members(self, group_id: str) -> set[str]:
-        """Return the account ids of a group's members; nobody for a group that is unknown or hidden."""
+        """Return the account ids of a group's members; empty for a group that is unknown or hidden."""
         try:
             rows = self.listing(
                 endpoints.GROUP_MEMBERS,

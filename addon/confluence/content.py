@@ -1,4 +1,4 @@
-"""What calls to a site return: plain values, named in Confluence's words."""
+"""The values that calls to a site return, named in Confluence's words."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class User:
 
     @property
     def active_person(self) -> bool:
-        """Whether somebody works with the account: no app, no customer of a help desk, nobody who left."""
+        """Whether a person works with the account: no app, no customer of a help desk, no one who left."""
         return self.active and self.account_type == "atlassian"
 
 

@@ -1,7 +1,7 @@
-"""What can go wrong in a call to a site, and is it worth trying again?
+"""The errors of calls to a site and of questions about rights; each says whether time heals it.
 
 A `SiteError` is always about one call. `transient` is true for what time heals (429, 5xx, timeouts, network) and false
-for what somebody must change (permission, CQL, a removed page). A refused signature is `addon.base.Unreachable`.
+for what someone must change (permission, CQL, a removed page). A refused signature is `addon.base.Unreachable`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Forbidden(SiteError):
 
 
 class Conflict(SiteError):
-    """409: somebody else's version came first, or another archive job runs. Read again, then decide."""
+    """409: another version came first, or another archive job runs. Read again, then decide."""
 
 
 class Postponed(SiteError):

@@ -1,4 +1,4 @@
-"""The quota ledger, and what is heard of changes on a site: of its contents, and of rights on it."""
+"""The tables of the hour's points, of hints at changed contents, and of the number of changed rights."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class SiteHint(TenantScoped, Base):
     tenant_id: Mapped[TenantId] = mapped_column(sa.String(36), sa.ForeignKey("tenant.id"), primary_key=True)
     kind: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
     subject_id: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
-    """The content's id; the space's id, or its key where a webhook told nothing else."""
+    """The content's id; the space's id, or its key where a webhook said nothing else."""
     space_key: Mapped[str | None] = mapped_column(sa.String(255))
     event: Mapped[str] = mapped_column(sa.String(64))
-    """The newest event heard, such as page_updated."""
+    """The newest event reported, such as page_updated."""
     heard_at: Mapped[datetime]

@@ -1,4 +1,4 @@
-"""May an administrator's CQL stand in a policy? Checked when it is stored, without asking the site."""
+"""The check of an administrator's CQL when a policy is stored, without asking the site."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ def check_administrators_cql(text: str, *, namespace: str, allow_aliases: bool) 
     cql = to_cql(query.where)
     for field in others_negated(cql, namespace):
         notices.append(
-            f"Contents that lack {field} count as meeting this negation, whatever Confluence's search shows."
+            f"Pages and posts that lack {field} count as meeting this negation, whatever Confluence's search shows."
         )
     if not separable(cql):
         notices.append(
-            "There are too many alternatives around its negations to ask for them one by one: on some sites contents "
-            "that lack a negated field are not found."
+            "There are too many alternatives around its negations to ask for them one by one: on some sites pages "
+            "and posts that lack a negated field are not found."
         )
     return Checked(cql, notices)
 

@@ -1,4 +1,4 @@
-"""A policy's CQL in the plain reading, in which a negation also holds for content that lacks the field.
+"""CQL in the plain reading, in which a negation also holds for content that lacks the field, put to any site.
 
 Not every site reads negations so (docs/rules/statuses.md 5.5), and Confluence's documents do not say
 (docs/rules/confluence-api.md 4.1). A query is therefore taken apart into pieces, "what meets this but not that",
@@ -81,14 +81,14 @@ def holding(cql: str) -> Pieces:
     Text that is not CQL is one piece: the site's own refusal says what is wrong with it.
     """
     where = _read(cql)
-    return (Piece(has=cql),) if where is None else _gathered(_held(where))
+    return (Piece(has=cql),) if where is None else _gathered(_pieces_of(where))
 
 
 @lru_cache(maxsize=512)
 def failing(cql: str) -> Pieces:
     """Return pieces that together are what `cql` does not match. Raises TooManyPieces."""
     where = _read(cql)
-    return (Piece(lacks=cql),) if where is None else _gathered(_failed(where))
+    return (Piece(lacks=cql),) if where is None else _gathered(_pieces_without(where))
 
 
 def widest(pieces: Iterable[Piece]) -> str:
@@ -177,29 +177,29 @@ def _sure(expression: Expression) -> bool:
     return all(clause.field.lower() in OF_EVERY_CONTENT for clause in _negated(expression))
 
 
-def _held(expression: Expression) -> list[Piece]:
+def _pieces_of(expression: Expression) -> list[Piece]:
     if _sure(expression):
         return [Piece(has=to_cql(expression))]
     match expression:
         case Not(operand):
             return [Piece(lacks=to_cql(operand))]
         case And(left, right):
-            return _crossed(_held(left), _held(right))
+            return _crossed(_pieces_of(left), _pieces_of(right))
         case Or(left, right):
-            return [*_held(left), *_held(right)]
+            return [*_pieces_of(left), *_pieces_of(right)]
     raise AssertionError("a condition without a negation is sure")
 
 
-def _failed(expression: Expression) -> list[Piece]:
+def _pieces_without(expression: Expression) -> list[Piece]:
     if _sure(expression):
         return [Piece(lacks=to_cql(expression))]
     match expression:
         case Not(operand):
             return [Piece(has=to_cql(operand))]
         case And(left, right):
-            return [*_failed(left), *_failed(right)]
+            return [*_pieces_without(left), *_pieces_without(right)]
         case Or(left, right):
-            return _crossed(_failed(left), _failed(right))
+            return _crossed(_pieces_without(left), _pieces_without(right))
     raise AssertionError("a condition without a negation is sure")
 
 

@@ -1,4 +1,4 @@
-"""What does a CQL text say? One parser for the checks of administrators' queries and for whoever evaluates CQL.
+"""The parser of CQL: from text to a tree and back, for checks, for rewriting and for the sandbox that evaluates it.
 
 The language is Confluence Cloud's (docs/rules/confluence-api.md 8). Without parentheses AND and OR are read left to
 right with equal precedence, as Confluence documents it; `to_cql` writes parentheses wherever another reader could
@@ -64,7 +64,7 @@ class CqlSyntaxError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A plain value; `quoted` tells whether it stood in quotes."""
+    """A plain value; `quoted` says whether it was in quotes."""
 
     text: str
     quoted: bool = True

@@ -1,4 +1,4 @@
-"""How are our queries put together? Always positive first, always in parentheses, never longer than a URL may be.
+"""The building blocks of our queries: positive first, every part in parentheses, never longer than a URL may be.
 
 Confluence reads AND and OR left to right and refuses a leading negation (docs/rules/confluence-api.md 8); every query
 of ours therefore begins with the content types and combines parts in parentheses only (docs/rules/statuses.md 5.4).
@@ -19,7 +19,7 @@ MOST_SPACES = 50
 
 
 class Keyed(Protocol):
-    """Whatever has a space's key: a Space, or a job's row for one."""
+    """Anything with a space's key: a Space, or a job's row for one."""
 
     @property
     def key(self) -> str:
@@ -54,8 +54,8 @@ def any_of(*parts: str | None) -> str:
 
 def none_of(*parts: str | None) -> str:
     """Return that none of `parts` holds, empty without parts. Never put it first in a query."""
-    held = any_of(*parts)
-    return f"not ({held})" if held else ""
+    joined = any_of(*parts)
+    return f"not ({joined})" if joined else ""
 
 
 def values(texts: Iterable[str]) -> str:

@@ -1,4 +1,8 @@
-"""What does an answer's JSON mean? From Confluence's documents, v1 and v2, to the values of content.py."""
+"""Answers, read: from the JSON documents of v1 and v2 to the values of content.py, or Malformed.
+
+Only what the add-on uses is read, bounded in length. The fields are those of Atlassian's OpenAPI documents
+(docs/rules/confluence-api.md 2); what they do not promise may be missing.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,7 @@ def rows(answer: Any, read: Callable[[Json], T]) -> list[T]:
 
 
 def reading(read: Callable[[Json], T], answer: Any) -> T:
-    """Return `read(answer)`; whatever is missing in it becomes Malformed."""
+    """Return `read(answer)`. Raises Malformed when something in it is missing or of another kind."""
     try:
         return read(answer)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -58,18 +62,18 @@ def space(row: Json) -> Space:
     )
 
 
-def found(row: Json) -> Content:
+def search_result(row: Json) -> Content:
     """Read a content of a v1 search, with whatever was expanded."""
     history, version = row.get("history") or {}, row.get("version") or {}
     updated = history.get("lastUpdated") or version
-    metadata, place = row.get("metadata") or {}, row.get("space") or {}
+    metadata, space_row = row.get("metadata") or {}, row.get("space") or {}
     ancestors = tuple(identifier(entry["id"]) for entry in row.get("ancestors") or ())
     return Content(
         id=identifier(row["id"]),
         kind=cast(Kind, row["type"]),
         title=str(row.get("title") or "")[:_NAME_LENGTH],
-        space_id=_id(place.get("id")),
-        space_key=None if place.get("key") is None else _key(place["key"]),
+        space_id=_id(space_row.get("id")),
+        space_key=None if space_row.get("key") is None else _key(space_row["key"]),
         status=str(row.get("status") or "current"),
         author_id=_account((history.get("createdBy") or {}).get("accountId")),
         updater_id=_account((updated.get("by") or {}).get("accountId")),
@@ -155,10 +159,10 @@ def system_info(row: Json) -> SystemInfo:
 
 
 def restrictions(answer: Json) -> dict[Operation, Restriction | None]:
-    """Read a content's own restrictions, None where an operation is open to everybody.
+    """Read a content's own restrictions, None where an operation is open to everyone.
 
     Open is only what says so in full: both lists there, empty and as long as they say. A list that is not complete
-    still says who it names; what cannot be read admits nobody.
+    still says who it names; what cannot be read admits no one.
     """
     return {"read": _restriction(answer, "read"), "update": _restriction(answer, "update")}
 
@@ -208,7 +212,7 @@ def words(answer: Any) -> str:
 
 def _properties(properties: Json) -> Iterator[tuple[str, Property]]:
     for key, row in properties.items():
-        # Beside the properties themselves Confluence lists links and what else could be expanded.
+        # Next to the properties themselves Confluence lists links and what else could be expanded.
         if isinstance(row, dict) and "value" in row and "version" in row:
             yield key, content_property({"key": key, **row})
 

@@ -1,4 +1,4 @@
-"""Which endpoints of Confluence does the add-on use? These and no others: the client builds its URLs from here.
+"""The endpoints of Confluence that the add-on uses, and no others: every URL is built here.
 
 Each is (method, path as in Atlassian's OpenAPI specs, with the `/wiki` prefix), so that the scopes a descriptor must
 ask for can be derived from ENDPOINTS (docs/rules/confluence-api.md 1, `x-atlassian-connect-scope`).
@@ -94,18 +94,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     GROUP_MEMBERS,
     SYSTEM_INFO,
 )
-"""Every call the add-on makes by default."""
+"""Every endpoint that the add-on calls by default."""
 
 APPROVED_ENDPOINTS: tuple[Endpoint, ...] = (EMAILS,)
-"""Calls made only with STEWARD_EMAIL_API=approved, which need ACCESS_EMAIL_ADDRESSES.
+"""Endpoints called only with STEWARD_EMAIL_API=approved, which need ACCESS_EMAIL_ADDRESSES.
 
 See docs/rules/confluence-api.md 2.5.
 """
 
 FRAMEWORK_ENDPOINTS: tuple[Endpoint, ...] = (APP_PROPERTY,)
-"""Calls of Connect itself about the app's own data: in neither spec, and in need of no scope."""
+"""Endpoints of Connect itself about the app's own data: in neither spec, and in need of no scope."""
 
-_PLACE = re.compile(r"\{[^{}]+\}")
+_PARAMETER = re.compile(r"\{[^{}]+\}")
 
 Params = Sequence[tuple[str, str]]
 """Query parameters in order; arrays repeat their name."""
@@ -114,19 +114,19 @@ Params = Sequence[tuple[str, str]]
 def url(base_url: str, endpoint: Endpoint, ids: Sequence[str] = (), params: Params = ()) -> str:
     """Return the one encoded URL of a call: what is requested is what is signed.
 
-    `base_url` ends in `/wiki`; `ids` fill the path's places in order. Raises Malformed on an id that could change the
-    path: it came from an earlier answer of the site.
+    `base_url` ends in `/wiki`; `ids` fill the path's parameters in order. Raises Malformed on an id that could change
+    the path: it came from an earlier answer of the site.
     """
     given = iter(ids)
 
-    def place(_match: re.Match[str]) -> str:
+    def fill(_match: re.Match[str]) -> str:
         value = next(given)
         try:
             return quote(identifier(value, ACCOUNT_LENGTH), safe="")
         except ValueError as error:
             raise Malformed(f"not an id: {value!r:.60}") from error
 
-    path = _PLACE.sub(place, endpoint.path.removeprefix("/wiki"))
+    path = _PARAMETER.sub(fill, endpoint.path.removeprefix("/wiki"))
     query = urlencode(list(params), quote_via=quote, safe="")
     return f"{base_url}{path}?{query}" if query else f"{base_url}{path}"
 

@@ -96,9 +96,9 @@ class SiteRequests:
         """Make one call and return its decoded JSON, None for an empty answer.
 
         `most` is the number of objects it may return. Transient failures of repeatable calls are tried twice more,
-        each signed anew; a call turned away for a burst (429) did nothing, so any may be. A site that asks for fewer
-        requests is left alone as long as it says, while there is patience, which counts as no attempt.
-        Raises SiteError and its kinds, Unreachable, TenantGone, and what the guard raises.
+        each with a new signature. A call that was refused for a burst (429) did nothing, so any such call is repeated.
+        A site that asks for fewer requests is left alone as long as it says, within the client's patience; that counts
+        as no attempt. Raises SiteError and its kinds, Unreachable, TenantGone, and what the guard raises.
         """
         repeatable = endpoints.repeatable(endpoint)
         waits = iter(self._context.retry_waits if repeatable else ())

@@ -1,8 +1,18 @@
-"""How does one request reach a site? Signed, to that host only, and over within a total time.
+"""One request to a site: signed, to that host only, within one deadline, with a bounded answer.
 
-atlassian-python-api carries the request with its retries off: they would sleep for half an hour or send an old
-signature again (docs/rules/confluence-api.md 6). The limits are here: one deadline over connect, headers and body,
-enforced at the socket so that a server that drips bytes cannot stretch it, and a cap on the size of an answer.
+atlassian-python-api is the transport, in this module and nowhere else. It carries the request: it encodes the body,
+sends it on the session that it is given, and returns the response as it came (`advanced_mode`). Everything else it
+offers stays off or unused, because it is not safe here (docs/rules/confluence-api.md 6):
+
+* its retries (`backoff_and_retry`, `retry_with_header`) would send an old signature again and sleep for up to half an
+  hour where no stop and no lease is checked; SiteRequests repeats instead, each time with a new signature;
+* its joining of URLs and parameters: the URL is signed, so it is built once, in endpoints.py, and passed as `absolute`;
+* its errors (`raise_for_status`): it reads the texts of v1 only, and 404 becomes the same error as a broken request;
+* its helpers for Cloud: most go to paths that Confluence does not have, and none counts points;
+* its log at DEBUG, which holds whole answers with people's names and addresses.
+
+The limits are set below it, at the session that is passed in: one deadline over connect, headers and body, enforced at
+the socket so that a server that drips bytes cannot stretch it, and a cap on the size of an answer.
 """
 
 from __future__ import annotations
@@ -29,7 +39,7 @@ from addon.confluence.errors import Malformed, Network, SiteError, Timeout
 
 MAX_BYTES = 20 * 1024 * 1024
 CONNECT_SHARE = 0.25
-"""The part of a call's time that one connection attempt may take; a host name may stand for several addresses."""
+"""The part of a call's time that one connection attempt may take; a host name may have several addresses."""
 
 # At DEBUG the library logs whole answers, people's names and addresses included.
 logging.getLogger("atlassian").setLevel(logging.INFO)
@@ -103,7 +113,7 @@ class _BoundedSession(requests.Session):
         self._until = time.monotonic() + seconds
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Return None: no redirect is followed, and requests would read its address even so, whatever stands there."""
+        """Return None: no redirect is followed, and requests would read its address even so, whatever that says."""
         return None
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:

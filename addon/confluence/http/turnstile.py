@@ -1,7 +1,7 @@
-"""Calls that people at screens wait for: how many may be under way, and for how long one request may take.
+"""The limits of calls that people at screens wait for: how many may be under way, and how long a request may take.
 
-A person's request holds a web thread while its site answers. So one site has a quarter of the threads at most, all
-sites together three quarters, and what is beyond is told to come back: requests that ask no site, health checks and
+A person's request occupies a web thread while its site answers. So one site has a quarter of the threads at most, all
+sites together three quarters, and what is beyond is asked to come back: requests that ask no site, health checks and
 other tenants among them, never wait behind a slow one. A site that did not answer in time twice running is left alone
 for a moment, but for one call that finds out whether it is back. Calls of runs have threads and limits of their own.
 """
@@ -53,9 +53,9 @@ class Turnstile:
 
     @contextmanager
     def turn(self, tenant_id: TenantId) -> Iterator[float]:
-        """Hold a place for one call; yield the seconds it may take.
+        """Take a slot for one call; yield the seconds it may take.
 
-        Raises SiteBusy when no place is free, the site is left alone, or the request's time is over.
+        Raises SiteBusy when no slot is free, the site is left alone, or the request's time is over.
         """
         seconds = self._seconds_left()
         self._enter(tenant_id)

@@ -242,7 +242,7 @@ class Quota:
             pool_limit = _part(local.share, self._pool_points)
             pool = quota_table.lock_pool(session, hour, local.share, local.tenant_id, pool_limit)
             # Tenants that were refused in the last hour resume spread over SPREAD_SECONDS. Until then they have no row
-            # in this hour, and whoever came first would take what they were promised. After that they are not coming.
+            # in this hour, and the first to come would take what they were promised. After that they are not coming.
             others = pool.others(block, expecting=now < hour + EXPECTED)
             decision = Decision.USED_UP
             # A block, an eighth of one, the bare need: near the end of the pool, or of the tenant's part, a whole block

@@ -63,7 +63,7 @@ def objects(endpoint: Endpoint, answer: Any) -> int:
 
 
 def _restricted(permission: dict[str, Any]) -> int:
-    # The permission itself, and everybody it names.
+    # The permission itself, and all whom it names.
     named = permission.get("restrictions")
     lists = [named.get(kind) for kind in ("user", "group")] if isinstance(named, dict) else []
     results = [entry.get("results") for entry in lists if isinstance(entry, dict)]

@@ -1,6 +1,6 @@
-"""May this person do this? Asked of Confluence, remembered for a short while, refused whenever it cannot be asked.
+"""Permissions: who may do what, decided by Confluence and remembered for a short while.
 
-A token says who somebody is, never what they may (docs/rules/connect.md 3.7). How fresh a decision must be:
+A token says who a person is, never what they may (docs/rules/connect.md 3.7). How fresh a decision must be:
 docs/rules/quota.md 4.4.
 """
 
@@ -40,7 +40,7 @@ READ_AGE = timedelta(minutes=15)
 _REFUSAL_AGE = timedelta(seconds=60)
 """A refusal is asked again sooner, so that a right just granted soon works."""
 _NOWHERE = "0"
-"""The id of no space: somebody who asks for one that does not exist waits about as long as for one that does."""
+"""The id of no space: a person who asks for one that does not exist waits about as long as for one that does."""
 _UNDECIDED_LASTS = timedelta(hours=1)
 """How long a site that does not decide about content for the app is not asked to."""
 _SITE = ""
@@ -63,7 +63,7 @@ class _Decision:
 
 
 class Permissions:
-    """Who administers what, with a bounded memory of this process, which a change that any process hears of ends."""
+    """Who administers what, with a bounded memory of this process. A change of rights that any process notes ends it."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Permissions:
 
         `in_need` as in `require_site_admin`. Raises RightsUnknown when the site cannot be asked now, and otherwise
         the same NotAllowed for a space that does not exist, that is hidden, and that the caller does not administer, so
-        that nobody learns which spaces there are. It holds for a minute: who asks again asks nothing of the site.
+        that no one learns which spaces there are. The refusal counts for a minute, without asking the site again.
         """
         own = (caller.tenant_id, caller.account_id, f"key:{key}")
         asked_at = self._clock.monotonic()
