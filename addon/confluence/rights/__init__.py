@@ -17,6 +17,6 @@ permissions, groups or people ends all decisions of the site in all processes (`
 When in doubt the answer is no: a row that cannot be read, a role that is not known, a group that is hidden. When the
 site cannot be asked the answer is neither: RightsUnknown, which screens show as 503. Without points an older decision
 may do where the caller allows it, and the first question about a person may be paid from the points that are kept for
-administrators (docs/rules/quota.md 4.4). A space that does not exist, is hidden, or belongs to others gets the same answer in about
-the same time, so that no one learns which spaces there are.
+administrators (docs/rules/quota.md 4.4). A space that does not exist, is hidden, or belongs to others gets the same
+answer in about the same time, so that no one learns which spaces there are.
 """

@@ -63,7 +63,7 @@ class _Decision:
 
 
 class Permissions:
-    """Who administers what, with a bounded memory of this process. A change of rights that any process notes ends it."""
+    """Who administers what, with a bounded memory. A change of rights that any process notes ends every entry."""
 
     def __init__(
         self,
