@@ -11,6 +11,7 @@ import pytest
 from flask import Blueprint, Flask, Response
 from flask.views import MethodView
 
+from addon.base.logs import get_logger
 from addon.connect import (
     ConnectError,
     UndeclaredRoute,
@@ -182,3 +183,17 @@ def test_static_files_keep_their_caching_and_missing_ones_do_not(
         assert found.headers["Cache-Control"] == "public, max-age=3600"
         assert found.headers["X-Content-Type-Options"] == "nosniff"
     assert app.test_client().get("/static/none.js").headers["Cache-Control"] == "no-store, no-cache"
+
+
+def test_a_line_of_a_request_says_which_site_sent_it(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    log = get_logger("addon.screens.fake")
+    host.app._got_first_request = False
+    host.app.before_request(lambda: log.warning("said", action="said"))
+    assert host.lifecycle("installed").status_code == 204
+    assert host.get("/page").status_code == 200
+    log.warning("over", action="over")
+    installing, page, outside = (vars(record) for record in caplog.records if record.name == "addon.screens.fake")
+    row = host.row()
+    assert row is not None
+    assert page["tenant"] == row.id
+    assert "tenant" not in installing.keys() | outside.keys()

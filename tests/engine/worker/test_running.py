@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import Space
+from addon.base.logs import get_logger
 from addon.engine import Abandon, Fatal, Item, Run, RunSpace, queries
 from addon.engine.models import ExecutionSpace
 from addon.engine.state.finish import add_metrics
@@ -300,3 +302,24 @@ def test_metrics_add_up_by_name_and_refuse_mixed_shapes() -> None:
     }
     with pytest.raises(TypeError):
         add_metrics({"a": 1}, {"a": {"x": 1}})
+
+
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_every_line_of_a_run_says_whose_it_is_on_call_threads_too(
+    rig: Rig, side_by_side: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="addon.jobs")
+
+    def call(run: Run, space: RunSpace) -> dict[str, Any]:
+        get_logger("addon.jobs.fake").info("said", action="said", space=space.key)
+        return {}
+
+    rig.job.call, rig.job.side_by_side = call, side_by_side
+    started = rig.start(rig.engine())
+    rig.engine().run_due()
+    get_logger("addon.jobs.fake").info("over", action="over")
+    *said, over = (vars(record) for record in caplog.records if record.name == "addon.jobs.fake")
+    whose = {"tenant": started.tenant_id, "execution": started.id, "job": "refresh-statuses"}
+    assert all(line.items() >= whose.items() for line in said)
+    assert sorted(line["space"] for line in said) == ["A", "B", "C"]
+    assert whose.keys() & over.keys() == set()
