@@ -1,19 +1,7 @@
-"""Which mails are to be sent, and how is each handed to the mail server at most once?
+"""The rows of the outbox and their transitions, each one conditional UPDATE; none of them talks to a server.
 
-A mail is a row: `pending` until it is `sent`, `suppressed` (no address) or `dead` (refused for good, tried too often,
-or of unknown fate). A sender leases rows, and a lease says no more than "do not bother": it may be taken away at any
-time as long as the content was not handed over. What decides is one conditional UPDATE at the last moment before the
-content goes out, after the server has accepted the recipient and asked for the content. It needs the lease and sets
-`begun_at`; of any number of senders exactly one gets through it. Then:
-
-* the server accepts: `sent`, in a transaction of its own;
-* the server refuses: `begun_at` is cleared; the mail is tried again later, or `dead` when the refusal is permanent.
-  A server that cannot be reached, or takes no mail of ours, is no attempt: mails wait for it, up to WAITS_AT_MOST;
-* the process is killed, or the connection breaks, between the content and the answer: nobody knows. Such a mail is not
-  sent again. When its lease has run out it becomes `dead` with the reason UNKNOWN and counts as failed.
-
-So a person may miss a digest in that one instant, and never gets one twice. Why: docs/adr/0006-mail-at-most-once.md.
-"""
+A mail is `pending` until it is `sent`, `suppressed` (no usable address) or `dead` (refused permanently, tried too
+often, or of unknown fate). The states and what leads from one to the other: addon/mail/__init__.py."""
 
 from __future__ import annotations
 
@@ -135,7 +123,7 @@ def void_leases(session: Session, clock: Clock) -> int:
 
 
 def is_due(now: datetime) -> sa.ColumnElement[bool]:
-    """Say of a mail that it may be tried. What is put off for longer than any mail is was so by a wrong clock."""
+    """Say of a mail that it may be tried. Only a wrong clock can have put one off for longer than LONGEST_WAIT."""
     return sa.or_(OutboxMail.not_before <= now, OutboxMail.not_before > now + LONGEST_WAIT)
 
 
@@ -156,7 +144,7 @@ class Outbox:
     ) -> list[OutboxMail]:
         """Lease up to `limit` mails of `scope` due at the moment `due`, oldest first.
 
-        `take`: also mails that another sender has leased and not handed over; it will notice before it does.
+        `take`: also mails that another sender has leased and not handed over; its `begin` will fail.
         """
         now = self._clock.now()
         free = sa.or_(OutboxMail.lease_until.is_(None), lease_over(now))
@@ -186,7 +174,12 @@ class Outbox:
         session.execute(self._own().values(lease_until=self._clock.now() + LEASE))
 
     def begin(self, session: Session, mail: OutboxMail) -> bool:
-        """Record that the content goes out now; False when another sender or an end of the mail came first."""
+        """Record that the content goes out now; False when another sender or an end of the mail came first.
+
+        The one step that only one sender gets through. After it the mail is never sent again unless the server refuses
+        it: better a digest that one person misses than two. The cost is a transaction for each mail in the middle of
+        the dialogue, which keeps the server waiting for as long as the database takes.
+        """
         now = self._clock.now()
         return bool(
             _changed(
@@ -198,7 +191,10 @@ class Outbox:
         )
 
     def sent(self, session: Session, mail: OutboxMail) -> None:
-        """Record that the server accepted the mail, also when it was given up as unknown meanwhile."""
+        """Record that the server accepted the mail, also when it was given up as unknown meanwhile.
+
+        The owner stays in a row that was given up (`close_unknown`), so that a sender that was only slow is believed.
+        """
         session.execute(
             sa.update(OutboxMail)
             .where(

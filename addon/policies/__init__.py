@@ -2,7 +2,7 @@
 
 from addon.policies.checks import CheckCql, CheckTemplates, Notice
 from addon.policies.codec import MAX_BYTES, MEDIA_TYPES, dump, lines, parse
-from addon.policies.defaults import refresh_cron, shipped
+from addon.policies.defaults import digest_template, refresh_cron, shipped
 from addon.policies.document import (
     Action,
     Assignment,
@@ -66,6 +66,7 @@ __all__ = [
     "TooLarge",
     "Unreadable",
     "UnsupportedMediaType",
+    "digest_template",
     "dump",
     "forget_person",
     "keys_named",

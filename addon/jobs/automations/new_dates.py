@@ -1,9 +1,8 @@
 """Dates that people have only just set: for a removal they do not count yet.
 
-Everybody who may edit a page can write its review property, by any program. So a date in it counts once it has stood
-for a day, or at once when somebody set it who may delete there anyway; before that a content goes only if the query
-holds whatever the date is. The same goes for a status that dates lead to, also those of the pages above
-(docs/adr/0035).
+Everyone who may edit a page can write its review property, by any program. So a date in it counts once it is a day old,
+or at once when a person set it who may delete there anyway; before that an item goes only if the query matches whatever
+the date is. The same is true of a status that dates lead to, also those of the pages above (docs/adr/0035).
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from datetime import datetime, timedelta
 from addon.confluence import Content, Kind, NotFound, Property, SiteClient
 from addon.jobs.facts import Fact, certain, read_by, review_fields, status_fields
 from addon.jobs.review import review_key
-from addon.policies.document import StatusEntry
+from addon.policies import StatusEntry
 
-STANDING = timedelta(days=1)
-"""How long a date must have stood."""
+COUNTS_AFTER = timedelta(days=1)
+"""How old a date must be to count whichever person set it."""
 NEW = "its {} was set less than a day ago"
 NEW_ABOVE = "the {} of a page above it was set less than a day ago"
 UNDATED = "Confluence does not say when its {} was set"
@@ -74,7 +73,7 @@ class NewDates:
         """Return what to say of dates that do not count yet; None where they do, or there are none."""
         if review is None:
             return None
-        if review.written_at is not None and self.now - review.written_at >= STANDING:
+        if review.written_at is not None and self.now - review.written_at >= COUNTS_AFTER:
             return None
         if review.author_id is not None and self._may_delete(review.author_id, kind):
             return None

@@ -1,7 +1,7 @@
-"""What is there to report in each space? Running a notification job collects; nothing is sent before finalizing.
+"""Collection: what the rules report in each space, and to whom. Nothing is sent before finalizing.
 
-A space's matches are stored with its end: a space that failed leaves none behind, so that its retry reports each
-content once.
+A space's matches are stored with its end: a space that failed leaves none behind, so that its retry reports each item
+once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from addon.confluence import Content, SiteClient
 from addon.confluence.cql import base
 from addon.engine.job import Run, RunSpace
 from addon.jobs import site_facts
-from addon.jobs import spaces as scope
 from addon.jobs.context import JobContext
 from addon.jobs.counting import Counting
 from addon.jobs.faults import SITE_FAULTS, Reason, reason_of
@@ -30,6 +29,7 @@ from addon.jobs.ledger import slugs_of
 from addon.jobs.models import NotificationMatch
 from addon.jobs.plainly import plainly
 from addon.jobs.presence import Absent, presence
+from addon.jobs.spaces import Member, members, skip, vanished
 from addon.policies import PolicyDocument, Recipient, Rule
 
 _CHUNK = 500
@@ -37,28 +37,23 @@ _EXPAND = ("space", "history", "history.lastUpdated")
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """A rule that takes part in the run, under the id its schedule has: `<scheme>/<rule>`."""
-
-    id: str
-    rule: Rule
-
-
-@dataclass(frozen=True, slots=True)
 class Match:
-    """One content that one rule reports to some people."""
+    """One item that one rule reports to some people. `rule_id` is the id of its schedule: `<scheme>/<rule>`."""
 
-    due: Due
+    rule_id: str
     content: Content
     accounts: frozenset[str]
 
 
-def due_rules(run: Run, policy: PolicyDocument, space: Space) -> list[Due]:
-    """Return the rules of the space's scheme that take part: enabled, and due if the run was scheduled."""
+def active_rules(run: Run, policy: PolicyDocument, space: Space) -> dict[str, Rule]:
+    """Return {`<scheme>/<rule>`: rule} of the rules of the space's scheme that take part in the run, in their order.
+
+    Enabled ones take part, of a scheduled run those that are due.
+    """
     scheme = policy.notification_scheme(space)
-    wanted = run.params.get("rules")
-    rules = [Due(f"{scheme.id}/{rule.id}", rule) for rule in scheme.rules if rule.enabled]
-    return [due for due in rules if wanted is None or due.id in wanted]
+    due = run.params.get("rules")
+    enabled = {f"{scheme.id}/{rule.id}": rule for rule in scheme.rules if rule.enabled}
+    return {id: rule for id, rule in enabled.items() if due is None or id in due}
 
 
 class Recipients:
@@ -117,7 +112,7 @@ class Collecting:
     def work(self, spaces: Sequence[RunSpace]) -> None:
         """Bring the spaces to done, failed or skipped."""
         live = self._context.live_policy(self._run)
-        taking_part = scope.skip(self._run, scope.members(self._client, live, self._policy, spaces))
+        taking_part = skip(self._run, members(self._client, live, self._policy, spaces))
         for member, found in self._run.map(self._matches, taking_part):
             if isinstance(found, Absent):
                 self._skip(member.run_space, found.reasons[member.run_space.id])
@@ -130,29 +125,29 @@ class Collecting:
                 self._store(member.run_space, found)
             self._run.safe_point()
 
-    def _matches(self, member: scope.Member) -> list[Match] | Reason:
-        """Ask for what every due rule matches in one space (on a call thread)."""
+    def _matches(self, member: Member) -> list[Match] | Reason:
+        """Ask for what every rule matches in one space (on a call thread)."""
         found: list[Match] = []
         try:
             self._presence.require([member.run_space])
-            for due in due_rules(self._run, self._policy, member.space):
+            for id, rule in active_rules(self._run, self._policy, member.space).items():
                 for content in plainly(
                     self._client,
-                    due.rule.cql,
+                    rule.cql,
                     self._spelling,
                     self._context.settings.namespace,
                     partial(base, [member.space]),
                     expand=_EXPAND,
-                    statuses=due.rule.content_states,
+                    statuses=rule.content_states,
                 ):
-                    accounts = self._recipients.of(content, member.run_space.id, due.rule.recipients)
-                    found.append(Match(due, content, frozenset(accounts)))
+                    accounts = self._recipients.of(content, member.run_space.id, rule.recipients)
+                    found.append(Match(id, content, frozenset(accounts)))
         except SITE_FAULTS as error:
             return reason_of(error)
         return found
 
     def _not_read(self, space: RunSpace, reason: Reason) -> None:
-        gone = None if reason.transient else scope.vanished(self._client, space)
+        gone = None if reason.transient else vanished(self._client, space)
         if gone is not None:
             self._skip(space, gone)
             return
@@ -173,6 +168,8 @@ class Collecting:
         with self._run.write() as session:
             self._run.begin(session, [space])
             self._forget(session, space)
+        # The last chunk goes with the end of the space. A process that dies before it leaves rows of a space that is
+        # not done, which no mail counts and the next owner deletes.
         last = max(0, len(rows) - 1) // _CHUNK * _CHUNK
         refused: list[dict[str, object]] = []
         for start in range(0, last, _CHUNK):
@@ -191,7 +188,7 @@ class Collecting:
             {
                 "tenant_id": self._run.tenant_id,
                 "execution_id": self._run.execution_id,
-                "rule_id": match.due.id,
+                "rule_id": match.rule_id,
                 "content_id": content.id,
                 "account_id": account,
                 "space_id": space.id,
@@ -213,7 +210,7 @@ class Collecting:
         )
 
     def _insert(self, session: Session, rows: Sequence[dict[str, object]]) -> list[dict[str, object]]:
-        """Insert rows; return those that the database refuses, each content of which costs no other its mention."""
+        """Insert rows; return those that the database refuses, which cost no other item its mention."""
         statement = insert(session, NotificationMatch).on_conflict_do_nothing()
         return write_piecemeal(session, rows, lambda some: session.execute(statement, list(some)))
 

@@ -1,4 +1,4 @@
-"""Who gets which mail? One per person and execution; the due rules that matched are its sections.
+"""Digests: one mail for each person and execution, whose sections are the rules that matched.
 
 Everything here may be repeated after a takeover: the outbox takes each mail once, by tenant, execution and account.
 """
@@ -18,7 +18,6 @@ from addon.engine import queries
 from addon.engine.job import Run
 from addon.jobs.context import JobContext
 from addon.jobs.models import NotificationMatch
-from addon.jobs.notifications.collecting import Due
 from addon.mail import (
     ENQUEUE_BATCH,
     DigestContent,
@@ -28,8 +27,7 @@ from addon.mail import (
     TemplateMistake,
     digest_context,
 )
-from addon.policies import PolicyDocument, Template
-from addon.policies.defaults import digest_template
+from addon.policies import PolicyDocument, Template, digest_template
 
 log = get_logger(__name__)
 
@@ -48,16 +46,14 @@ class Digests:
         self._client = client
         self._policy: PolicyDocument = context.policy(run)
         self._rules = {
-            f"{scheme.id}/{rule.id}": Due(f"{scheme.id}/{rule.id}", rule)
-            for scheme in self._policy.notification_schemes
-            for rule in scheme.rules
+            f"{scheme.id}/{rule.id}": rule for scheme in self._policy.notification_schemes for rule in scheme.rules
         }
         self._names = {status.id: status.name for status in self._policy.statuses}
 
     def enqueue(self) -> None:
         """Put one mail for each person into the outbox, 500 a transaction.
 
-        Names and the site's title are a courtesy: a site that does not tell them now gets its mails all the same.
+        Names and the site's title are a courtesy: where the site does not say them now, the mails go without them.
         """
         accounts_matched = self._accounts()
         site = self._site() if accounts_matched else ("", "UTC")
@@ -70,7 +66,7 @@ class Digests:
             self._run.check()
 
     def forget(self) -> None:
-        """Delete the matches: everything that follows from them stands in the outbox."""
+        """Delete the matches: everything that follows from them is in the outbox."""
         with self._run.write() as session:
             session.execute(
                 sa.delete(NotificationMatch).where(NotificationMatch.execution_id == self._run.execution_id)
@@ -92,7 +88,7 @@ class Digests:
             return {}
 
     def _accounts(self) -> list[str]:
-        """Return everybody who was matched in a space that is done: an undone space is reported by its retry."""
+        """Return all accounts matched in a space that is done: a space that is not is reported by its retry."""
         query = (
             sa.select(NotificationMatch.account_id)
             .where(NotificationMatch.execution_id == self._run.execution_id, self._in_done_spaces())
@@ -111,7 +107,7 @@ class Digests:
         matches.sort(key=lambda match: (order[match.rule_id], match.space_key, match.title, match.content_id))
         sections, templates = [], []
         for rule_id, group in groupby(matches, key=lambda match: match.rule_id):
-            rule = self._rules[rule_id].rule
+            rule = self._rules[rule_id]
             sections.append(DigestSection(rule.name, [self._content(match) for match in group]))
             template = self._policy.template(rule.template)
             templates += [template] if template is not None else []
@@ -147,7 +143,7 @@ class Digests:
 
 
 def _rendered(renderer: Renderer, templates: Sequence[Template], context: dict[str, object]) -> tuple[str, str, str]:
-    """Render with the first rule's template; one that fails with these contents gives way to the shipped one."""
+    """Render with the first rule's template; where it fails with these items, the next, at last the shipped one."""
     for template in templates:
         try:
             return renderer.digest(template, context)

@@ -26,7 +26,7 @@ NO_TRANSPORT = (
 
 
 class SendNotifications(SpaceJob):
-    """Collects per space what rules report, then sends one digest per person."""
+    """Collects in each space what the rules report, then sends one digest to each person."""
 
     type = "send-notifications"
     title = "Send notifications"
@@ -44,7 +44,7 @@ class SendNotifications(SpaceJob):
     def finalize(self, run: Run) -> Metrics:
         """Turn the matches into mails and send them; return how many left and how many did not.
 
-        Repeatable: after a takeover nobody gets a second mail.
+        Safe to repeat: after a takeover no one gets a second mail.
         """
         with translated(), self._context.client(run) as client:
             digests = Digests(self._context, run, client)
