@@ -26,7 +26,7 @@ from addon.engine import (
     failpoints,
 )
 from addon.engine.models import ScheduleFire
-from addon.engine.state.transitions import TABLE
+from addon.engine.state.table import TABLE
 from tests.engine.stories import CHECKED, STORIES, World
 
 POINTS = [f"{name}:{side}" for name in (*(row.name for row in TABLE), *failpoints.OTHER) for side in failpoints.SIDES]

@@ -20,7 +20,7 @@ from addon.engine import (
     StartRequest,
 )
 from addon.engine.job import Metrics
-from addon.engine.state.transitions import MAX_LOSSES
+from addon.engine.state.table import MAX_LOSSES
 from addon.engine.worker.runner import run_next
 from tests.support.clock import VirtualClock
 from tests.support.fakejob import SubmittingJob, Trouble

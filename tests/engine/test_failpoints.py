@@ -14,7 +14,7 @@ import pytest
 from addon.base import Database, TenantId, metadata, new_id
 from addon.connect.models import Tenant
 from addon.engine import failpoints
-from addon.engine.state.transitions import TABLE
+from addon.engine.state.table import TABLE
 from tests.engine.conftest import empty
 from tests.engine.dying import POINTS, SQL, assert_whole, die_at, passed_points, recover
 from tests.engine.dying_process import KILLED

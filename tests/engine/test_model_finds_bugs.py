@@ -18,7 +18,7 @@ from addon.engine.lease import lease, reaper
 from addon.engine.models import ExecutionSpace, Lane, ScheduleFire
 from addon.engine.schedule import scheduler, schedules, slots
 from addon.engine.schedule.cron import next_fire
-from addon.engine.state import transitions
+from addon.engine.state import table, transitions
 from addon.engine.worker import runner, spaces
 from tests.engine.model import explore
 
@@ -56,7 +56,7 @@ def changed(name: str, **how: Any) -> Plant:
     """Plant a row of the transition table that allows too much."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
-        patch.setitem(transitions.BY_NAME, name, replace(transitions.BY_NAME[name], **how))
+        patch.setitem(table.BY_NAME, name, replace(table.BY_NAME[name], **how))
 
     return plant
 
@@ -232,7 +232,7 @@ def last_space_is_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def claim_comes_early(patch: pytest.MonkeyPatch) -> None:
-    free = sa.or_(JobExecution.owner.is_(None), JobExecution.owner == transitions.TO_SETTLE)
+    free = sa.or_(JobExecution.owner.is_(None), JobExecution.owner == table.TO_SETTLE)
     swap(patch, transitions.claimable, lambda at: free)
 
 

@@ -15,7 +15,8 @@ from addon.engine.errors import DATABASE_AWAY
 from addon.engine.models import ExecutionSpace, JobExecution, Worker, is_active
 from addon.engine.state.finish import INTERRUPTED, OPEN, close_open_spaces, end
 from addon.engine.state.settlement import DETAIL, MAX_TRIES, tries, unsettled
-from addon.engine.state.transitions import MAX_LOSSES, TO_SETTLE, Actor, claimable, move
+from addon.engine.state.table import MAX_LOSSES, TO_SETTLE
+from addon.engine.state.transitions import Actor, claimable, move
 
 log = get_logger(__name__)
 

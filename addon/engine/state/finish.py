@@ -17,7 +17,8 @@ from addon.engine.context import EngineContext
 from addon.engine.job import UNSEEN, Job, Metrics
 from addon.engine.models import ExecutionSpace, JobExecution, Lane, RetryDue
 from addon.engine.state.settlement import unsettled
-from addon.engine.state.transitions import BY_NAME, Actor, Lease, Moved, move
+from addon.engine.state.table import BY_NAME
+from addon.engine.state.transitions import Actor, Lease, Moved, move
 
 OPEN = ("pending", "running")
 INTERRUPTED = "interrupted: the worker stopped again and again while this execution ran"

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from addon.engine import Fenced, Interrupted, Run, RunSpace, fenced
 from addon.engine.models import JobExecution, Worker
-from addon.engine.state.transitions import MAX_LOSSES
+from addon.engine.state.table import MAX_LOSSES
 from tests.engine.conftest import EVERYWHERE, Killed, Rig
 from tests.support.fakejob import spaces
 from tests.support.servers import eventually

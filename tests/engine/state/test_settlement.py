@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from addon.engine import Abandon, Busy, Engine, ExecutionItem, Fatal, JobExecution, Pause, Run, RunSpace, live_progress
 from addon.engine.state.settlement import MAX_TRIES
-from addon.engine.state.transitions import MAX_LOSSES, TO_SETTLE
+from addon.engine.state.table import MAX_LOSSES, TO_SETTLE
 from tests.engine.conftest import BOTH, EVERYWHERE, Killed, Rig
 from tests.support.fakejob import SubmittingJob, spaces
 

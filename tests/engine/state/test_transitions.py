@@ -16,7 +16,8 @@ from addon.base import Database, metadata
 from addon.engine import TERMINAL, TRIGGER_DDL, JobExecution, Pause, Run, RunSpace
 from addon.engine.models import ACTIVE
 from addon.engine.state.statedoc import document
-from addon.engine.state.transitions import BY_NAME, MAX_LOSSES, TABLE, TO_SETTLE, Actor, Guard, Lease, move
+from addon.engine.state.table import BY_NAME, MAX_LOSSES, TABLE, TO_SETTLE, Guard
+from addon.engine.state.transitions import Actor, Lease, move
 from tests.engine.conftest import BOTH, Killed, Rig
 from tests.support.fakejob import SubmittingJob
 

@@ -22,7 +22,7 @@ from addon.engine import (
     JobExecution,
     NotCancellable,
 )
-from addon.engine.state.transitions import BY_NAME, MAX_LOSSES, TO_SETTLE
+from addon.engine.state.table import BY_NAME, MAX_LOSSES, TO_SETTLE
 from tests.engine.conftest import Rig
 from tests.engine.dying import SQL
 from tests.support.fakejob import SubmittingJob

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from addon.confluence import errors
 from addon.engine import ACTIVE, Engine, EngineSettings, ExecutionItem, JobExecution, StartRequest
 from addon.engine.job import Interrupted
-from addon.engine.state.transitions import MAX_LOSSES
+from addon.engine.state.table import MAX_LOSSES
 from addon.engine.worker.runner import run_next
 from addon.jobs.automations.job import ExecuteAutomations
 from addon.jobs.models import ArchiveTask
