@@ -133,7 +133,7 @@ TABLE: tuple[Transition, ...] = (
         "failed",
         "The owner",
         Guard.OWNER,
-        "A space failed, or the run as a whole did. A retry waits when it was scheduled and all reasons were transient.",
+        "A space failed, or the run as a whole did. A retry waits when it was scheduled and every reason transient.",
         "failed",
     ),
     Transition(
