@@ -1,8 +1,7 @@
 """The house as it is built: its rooms, the imports between them, and what an import goes past.
 
 `make house` prints it; `--past` also lists every import past a door. A room is a package below `addon`, a loose module
-there, or `descriptor`. A door is what a room's `__init__` names in `__all__`, or one of DOORS. Rooms that import each
-other in a circle make the exit status 1.
+there, or `descriptor`. A door is what its `__init__` names in `__all__`, or one of DOORS. A circle exits with 1.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 ROOTS = ("addon", "descriptor")
-DOORS = frozenset({"addon.engine.job", "addon.confluence.cql"})
+DOORS = frozenset({"addon.engine.job", "addon.engine.scale", "addon.confluence.cql", "addon.jobs.statuses"})
 """Modules that other rooms may import although they are not the `__init__` of a room."""
 
 
@@ -90,7 +89,7 @@ class House:
 
     def circles(self) -> list[list[str]]:
         """Return the groups of rooms of which each imports, by whatever way, all others."""
-        reach = {name: {name} for name in {room(name) for name in self.modules}}
+        reach = {name: {name} for name in map(room, self.modules)}
         while any(reach[to] - reach[by] for by, to in self.arrows):
             for by, to in self.arrows:
                 reach[by] |= reach[to]
@@ -102,9 +101,12 @@ class House:
         settings = tomllib.loads((self.root / "pyproject.toml").read_text(encoding="utf-8"))
         named: set[str] = set()
         for contract in settings["tool"]["importlinter"]["contracts"]:
-            for key in ("layers", "modules", "source_modules", "protected_modules", "containers"):
+            inside = [f"{container}." for container in contract.get("containers", ())] or [""]
+            named |= {each.rstrip(".") for each in inside if contract.get("exhaustive")}
+            for key in ("layers", "modules", "source_modules", "protected_modules"):
                 for entry in contract.get(key, ()):
-                    named |= {part.strip(" ()") for part in entry.replace(":", "|").split("|")}
+                    parts = (part.strip(" ()") for part in entry.replace(":", "|").split("|"))
+                    named |= {f"{container}{part}" for part in parts for container in inside}
         return [
             module
             for module in self.modules
@@ -135,7 +137,8 @@ def draw(house: House, *, past: bool = False) -> Iterator[str]:
     circles = house.circles()
     yield f"\nmodules: {len(house.modules)}"
     yield f"circles between rooms: {len(circles)}" + "".join(f"\n  {' <-> '.join(each)}" for each in circles)
-    yield f"imports between rooms: {len(house.imports)}, past a door: {len(behind)}"
+    tools = sum(room(each.target) == "base" for each in behind)
+    yield f"imports between rooms: {len(house.imports)}, past a door: {len(behind)}, {tools} of them of a tool of base"
     yield from (f"  {each.source} -> {each.target}" for each in behind if past)
     uncovered = house.uncovered()
     yield f"modules in no import-linter contract: {len(uncovered)}" + "".join(f"\n  {each}" for each in uncovered)
