@@ -1,4 +1,4 @@
-"""How are the parts put together? The one place that knows all of them."""
+"""The application: the one place that puts all parts together, starts them and stops them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,10 @@ from addon.confluence.cql import CqlRefused, check_administrators_cql
 from addon.connect import InstallKeys, Tenants, check_routes, install_boundary, lifecycle_blueprint, webhook_blueprint
 from addon.engine import Dispatcher, Engine, EngineSettings, Metronome, Tick
 from addon.jobs import JobSettings, build_jobs, mail_addresses
-from addon.listeners.events import SiteEvents
-from addon.listeners.lifecycle import LifecycleEffects
+from addon.listeners import LifecycleEffects, SiteEvents
 from addon.mail import Mailer, Renderer, SmtpTransport
-from addon.maintenance.ticks import housekeeping
+from addon.maintenance import housekeeping
 from addon.migrations import schema
-from addon.migrations.schema import scaled
 from addon.parts import Parts
 from addon.policies import Policies
 from addon.screens import register
@@ -128,7 +126,7 @@ def _begin(app: Flask, parts: Parts) -> None:
 
     outbox = Tick("outbox", OUTBOX_SECONDS, send_leftovers, OUTBOX_SECONDS / 10)
     ticks = [*parts.engine.ticks(), outbox, *housekeeping(parts)]
-    if scaled(parts.db):
+    if schema.scaled(parts.db):
         from addon.engine.scale import WakeWorker, prune
 
         ticks.append(Tick("wakes", WAKES_PRUNED_SECONDS, lambda: prune(parts.db), WAKES_PRUNED_SECONDS / 10))
@@ -237,7 +235,7 @@ def _policies(settings: Settings, clock: Clock, renderer: Renderer) -> Policies:
 
 def _dispatcher(db: Database) -> Dispatcher | None:
     """Without the extra `scale` other processes find work by their reaper ticks, a sixth of the lease apart."""
-    if not scaled(db):
+    if not schema.scaled(db):
         return None
     from addon.engine.scale import ProcrastinateDispatcher
 

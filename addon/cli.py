@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from addon.base.logs import configure, get_logger
-from addon.config import Settings
+from addon.config import Settings, SettingsMistaken, read, strangers
 
 JOBS = ("refresh-statuses", "send-notifications", "execute-automations")
 
@@ -48,8 +48,7 @@ def serve(
 ) -> None:
     """Serve the screens and the API and run the ticks; on SQLite, and with --work, run the jobs too."""
     from addon.app import create_app, stop
-    from addon.connections import Limits, room_for
-    from addon.server import create_server
+    from addon.server import Limits, create_server, room_for
 
     settings = _settings()
     _require_keys(settings)
@@ -144,7 +143,7 @@ def new_key() -> None:
 def backup(file: Path) -> None:
     """Copy the SQLite database to FILE, also while the server runs."""
     from addon.base import Database
-    from addon.maintenance.backup import CannotBackUp, back_up
+    from addon.maintenance import CannotBackUp, back_up
 
     db = Database(_settings().database_url)
     try:
@@ -160,13 +159,13 @@ def backup(file: Path) -> None:
 @click.confirmation_option(prompt="Is no `steward serve` and no `steward worker` running on this database?")
 def after_restore() -> None:
     """Make a restored database ready: what was under way or waited to be sent may have been done since the backup."""
+    from addon import maintenance
     from addon.app import create_app, parts_of, stop
-    from addon.maintenance import backup as backups
 
     settings = _settings()
     _require_keys(settings)
     app = _starting(lambda: create_app(settings))
-    ended = backups.after_restore(parts_of(app))
+    ended = maintenance.after_restore(parts_of(app))
     stop(app)
     click.echo(f"{ended.executions} executions cancelled, {ended.mails} unsent mails dropped. Start the server.")
 
@@ -239,14 +238,17 @@ def demo(
 
 
 def _settings(**overrides: Any) -> Settings:
-    from addon import startup
+    from addon.parts import mistakes
 
-    for line in startup.strangers():
+    for line in strangers():
         log.warning("a variable is none of the settings", action="setting_unknown", problem=line)
     try:
-        return startup.read(**overrides)
-    except startup.SettingsMistaken as error:
+        settings = read(**overrides)
+    except SettingsMistaken as error:
         raise click.ClickException(str(error)) from error
+    if lines := mistakes(settings):
+        raise click.ClickException("\n".join(lines))
+    return settings
 
 
 def _require_keys(settings: Settings) -> None:

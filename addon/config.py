@@ -1,16 +1,17 @@
-"""Settings: every STEWARD_* variable, its default and its meaning."""
+"""Settings: every STEWARD_* variable, its default and its meaning; each mistake is named with its variable."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from ipaddress import ip_address
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from addon.base import SecretBox, known_zone, zone_names
@@ -29,7 +30,7 @@ CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 class Settings(BaseSettings):
     """How this process is configured. Wrong values stop the start; an empty variable is one that is not set.
 
-    `addon.startup.read` tells people of mistakes, in words and with the variable's name.
+    `read` names mistakes in words, with the variable.
     """
 
     model_config = SettingsConfigDict(
@@ -219,3 +220,64 @@ def nearest(written: str, names: Iterable[str]) -> str | None:
 
 def _fold(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "").replace(" ", "")
+
+
+PREFIX = "STEWARD_"
+NAMES = frozenset(name.upper() for name in Settings.model_fields)
+
+
+class SettingsMistaken(Exception):
+    """Settings that cannot be meant: one line for each, which begins with the variable's name."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+def read(**overrides: Any) -> Settings:
+    """Return the settings of this process's environment. Raises SettingsMistaken, with no secret in it.
+
+    Parameters: fields of Settings that a command's own options decide.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        # Without the context of each error there would be no limits to tell, and the input is not repeated.
+        errors = error.errors(include_url=False, include_input=False)
+        raise SettingsMistaken([f"{PREFIX}{str(each['loc'][0]).upper()} {_words(each)}" for each in errors]) from error
+
+
+def strangers(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Return a line for each STEWARD_ variable that is no setting, with the setting that was probably meant.
+
+    They do not stop a start: a container platform may add variables of its own (STEWARD_PORT for a service of that
+    name). Parameters: `environment` is the process's own when not given.
+    """
+    names = os.environ if environment is None else environment
+    unknown = sorted(name for name in names if name.upper().startswith(PREFIX) and name.upper()[8:] not in NAMES)
+    return [_stranger(name) for name in unknown]
+
+
+def _stranger(name: str) -> str:
+    meant = nearest(name[len(PREFIX) :], NAMES)
+    return f"{name} is no setting and is ignored" + (f"; did you mean {PREFIX}{meant}?" if meant else "")
+
+
+def _words(error: Mapping[str, Any]) -> str:
+    """Return what is wrong in words; pydantic's own say \"input should be\"."""
+    limits = error.get("ctx", {})
+    match error["type"]:
+        case "value_error":
+            return str(limits["error"])
+        case "int_parsing" | "int_from_float" | "int_type" | "int_parsing_size":
+            return "must be a whole number"
+        case "float_parsing" | "float_type" | "finite_number":
+            return "must be a number"
+        case "greater_than_equal":
+            return f"must be at least {limits['ge']:g}"
+        case "less_than_equal":
+            return f"must be at most {limits['le']:g}"
+        case "literal_error":
+            return f"must be {limits['expected']}"
+        case _:
+            return "cannot be read"

@@ -1,7 +1,7 @@
-"""How does a newcomer see the whole thing run? The pretend site and the add-on in one process, on loopback only.
+"""The demo: the pretend site and the add-on in one process, on loopback only.
 
 The add-on is installed through the real signed handshake, and everything after it goes over HTTP as the site's
-administrator: nothing here reaches into the add-on.
+administrator: the demo never reaches into the add-on.
 """
 
 from __future__ import annotations

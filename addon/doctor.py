@@ -1,4 +1,4 @@
-"""Is this installation well set up? Each finding says what was looked at, whether it is well, and what to do."""
+"""The examination of an installation: each finding says what was looked at, whether it is well, and what to do."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from addon.base import Database, SecretBox, SystemClock
-from addon.config import Settings
+from addon.config import Settings, strangers
 from addon.connect import Tenants
 from addon.engine import any_process, no_worker, workers
 from addon.mail import MailRefused, Sender, SmtpTransport, TransportError, usable_address
 from addon.migrations import schema
-from addon.startup import strangers
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ SLOW = {
     "benchmarks": "every case of the cost table, 10 s",
     "e2e": "a browser, or real processes that are started and killed",
     "soak": "processes that race, die and lose their database",
-    "test_connections": "senders and readers that are cut after their time, 7 s",
+    "test_server": "senders and readers that are cut after their time, 7 s",
     "test_cron_count": "counts slots around every change of the clocks in 17 zones, 13 s",
     "test_database_faults": "connections that are cut and locked, PostgreSQL only, 16 s",
     "test_demo": "`steward demo` from start to end, 14 s",

@@ -24,9 +24,7 @@ from addon.base import Clock, Database, TenantGone, TenantId, Unreachable
 from addon.base.logs import get_logger
 from addon.confluence import Confluence, Postponed, SiteClient, SiteError
 from addon.jobs.models import IndicatorSwitch
-from addon.policies import Policies, PolicyDocument
-from addon.policies.models import PolicyVersion
-from addon.policies.schemes import matches
+from addon.policies import Policies, PolicyDocument, matches, newest_versions
 
 log = get_logger(__name__)
 
@@ -84,8 +82,7 @@ class Indicator:
         """
         now = self.clock.now()
         with self.db.read_all() as session:
-            newest = sa.select(PolicyVersion.tenant_id, sa.func.max(PolicyVersion.version))
-            versions: dict[TenantId, int] = dict(session.execute(newest.group_by(PolicyVersion.tenant_id)).all())
+            versions = newest_versions(session)
             known = {row.tenant_id: row for row in session.scalars(sa.select(IndicatorSwitch))}
         due = [
             (tenant_id, generation)

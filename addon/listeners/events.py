@@ -1,4 +1,4 @@
-"""What follows from an event on a site? Hints for the jobs, permissions asked anew, a removed person erased."""
+"""Events of a site: hints for the jobs, permissions asked again, a removed person erased."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from addon.base import Clock, Database, TenantId
 from addon.base.logs import get_logger
 from addon.confluence import note_hint, note_rights_change
 from addon.connect import SiteEvent
-from addon.maintenance.personal_data import erase_person
+from addon.maintenance import erase_person
 
 log = get_logger(__name__)
 

@@ -1,8 +1,9 @@
-"""When is the data of a site that uninstalled the add-on erased, and how? After a grace period, table by table.
+"""The erasure of a site that uninstalled the add-on: after a grace period, table by table.
 
-Inside the grace a new installation finds its configuration again. At its end the tenant row is first cut off from the
-site in one statement (clientKey and addresses go), so that an installation at that very moment begins afresh instead of
-meeting half of its data; then the rows go in batches, the tenant row last. What dies half way is taken up again.
+Within the grace period a new installation finds its configuration again. At its end the tenant row is first cut off
+from the site in one statement (clientKey and addresses go), so that an installation at that very moment starts afresh
+instead of meeting half of its data; then the rows go in batches, the tenant row last. An erasure that ends half way is
+resumed by the next tick.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What is held about a person, and how is it erased? Account ids only, in the places listed here and nowhere else.
+"""The personal data of an account: where its id is stored, and how it is erased from there.
 
-Names are looked up when they are shown and never stored, but for the greeting in a mail's text. A test compares the
-list with the schema.
+Only account ids are stored, in the columns listed here and nowhere else. Names are looked up when they are shown and
+never stored, but for the greeting in a mail's text. A test compares the list with the schema.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Holding:
 
 ACCOUNT_COLUMNS = (
     *engine.ACCOUNT_COLUMNS,
-    "policy_version.by",
     "notification_match.account_id",
     "outbox.account_id",
+    "policy_version.by",
 )
 """Every column with account ids, as table.column; each room forgets a person itself."""
 

@@ -1,8 +1,8 @@
-"""What is forgotten, and when? Old executions with all that hangs on them, and leftovers; each tenant once a day.
+"""Retention: which old executions and leftovers are deleted, and when; each tenant once a day.
 
-Every tenant has an hour of the day, from its id: whichever process ticks then looks after it. Nobody leads and nothing
-is remembered; two processes at one tenant skip the rows that the other has locked. Rows go in transactions of at most
-500; what dies half way is taken up again the next day.
+Every tenant has an hour of the day, from its id: any process that ticks then looks after it. There is no leader and no
+record of it; two processes at one tenant skip the rows that the other has locked. Rows go in transactions of at most
+500; what ends half way is found again the next day.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ import sqlalchemy as sa
 
 from addon.base import Clock, Database, TenantId
 from addon.base.logs import get_logger
-from addon.base.sweep import sweep
 from addon.confluence import forget_old_hours
 from addon.connect import tenant_ids
 from addon.engine import DATABASE_AWAY, queries
 from addon.engine import retention as engine_rows
 from addon.jobs import forget_batches, forget_matches
 from addon.mail import forget_mails
-from addon.policies.models import PolicyVersion
+from addon.policies import forget_versions
 
 log = get_logger(__name__)
 
@@ -113,11 +112,10 @@ class _Tenant:
         return gone
 
     def _versions(self) -> int:
-        mine = PolicyVersion.tenant_id == self.tenant_id
-        newest = sa.select(PolicyVersion.version).where(mine).order_by(PolicyVersion.version.desc())
-        floor = sa.func.coalesce(newest.offset(VERSIONS - 1).limit(1).scalar_subquery(), 0)
-        in_use = queries.at_work(self.tenant_id, PolicyVersion.version)
-        return sweep(self.db, self.tenant_id, PolicyVersion, PolicyVersion.version < floor, ~in_use)
+        def in_use(version: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+            return queries.at_work(self.tenant_id, version)
+
+        return forget_versions(self.db, self.tenant_id, keep=VERSIONS, in_use=in_use)
 
     def _details(self) -> int:
         """Delete the spaces and items of uneventful runs."""

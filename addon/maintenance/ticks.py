@@ -1,4 +1,4 @@
-"""What is tidied up now and then? Ticks that find out by themselves whether something is due."""
+"""The ticks of maintenance; each finds out whether anything is due."""
 
 from __future__ import annotations
 

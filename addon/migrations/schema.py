@@ -1,7 +1,7 @@
-"""Is the database's schema the one this code needs, and how does it get there?
+"""The schema's revision: how a database gets to the one that this code needs.
 
-Alembic migrations are the only way a schema comes to be, on SQLite and PostgreSQL alike. They run by themselves at the
-start on SQLite (one process by contract) and by `steward migrate` elsewhere.
+Alembic migrations are the only way a schema comes to be, on SQLite and PostgreSQL alike. They run at the start on
+SQLite (one process by contract) and by `steward migrate` elsewhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Do the parts of a policies document fit together? Every answer names the field by its JSON pointer."""
+"""Checks of a policies document: whether its parts fit together; every error names the field by its JSON pointer."""
 
 from __future__ import annotations
 

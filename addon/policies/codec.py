@@ -1,4 +1,4 @@
-"""How are policies read from and written as JSON or YAML? Strictly: what could be meant in two ways is refused.
+"""Policies as JSON and YAML, read strictly: what could be meant in two ways is refused.
 
 YAML is read as its version 1.2 core schema has it: only true and false are booleans (so `on:` is a field name), dates
 and times stay text, numbers are decimal. Anchors and aliases are refused altogether, since a few lines of them can

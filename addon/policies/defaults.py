@@ -1,4 +1,4 @@
-"""What does a new site start with? The shipped policies: nothing in them mails or acts until it is switched on.
+"""The shipped policies that a new site starts with: nothing in them mails or acts until it is switched on.
 
 Three status schemes ship. In the default one, expired means: the date that people set has passed; or nobody set a date
 that is still to come, and for 24 months nobody updated or reviewed the content. The two others look at one of both.

@@ -1,4 +1,4 @@
-"""What shape has the policies document? One pydantic model per part of it, with a bound on every length and count.
+"""The shape of the policies document: one pydantic model per part of it, with a bound on every length and count.
 
 Field names are camelCase outside and snake_case inside. The models judge shape only, so that every document that was
 ever accepted can be read again; whether the parts fit together is asked by `addon.policies.checks` when one is put.

@@ -1,4 +1,4 @@
-"""Where do policies name a person, and how is that name taken out again?"""
+"""The people whom policies name as recipients, and those who saved a version: found, and taken out again."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ from addon.policies.models import PolicyVersion
 
 
 def forget_person(session: Session, tenant_id: TenantId, account_id: str) -> None:
-    """Put REMOVED_PERSON in the place of a recipient in every version of the tenant's policies; forget who wrote one.
+    """Take a person out of every version of the tenant's policies: as recipient, and as the one who saved it.
 
-    A rule with nobody else then mails nobody. What administrators wrote as text (a CQL, a reason) stays as it is.
+    A recipient becomes REMOVED_PERSON; a rule without another one then mails no one. What administrators wrote as text
+    (a CQL, a reason) stays as it is.
     """
     naming = sa.cast(PolicyVersion.document, sa.Text).contains(account_id, autoescape=True)
     for row in session.scalars(sa.select(PolicyVersion).where(PolicyVersion.tenant_id == tenant_id, naming)):
         row.document = _without(row.document, account_id)
     session.flush()
-    mine = sa.and_(PolicyVersion.tenant_id == tenant_id, PolicyVersion.by == account_id)
-    session.execute(sa.update(PolicyVersion).where(mine).values(by=None).execution_options(synchronize_session=False))
+    saved = sa.and_(PolicyVersion.tenant_id == tenant_id, PolicyVersion.by == account_id)
+    session.execute(sa.update(PolicyVersion).where(saved).values(by=None).execution_options(synchronize_session=False))
 
 
 def people_named(session: Session) -> Iterator[tuple[TenantId, str, datetime]]:
-    """Yield tenant, account id and time of every version that a person wrote or is a recipient in, over all tenants."""
-    rows = session.execute(
-        sa.select(PolicyVersion.tenant_id, PolicyVersion.document, PolicyVersion.at, PolicyVersion.by)
-    )
-    for tenant_id, document, at, by in rows:
+    """Yield tenant, account id and time of every version that names a person or was saved by one, over all tenants."""
+    row = PolicyVersion
+    for tenant_id, document, by, at in session.execute(sa.select(row.tenant_id, row.document, row.by, row.at)):
         if by is not None:
             yield tenant_id, by, at
         for account_id in _users(document):

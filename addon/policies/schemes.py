@@ -1,4 +1,4 @@
-"""Which scheme does a space have, and is it excluded? The first selector that matches wins.
+"""The scheme of a space, and whether it is excluded: the first selector that matches wins.
 
 Two rules protect spaces from being swept up. A personal space has automations only when an assignment names it by its
 key. And an exclusion by type (all personal spaces, say) is lifted for a space that an assignment names by its key:

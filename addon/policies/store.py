@@ -1,4 +1,4 @@
-"""Which policies does a tenant have, and which had it? Every accepted document stays, under its version."""
+"""The versions of a tenant's policies: every accepted document is kept under its number."""
 
 from __future__ import annotations
 

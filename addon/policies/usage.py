@@ -1,4 +1,4 @@
-"""Where is a status or a space named? Rules and automations find contents by our aliases, and either may be gone."""
+"""The places where policies name a status or a space, either of which may be gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may see and do what? Decided here for every call, from what Confluence says about the caller now.
+"""Access to scopes: who may see and do what, decided for every call from what Confluence says about the caller now.
 
 Site scope, policies, hold and first run belong to Confluence administrators; a space's own screen belongs to the
 administrators of that space (docs/rules/quota.md 4.4). A space's administrator sees the executions of that space, of

@@ -1,4 +1,4 @@
-"""Where are the screens' static files, and under which address does a browser keep them?"""
+"""The static files of the screens, under an address that changes whenever one of them does."""
 
 from __future__ import annotations
 

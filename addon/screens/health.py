@@ -1,4 +1,4 @@
-"""Is this process up, is it ready for work, and what are its numbers?"""
+"""Liveness, readiness and the numbers of this process, for load balancers and Prometheus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is this space, and what is this person called? Asked of the site once and remembered for a while, in memory."""
+"""Spaces by key and people by account id, asked of the site once and remembered for a while in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does the JSON API look like to a program? The OpenAPI 3.1 document, made from the operations themselves."""
+"""The OpenAPI 3.1 document of the JSON API, made from the operations themselves."""
 
 from __future__ import annotations
 

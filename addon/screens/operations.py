@@ -1,4 +1,4 @@
-"""Which operations does the JSON API have? Declared once beside their code: routing, validation and OpenAPI follow."""
+"""The operations of the JSON API, declared once next to their code: routing, validation and OpenAPI follow."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Which pages are there inside the frame? All are one shell; its script shows the view and asks the API (ADR 4)."""
+"""The pages inside the frame: one shell for all, whose script shows the view and asks the API (docs/adr/0004)."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
 from flask import Blueprint, Response, abort, send_from_directory
@@ -60,74 +60,86 @@ def pictures() -> Blueprint:
     return routes
 
 
+class Pages:
+    """The views of the pages, each one the shell with the name of a view, but for the byline's dialog."""
+
+    def __init__(self, parts: Parts, access: Access) -> None:
+        self._parts = parts
+        self._access = access
+        self._root = urlsplit(parts.settings.base_url).path
+
+    @admits("page")
+    def jobs(self) -> Response:
+        """Open the Jobs screen of the site."""
+        return self._shell("/jobs", None)
+
+    @admits("page")
+    def space_jobs(self) -> Response:
+        """Open the Jobs screen of one space."""
+        return self._shell("/jobs", read_query(RequiredSpacePage).space_key)
+
+    @admits("page")
+    def audit_log(self) -> Response:
+        """Open the job audit log."""
+        return self._shell("/audit-log", read_query(SpacePage).space_key)
+
+    @admits("page")
+    def execution(self, execution_id: str) -> Response:
+        """Open one execution."""
+        return self._shell(f"/executions/{quote(execution_id, safe='')}", read_query(SpacePage).space_key)
+
+    @admits("page")
+    def policies(self) -> Response:
+        """Open the policies."""
+        return self._shell("/policies", None)
+
+    @admits("page")
+    def byline(self) -> Response:
+        """Open the dialog of a content's status; it says nothing before the API has been asked."""
+        content_id = read_query(BylinePage).content_id
+        return self._page(
+            "screens/byline.html", content_id=content_id, property_key=property_key(self._parts.settings.namespace)
+        )
+
+    def _shell(self, view: str, space_key: str | None) -> Response:
+        viewer = self._access.scope(current_caller(), space_key)
+        with self._parts.db.read(viewer.caller.tenant_id) as session:
+            _, policies = self._parts.policies.current(session, viewer.caller.tenant_id)
+        return self._page("screens/shell.html", view=view, space=viewer.space, time_zone=site_zone(policies))
+
+    def _page(self, template: str, **values: Any) -> Response:
+        html = render(
+            template,
+            root=self._root,
+            assets=f"{self._root}/static/{assets.version()}",
+            ap_script_url=self._parts.settings.ap_script_url,
+            **values,
+        )
+        return Response(html, mimetype="text/html")
+
+
 def blueprint(parts: Parts, access: Access) -> Blueprint:
     """Return the pages and their static files."""
     routes = Blueprint("pages", __name__)
-    root = urlsplit(parts.settings.base_url).path
-
-    def shell(view: str, space_key: str | None) -> Response:
-        viewer = access.scope(current_caller(), space_key)
-        with parts.db.read(viewer.caller.tenant_id) as session:
-            _, policies = parts.policies.current(session, viewer.caller.tenant_id)
-        html = render(
-            "screens/shell.html",
-            root=root,
-            assets=f"{root}/static/{assets.version()}",
-            ap_script_url=parts.settings.ap_script_url,
-            view=view,
-            space=viewer.space,
-            time_zone=site_zone(policies),
-        )
-        return Response(html, mimetype="text/html")
-
-    @routes.get("/jobs")
-    @admits("page")
-    def jobs() -> Response:
-        return shell("/jobs", None)
-
-    @routes.get("/space-jobs")
-    @admits("page")
-    def space_jobs() -> Response:
-        return shell("/jobs", read_query(RequiredSpacePage).space_key)
-
-    @routes.get("/audit-log")
-    @admits("page")
-    def audit_log() -> Response:
-        return shell("/audit-log", read_query(SpacePage).space_key)
-
-    @routes.get("/executions/<execution_id>")
-    @admits("page")
-    def execution(execution_id: str) -> Response:
-        return shell(f"/executions/{quote(execution_id, safe='')}", read_query(SpacePage).space_key)
-
-    @routes.get("/policies")
-    @admits("page")
-    def policies() -> Response:
-        return shell("/policies", None)
-
-    @routes.get("/byline")
-    @admits("page")
-    def byline() -> Response:
-        """Open the dialog of a content's status; it says nothing before the API has been asked."""
-        html = render(
-            "screens/byline.html",
-            root=root,
-            assets=f"{root}/static/{assets.version()}",
-            ap_script_url=parts.settings.ap_script_url,
-            content_id=read_query(BylinePage).content_id,
-            property_key=property_key(parts.settings.namespace),
-        )
-        return Response(html, mimetype="text/html")
-
-    @routes.get("/static/<version>/<path:name>", endpoint="static")
-    @admits("public")
-    def static(version: str, name: str) -> Response:
-        """Serve a file; under the version of these very files it may be kept forever."""
-        age = FOREVER if version == assets.version() else 0
-        response = send_from_directory(assets.STATIC, name, max_age=age)
-        if age:
-            response.cache_control.immutable = True
-        return response
-
-    del jobs, space_jobs, audit_log, execution, policies, byline, static
+    pages = Pages(parts, access)
+    for path, endpoint, view in (
+        ("/jobs", "jobs", pages.jobs),
+        ("/space-jobs", "space_jobs", pages.space_jobs),
+        ("/audit-log", "audit_log", pages.audit_log),
+        ("/executions/<execution_id>", "execution", pages.execution),
+        ("/policies", "policies", pages.policies),
+        ("/byline", "byline", pages.byline),
+    ):
+        routes.add_url_rule(path, endpoint, view)
+    routes.add_url_rule("/static/<version>/<path:name>", "static", static)
     return routes
+
+
+@admits("public")
+def static(version: str, name: str) -> Response:
+    """Serve a static file; under the version of these very files it may be kept forever."""
+    age = FOREVER if version == assets.version() else 0
+    response = send_from_directory(assets.STATIC, name, max_age=age)
+    if age:
+        response.cache_control.immutable = True
+    return response

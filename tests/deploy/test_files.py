@@ -19,8 +19,7 @@ from sqlalchemy.pool import QueuePool
 from addon.base import Database
 from addon.cli import main
 from addon.config import Settings
-from addon.connections import Limits
-from addon.server import MAX_BODY_BYTES
+from addon.server import MAX_BODY_BYTES, Limits
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

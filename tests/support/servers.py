@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 
 from waitress import wasyncore
 
-from addon.connections import Limits
-from addon.server import create_server
+from addon.server import Limits, create_server
 
 T = TypeVar("T")
 _SERVICES = range(20_000, 32_000)

@@ -1,4 +1,4 @@
-"""Where is the JSON API? One blueprint under /api, made from the operations that the API classes declare."""
+"""The routes of the JSON API: one blueprint under /api, made from the operations that the API classes declare."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What would a new installation do, and may it begin? The panel that an administrator confirms.
+"""The first run of a new installation: what it would find and cost, and its confirmation by an administrator.
 
-See docs/rules/schedules.md 2.4.
+The estimate comes from a few counts by search: where it would take more, the counts stay unknown. See
+docs/rules/schedules.md 2.4.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What can be started, what runs, what comes next? Everything the Jobs screen shows of the present, and the hold."""
+"""The Jobs screen: what can be started, what runs, what comes next, the hold, and the points of the hour."""
 
 from __future__ import annotations
 

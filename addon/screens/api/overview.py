@@ -1,4 +1,4 @@
-"""What is there to count on the status overview? Spaces, statuses and questions, but never a number.
+"""The status overview: spaces, statuses and the CQL of each cell, but never a number.
 
 The numbers are the viewer's: the browser asks Confluence as the person who looks (docs/adr/0016). Here is only what
 the policies and the runs say: each space's statuses, the CQL of each cell, when a space was last refreshed, and which

@@ -1,4 +1,4 @@
-"""How are the policies read, checked and put? One document, as JSON or YAML, guarded by its version."""
+"""The policies as JSON or YAML: read, checked and put as one document, guarded by its version."""
 
 from __future__ import annotations
 
@@ -137,9 +137,8 @@ class PoliciesApi:
                 version = self._parts.policies.put_checked(
                     session, caller.tenant_id, checked, if_match=if_match, by=caller.account_id
                 )
-                _, document = self._parts.policies.current(session, caller.tenant_id)
-                apply_policies(self._parts.engine, session, caller.tenant_id, document, by=caller.account_id)
-        return _written(version, document, accepted(MEDIA_TYPES[request.mimetype]), _notices(notices))
+                apply_policies(self._parts.engine, session, caller.tenant_id, checked.document, by=caller.account_id)
+        return _written(version, checked.document, accepted(MEDIA_TYPES[request.mimetype]), _notices(notices))
 
     @operation(
         "GET",

@@ -1,4 +1,4 @@
-"""At which times of its schedules did nothing start on a site, and what became of them?"""
+"""The times of its schedules at which nothing started on a site, and what became of them."""
 
 from __future__ import annotations
 

@@ -28,8 +28,7 @@ from addon.jobs.statuses.ask.clauses import (
 from addon.jobs.statuses.ask.reading import Plan, Way, listed, topmost
 from addon.jobs.statuses.write.stamp import property_key, status_alias
 from addon.jobs.statuses.write.writing import counted
-from addon.policies import PolicyDocument
-from addon.policies.document import StatusScheme
+from addon.policies import PolicyDocument, StatusScheme
 
 
 class Planner:

@@ -1,9 +1,9 @@
-"""What is behind the byline of a page? Why it has its status, a refresh of it alone, and what its editors say of it.
+"""The byline's dialog: why a page has its status, a refresh of it alone, and what its editors say about it.
 
-Open to everybody who may view the content, and the review to those who may edit it. Both are asked of Confluence for
-the token's person; which page the frame is on is never believed. A content that somebody may not view does not exist
-for them. What a look costs is said in addon.jobs.statuses.single; a person's right to view adds 2 points, or
-what it takes to conclude it (addon.confluence.rights.grants), every 15 minutes.
+Open to everyone who may view the content, and the review to those who may edit it. Confluence is asked both for the
+token's person; which page the frame is on is never believed. A content that somebody may not view does not exist for
+them. A person's right to view costs 2 points, or what it takes to conclude it, every 15 minutes; the cost of a look is
+said in `addon.jobs.statuses`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What goes in and out of the API behind the byline's dialog?"""
+"""The models of the byline's dialog."""
 
 from __future__ import annotations
 

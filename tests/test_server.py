@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from addon.connections import Limits
+from addon.server import Limits
 from tests.support.servers import eventually, running
 
 PATIENT = Limits(connections=20, idle_seconds=3600, request_seconds=3600)
@@ -149,7 +149,7 @@ def test_a_connection_serves_many_requests_in_a_row(app: App) -> None:
 def test_there_are_files_for_as_many_connections_as_are_promised() -> None:
     """In a process of its own: a hard limit that was lowered cannot be raised again."""
     script = (
-        "import resource; from addon.connections import room_for\n"
+        "import resource; from addon.server import room_for\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (400, 600))\n"
         "print(room_for(100), room_for(1000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )

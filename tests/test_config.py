@@ -7,8 +7,7 @@ from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
 
 from addon.cli import main
-from addon.config import Settings
-from addon.startup import strangers
+from addon.config import Settings, strangers
 
 BAD = [
     ("BASE_URL", "steward.example.com", "must be an absolute http(s) URL"),
