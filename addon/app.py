@@ -94,7 +94,7 @@ def stop(app: Flask) -> bool:
     stopped = True
     metronome = app.extensions.pop(METRONOME, None)
     if metronome is not None:
-        # Ticks in work are waited for, so the runs are told first and the sending of mails is broken off.
+        # A stop waits for ticks at work, so the runs hear of it first and the sending of mails is broken off.
         parts.engine.drain()
         app.extensions[STOPPING].set()
         metronome.stop()

@@ -82,7 +82,7 @@ def worker() -> None:
     if settings.database_url.startswith("sqlite"):
         raise click.ClickException(
             "SQLite is one process by contract, and `steward serve` is that process: it runs the jobs too. "
-            "Use PostgreSQL (STEWARD_DATABASE_URL) to run workers beside it."
+            "Use PostgreSQL (STEWARD_DATABASE_URL) to run workers as well."
         )
     _require_keys(settings)
     app = _starting(lambda: create_app(settings, start=True))
@@ -172,7 +172,7 @@ def after_restore() -> None:
 
 @main.command("rotate-keys")
 def rotate_keys() -> None:
-    """Seal every stored shared secret anew with the newest encryption key."""
+    """Seal every stored shared secret again, with the newest encryption key."""
     from addon.base import Database, SecretBox, SystemClock
     from addon.base.secrets import SecretUnreadable
     from addon.connect import Tenants
@@ -295,7 +295,7 @@ def _run_until_told(run: Callable[[], object]) -> None:
 
 
 def _leave(*, stopped: bool) -> None:
-    """Leave at once when a call hangs: the interpreter would wait for its thread, and nobody for its lease."""
+    """Leave at once when a call hangs: the interpreter would wait for its thread, which no lease needs."""
     if not stopped:
         logging.shutdown()
         os._exit(0)

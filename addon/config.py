@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     erase_days: int = Field(30, ge=1, le=3650, description="From an uninstall to the erasing of the site's data")
     retention_days: int = Field(400, ge=30, le=3650, description="How long executions and audit events are kept")
     personal_data_reporting: Literal["off", "on"] = Field(
-        "off", description="on: report the account ids held to Atlassian and erase closed accounts"
+        "off", description="on: report the stored account ids to Atlassian and erase closed accounts"
     )
     default_time_zone: str = Field("UTC", description="Zone of a new tenant's schedules")
 

@@ -47,7 +47,7 @@ PAGES_PER_SPACE = 50
 
 
 class DemoFailed(click.ClickException):
-    """The demo cannot go on; the message says why."""
+    """The demo cannot continue; the message says why."""
 
 
 class Demo:
@@ -78,7 +78,7 @@ class Demo:
         return self._session.request(method, f"{self.addon_url}{path}", headers=headers, timeout=60, **options)
 
     def switch_on(self, *, schedules: bool) -> None:
-        """Enable the shipped notification rule and automation; without `schedules` nothing starts by itself.
+        """Enable the shipped notification rule and automation; without `schedules` nothing starts by schedule.
 
         With them the byline of every page shows its status, which a real site has to ask for.
         Raises DemoFailed when the add-on refuses.
@@ -123,8 +123,8 @@ def run_demo(
     `port` is the site's (another one is taken when it is in use), `latency_ms` is waited at each REST call, `spaces`
     and `pages` ask for a site of that size instead of the small company, `data` keeps the add-on's database.
     """
-    told = threading.Event()
-    with _signals(told), running_demo(port=port, seed=_seeder(spaces, pages), data=data) as demo:
+    stopping = threading.Event()
+    with _signals(stopping), running_demo(port=port, seed=_seeder(spaces, pages), data=data) as demo:
         demo.switch_on(schedules=True)
         demo.site.latency_ms = latency_ms
         addon, space = next(iter(demo.site.addons)), demo.site.spaces()[0]
@@ -133,7 +133,7 @@ def run_demo(
         click.echo(f"  Jobs of one space   {demo.site_url}/wiki/spaces/{space.key}/settings/integrations/space-jobs")
         click.echo(f"  Inbox               {demo.site_url}/sandbox/inbox")
         click.echo("Everything stays on this machine. Ctrl+C stops it.")
-        told.wait()
+        stopping.wait()
         click.echo("Stopping.")
 
 
@@ -260,13 +260,13 @@ def _served(app: Any, listening: socket.socket) -> Iterator[None]:
 
 
 @contextmanager
-def _signals(told: threading.Event) -> Iterator[None]:
-    """Let INT and TERM set `told`; a second one ends the process at once."""
+def _signals(stopping: threading.Event) -> Iterator[None]:
+    """Let INT and TERM set `stopping`; a second one ends the process at once."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         for number in before:
             signal.signal(number, signal.SIG_DFL)
-        told.set()
+        stopping.set()
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -108,7 +108,7 @@ def _secrets(settings: Settings) -> Finding:
 
 
 def _processes(settings: Settings) -> Finding:
-    """A web process alone ticks and serves, and what it starts stands at 0 % until a worker comes."""
+    """A web process alone ticks and serves, and what it starts stays at 0 % until a worker comes."""
     db = Database(settings.database_url)
     now = SystemClock().now()
     with db.read_all() as session:

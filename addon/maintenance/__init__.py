@@ -4,7 +4,7 @@ What runs when
     ==============  ===========  ================================================================================
     tick            every        what it does
     ==============  ===========  ================================================================================
-    indicator       10 s         tells a site where the byline shows statuses, once its policies have changed
+    indicator       10 s         writes to a site where the byline shows statuses, once its policies have changed
     erase           1 h          erases sites that uninstalled the add-on longer ago than STEWARD_ERASE_DAYS
     hints           1 h          deletes hints of pages and spaces that are older than 14 days
     retention       30 min       deletes old rows of the tenants whose hour it is

@@ -38,7 +38,7 @@ def back_up(db: Database, target: Path) -> int:
     try:
         with closing(sqlite3.connect(source)) as here, closing(sqlite3.connect(target)) as there:
             here.backup(there)
-            # What is copied in write-ahead mode would need a second file beside it.
+            # What is copied in write-ahead mode would need a second file next to it.
             there.execute("PRAGMA journal_mode=DELETE")
             [state] = there.execute("PRAGMA quick_check").fetchone()
     except (sqlite3.Error, OSError) as error:
@@ -61,7 +61,7 @@ class MadeReady:
 def after_restore(parts: Parts) -> MadeReady:
     """Cancel what was under way when the backup was made, drop the mails that waited then, and return how many.
 
-    Both may have been done since. An execution that was finalizing ends by itself, with its mails dropped. Nothing may
+    Both may have been done since. An execution that was finalizing still ends, with its mails dropped. Nothing may
     run on the database meanwhile; safe to repeat.
     """
     with parts.db.write_all() as session:

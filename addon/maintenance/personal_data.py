@@ -24,7 +24,7 @@ _NO_ONE = ("", "unknown", REMOVED_PERSON)
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """An account that is held: by which installed tenant (one of them), and when its id was last got."""
+    """An account whose id is stored: by which installed tenant (one of them), and when it was last got."""
 
     tenant_id: TenantId
     at: datetime
@@ -42,7 +42,7 @@ ACCOUNT_COLUMNS = (
 def erase_person(session: Session, tenant_id: TenantId, account_id: str, now: datetime) -> None:
     """Erase what a tenant's rows hold about one account; safe to repeat.
 
-    Who started, cancelled or changed something becomes nobody; what was collected for the person is deleted; mails
+    Who started, cancelled or changed something becomes no one; what was collected for the person is deleted; mails
     lose account and text but are still counted, and those not handed over are not sent.
     """
     engine.forget_person(session, tenant_id, account_id)
@@ -58,7 +58,7 @@ def erase_everywhere(session: Session, account_id: str, now: datetime) -> None:
 
 
 def people_held(session: Session) -> dict[str, Holding]:
-    """Return the accounts held of installed sites.
+    """Return the accounts whose ids are stored of installed sites.
 
     Where a row does not tell when we got the id, the time of the installation counts, which is never too late.
     """

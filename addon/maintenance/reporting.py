@@ -37,7 +37,7 @@ AFTER_FAILURE = timedelta(hours=6)
 
 @dataclass(frozen=True, slots=True)
 class Reporting:
-    """Reports the accounts that are held; one process at a time."""
+    """Reports the accounts whose ids are stored; one process at a time."""
 
     db: Database
     clock: Clock

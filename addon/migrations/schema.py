@@ -19,7 +19,7 @@ from addon.base import Database
 from addon.engine import TRIGGER_DDL
 
 MIGRATING = 7_305_822
-"""The advisory lock of whoever migrates a PostgreSQL database: two at once wait for each other."""
+"""The advisory lock under which a PostgreSQL database is migrated: two at once wait for each other."""
 
 
 class SchemaOutdated(Exception):
@@ -39,7 +39,7 @@ def upgrade(db: Database) -> str:
         _refuse_newer(MigrationContext.configure(connection).get_current_revision())
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-        # Made from the models' columns, so written anew after each migration rather than frozen into one.
+        # Made from the models' columns, so written again after each migration rather than frozen into one.
         create, _ = TRIGGER_DDL[connection.dialect.name]
         connection.exec_driver_sql(create)
         if with_queue:

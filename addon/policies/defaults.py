@@ -1,7 +1,7 @@
 """The shipped policies that a new site starts with: nothing in them mails or acts until it is switched on.
 
-Three status schemes ship. In the default one, expired means: the date that people set has passed; or nobody set a date
-that is still to come, and for 24 months nobody updated or reviewed the content. The two others look at one of both.
+Three status schemes ship. In the default one, expired means: the date that people set has passed; or no date is set
+that is still to come, and for 24 months no one updated or reviewed the content. The two others look at one of both.
 CQL has no "is empty", so a missing date is asked for as "not in the future". Every condition begins with a positive
 clause, because Confluence refuses a query that begins with a negative one (docs/rules/confluence-api.md 8).
 """
@@ -39,7 +39,7 @@ STATUSES = (
     Status(
         id="expired",
         name="Expired",
-        description="Its expiration date has passed, or nobody has updated or reviewed it for two years. "
+        description="Its expiration date has passed, or no one has updated or reviewed it for two years. "
         "Update it, give it a new date, or let it go to the archive.",
         colour="#c9372c",
         icon="alert",
@@ -47,7 +47,7 @@ STATUSES = (
     Status(
         id="not-updated",
         name="Not updated",
-        description="Nobody has updated or reviewed it for a year. Please look whether it still holds.",
+        description="No one has updated or reviewed it for a year. Please check whether it is still right.",
         colour="#e2b203",
         icon="clock",
     ),
@@ -111,7 +111,7 @@ def status_schemes(namespace: str, slug: Slugs) -> tuple[StatusScheme, ...]:
             id="freshness",
             name="Freshness",
             description="By expiration date and by last update: the date counts where somebody set one, else what "
-            "nobody updated or reviewed for two years is expired. For most spaces.",
+            "no one updated or reviewed for two years is expired. For most spaces.",
             default=True,
             entries=(StatusEntry(status=expired, cql=expired_cql(namespace)), not_updated, last),
         ),
@@ -125,8 +125,8 @@ def status_schemes(namespace: str, slug: Slugs) -> tuple[StatusScheme, ...]:
         StatusScheme(
             id="expiry-date",
             name="Expiration date",
-            description="Only by the date that people set: old contents stay up-to-date until their date has passed. "
-            "For contracts, policies and other contents with a fixed term.",
+            description="Only by the date that people set: old pages stay up-to-date until their date has passed. "
+            "For contracts, policies and other pages with a fixed term.",
             entries=(StatusEntry(status=expired, cql=date_passed_cql(namespace)), last),
         ),
     )
@@ -137,7 +137,7 @@ def digest_template() -> Template:
     folder = templates() / "mail"
     return Template(
         id="digest",
-        name="Digest of contents to look at",
+        name="Digest of items to look at",
         subject=(folder / "digest.subject.txt").read_text(encoding="utf-8"),
         text=(folder / "digest.txt").read_text(encoding="utf-8"),
         html=(folder / "digest.html").read_text(encoding="utf-8"),

@@ -78,7 +78,7 @@ class Status(Part):
 
 
 class StatusEntry(Part):
-    """One step of a status scheme: contents matching `cql`, or below an ancestor matching `ancestor_cql`."""
+    """One step of a status scheme: items matching `cql`, or below an ancestor matching `ancestor_cql`."""
 
     status: Slug
     cql: NoCql = None
@@ -196,7 +196,7 @@ class NotificationScheme(Part):
 
 
 class Action(Part):
-    """What an automation does. `cap` is the most contents one execution may touch with it.
+    """What an automation does. `cap` is the most items one execution may touch with it.
 
     See docs/rules/automations.md 7.7.
     """
@@ -207,7 +207,7 @@ class Action(Part):
 
 
 class Automation(Part):
-    """An automation: what is done when, to which contents."""
+    """An automation: what is done when, to which items."""
 
     id: Slug
     name: Name
@@ -278,9 +278,9 @@ class PolicyDocument(Part):
     """The only spaces that take part, as far as they are not excluded; empty for all."""
     excluded_spaces: Annotated[tuple[Selector, ...], Field(max_length=20_000)] = ()
     status_stamps: StrictBool = True
-    """False keeps statuses in the ledger only: nothing is written to contents, and CQL cannot find statuses."""
+    """False keeps statuses in the ledger only: nothing is written to pages and posts, and CQL cannot find statuses."""
     list_large_spaces: StrictBool = False
-    """True: a space of more than 10,000 contents may be listed at every refresh where its queries fit into no URL."""
+    """True: a space of more than 10,000 items may be listed at every refresh where its queries fit into no URL."""
     indicator: Indicator = Indicator()
 
     @classmethod

@@ -50,7 +50,7 @@ S = TypeVar("S", bound=Scheme)
 def matches(selector: Selector, space: Space) -> bool:
     """Whether `selector` selects `space`. Keys compare without case, as Confluence's own do.
 
-    Raises ValueError for a label when nobody asked for the labels of `space`: to take it for one without labels would
+    Raises ValueError for a label when the labels of `space` are not known: to take it for one without labels would
     give it another scheme than it has.
     """
     if selector.key is not None:

@@ -41,7 +41,7 @@ class Accepted:
 
 
 def accept_cql(text: str, allow_aliases: bool) -> tuple[str, Sequence[str]]:
-    """Take any CQL as it is. The application injects the real check, which lives in a package beside this one."""
+    """Take any CQL as it is. The application injects the real check, which is in another room."""
     return text, ()
 
 
@@ -127,7 +127,7 @@ class Policies:
     def factory(self, session: Session, tenant_id: TenantId) -> PolicyDocument:
         """Return the shipped document so that it can be put over the tenant's own, in part or as a whole.
 
-        A status whose id was removed here for good comes under the next free one, such as expired-2, in schemes and
+        A status whose id was removed here comes under the next free one, such as expired-2, in schemes and
         CQL alike. Nothing is on hold in it, and nothing is switched on.
         """
         dead = self.retired(session, tenant_id)

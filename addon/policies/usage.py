@@ -24,7 +24,7 @@ def statuses_in(cql: str, namespace: str) -> frozenset[str]:
 def unknown_statuses(document: PolicyDocument, namespace: str) -> Iterator[Notice]:
     """Yield a notice for every rule and automation whose CQL names a status that the document does not have.
 
-    It is no error: contents keep a removed status until their next refresh, and a rule may be about just those.
+    It is no error: pages keep a removed status until their next refresh, and a rule may be about just those.
     """
     known = {status.id for status in document.statuses}
     for path, cql in _looking(document):

@@ -34,7 +34,7 @@ class Viewer:
     def sight(self, row: JobExecution, part: ExecutionSpace | None = None) -> Sight:
         """Return how much of an execution this viewer sees by its id. `part`: what the viewer's space was in it.
 
-        full: everything; part: what a site run did in this space; restricted: that a site run goes on and how far it
+        full: everything; part: what a site run did in this space; restricted: that a site run is active and how far it
         is; none: it does not exist for him.
         """
         if self.space is None or (row.scope == "space" and row.space_id == self.space.id):

@@ -44,7 +44,7 @@ def blueprint(parts: Parts) -> Blueprint:
         checks["scheduler"] = _scheduler(parts) if checks["schema"] == "ok" else "unknown"
         ready = all(found == "ok" for found in checks.values())
         checks["worker"] = _worker(parts) if checks["schema"] == "ok" else "unknown"
-        # Screens work without a worker, and say that there is none: a load balancer should go on sending people here.
+        # Screens work without a worker, and say that there is none: a load balancer should still send people here.
         status = "not ready" if not ready else "ready" if checks["worker"] == "ok" else "no worker"
         return jsonify({"status": status, "checks": checks}), 200 if ready else 503
 

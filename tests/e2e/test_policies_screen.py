@@ -192,7 +192,7 @@ def test_mistakes_are_shown_at_their_fields_and_nobodys_work_is_lost(
     frame.get_by_role("button", name="Save").click()
     expect(alert).to_contain_text("Somebody else saved meanwhile")
     alert.get_by_role("button", name="Keep my changes on the current version").click()
-    expect(frame.locator(".message-success")).to_contain_text("Nobody changed the same parts")
+    expect(frame.locator(".message-success")).to_contain_text("The other person changed different parts")
 
     frame.get_by_role("link", name="Jobs", exact=True).click()
     expect(frame.get_by_role("dialog")).to_contain_text("Leave without saving the policies?")

@@ -59,7 +59,7 @@ class ConfirmFirstRun(Body):
 
 
 class StatusCount(Model):
-    """How many contents would have one status; null where the site could not say."""
+    """How many pages and posts would have one status; null where the site could not say."""
 
     status: str
     name: str
@@ -260,7 +260,7 @@ def _chosen(document: PolicyDocument, spaces: Sequence[Space], chosen: Sequence[
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a first refresh would find and cost: contents by status (None: unknown), stamps to write, points."""
+    """What a first refresh would find and cost: items by status (None: unknown), stamps to write, points."""
 
     counts: Mapping[str, int | None]
     writes: int
@@ -293,13 +293,13 @@ def estimated(client: SiteClient, document: PolicyDocument, spaces: Sequence[Spa
 
 
 def _counts(client: SiteClient, scheme: StatusScheme, spaces: Sequence[Space]) -> dict[str, int | None]:
-    """Return how many contents of `spaces` would have each status of `scheme`; None where unknown."""
+    """Return how many pages and posts of `spaces` would have each status of `scheme`; None where unknown."""
     wanted: dict[str, str | None] = {}
     earlier: list[str] = []
     for entry in scheme.entries[:-1]:
-        held = any_of(with_not(entry.cql) if entry.cql is not None else None)
-        wanted[entry.status] = all_of(held, none_of(*earlier))
-        earlier.append(held)
+        matching = any_of(with_not(entry.cql) if entry.cql is not None else None)
+        wanted[entry.status] = all_of(matching, none_of(*earlier))
+        earlier.append(matching)
     longest = max((encoded_length(cql) for cql in wanted.values() if cql), default=0)
     groups = list(group_spaces(spaces, longest))
     if len(groups) > MOST_GROUPS:

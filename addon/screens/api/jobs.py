@@ -139,7 +139,7 @@ class JobsApi:
 
     @operation("GET", "/jobs", query=InSpace, answers={200: Jobs}, problems=(401, 403, 422, 503))
     def jobs(self, caller: Caller, *, query: InSpace) -> Jobs:
-        """Return the job types with their next times, and what runs, waits or is held in the given scope."""
+        """Return the job types with their next times, and what runs, waits or is on hold in the given scope."""
         viewer = self._access.scope(caller, query.space_key)
         with self._parts.db.read(caller.tenant_id) as session:
             _, policies = self._parts.policies.current(session, caller.tenant_id)
@@ -202,7 +202,7 @@ class JobsApi:
         )
 
     def _notices(self, session: Session, viewer: Viewer) -> list[str]:
-        """Return what keeps jobs from running as planned. Schedules are the site's: its screen tells of them."""
+        """Return what keeps jobs from running as planned. Schedules are the site's: its screen shows them."""
         found = []
         if no_worker(session, self._parts.clock.now(), self._parts.settings.lease_seconds) is not None:
             found.append(NO_WORKER)
@@ -265,7 +265,7 @@ class JobsApi:
         return seen
 
     def _held(self, lane: Lane | None) -> Hold:
-        """A hold whose time has come has ended, though nobody wrote that down."""
+        """A hold whose time has come has ended, although its row still has it."""
         over = lane is not None and lane.hold_until is not None and lane.hold_until <= self._parts.clock.now()
         if lane is None or not lane.hold or over:
             return Hold(on=False)
@@ -273,7 +273,7 @@ class JobsApi:
 
     @operation("GET", "/quota", answers={200: QuotaUsage}, problems=(401, 403, 503), name="get_quota")
     def quota(self, caller: Caller) -> QuotaUsage:
-        """Return how many of this hour's API points the site has used, and when they start anew."""
+        """Return how many of this hour's API points the site has used, and when the next hour begins."""
         self._access.site(caller)
         used = self._parts.confluence.quota.usage(caller.tenant_id)
         return QuotaUsage(

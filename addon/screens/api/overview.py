@@ -41,7 +41,7 @@ _KEY = r"[A-Za-z0-9~_:.\-]{1,255}"
 Keys = Annotated[str, StringConstraints(pattern=rf"^{_KEY}(,{_KEY}){{0,{MOST - 1}}}$", max_length=5200)]
 _UNSEEN = "not tracked: Content Steward cannot see this space. It is archived, or the app has no access to it"
 MOST_IDS = 1000
-"""Contents that one question about what the app sees may name."""
+"""Items that one question about what the app sees may name."""
 
 
 class OverviewQuery(schemas.InSpace):
@@ -53,7 +53,7 @@ class OverviewQuery(schemas.InSpace):
 
 
 class SeenBody(schemas.Body):
-    """Contents of one space that the viewer sees."""
+    """Items of one space that the viewer sees."""
 
     space_key: schemas.SpaceKey | None = Field(None, description="The space whose screen this is; null on the site's")
     key: schemas.SpaceKey = Field(description="The space that holds them")
@@ -61,7 +61,7 @@ class SeenBody(schemas.Body):
 
 
 class Seen(schemas.Model):
-    """How many of the named contents the app sees; the others are not tracked."""
+    """How many of the named items the app sees; the others are not tracked."""
 
     seen: int
 
@@ -71,7 +71,7 @@ class Cell(schemas.Model):
 
     status: str
     default: bool
-    cql: str | None = Field(description="Finds these contents; null where this site's CQL cannot say it")
+    cql: str | None = Field(description="Finds these pages and posts; null where this site's CQL cannot say it")
 
 
 class OverviewSpace(schemas.Model):
@@ -147,7 +147,7 @@ class OverviewApi:
         name="overview_seen",
     )
     def seen(self, caller: Caller, *, body: SeenBody) -> Seen:
-        """Return how many of the contents that the viewer sees the app sees too: a point for some 400 of them.
+        """Return how many of the items that the viewer sees the app sees too: a point for some 400 of them.
 
         What the app does not see has no status, so it must not be counted as having the default one.
         """

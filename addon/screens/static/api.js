@@ -1,4 +1,4 @@
-/* How does a screen ask the add-on? Every call carries a fresh context token of the host, and the space's key on a
+/* Calls of the add-on's API. Every call carries a fresh context token of the host, and the space's key on a
  * space's screen. Whatever goes wrong becomes a Problem with words for people. */
 
 import { timeZone } from "./format.js";
@@ -21,7 +21,7 @@ const PATIENCE_SECONDS = 2;
 const UNREACHABLE = {
   status: 0,
   title: "No connection",
-  detail: "Content Steward could not be reached. Check your connection; this screen tries again by itself.",
+  detail: "Content Steward could not be reached. Check your connection; this screen tries again automatically.",
 };
 const GARBLED = {
   status: 502,

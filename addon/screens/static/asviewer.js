@@ -1,4 +1,4 @@
-/* What does Confluence answer to the person who looks, not to the app? AP.request calls as the viewing user, so an
+/* Questions to Confluence in the name of the person who looks, not of the app. AP.request calls as the viewing user, so an
  * answer never holds what that person may not see (docs/adr/0016). */
 
 const AT_ONCE = 4;
@@ -67,7 +67,7 @@ export function spacesAsViewer() {
   return list;
 }
 
-/* Run the tasks, few at a time, until they are done or `wanted` says that nobody waits for them any more. */
+/* Run the tasks, few at a time, until they are done or `wanted` says that they are not needed any more. */
 export async function fewAtOnce(tasks, wanted) {
   const waiting = [...tasks];
   const worker = async () => {

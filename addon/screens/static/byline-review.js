@@ -1,4 +1,4 @@
-/* What do the editors say of a content: until when it holds, that it is still valid, that it is to be kept? */
+/* What the editors say about a page: until when it is valid, that it still is, that automations leave it alone. */
 
 import { h } from "./dom.js";
 import { button } from "./parts.js";

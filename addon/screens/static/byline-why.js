@@ -1,4 +1,4 @@
-/* Which statuses does the scheme try, in which order, and which of them matched? */
+/* The statuses that the scheme tries, in their order, and which of them matched. */
 
 import { h } from "./dom.js";
 

@@ -1,4 +1,4 @@
-/* Why has this page its status, and what do its editors say of it? The dialog that the byline opens. */
+/* The dialog that the byline opens: why a page has its status, and what its editors say about it. */
 
 import { call, get, post } from "./api.js";
 import { reasons } from "./byline-why.js";

@@ -1,4 +1,4 @@
-/* How are elements made and kept up to date? Text is only ever set as text; a poll's new tree is laid over the old one,
+/* Elements: how they are made and kept up to date. Text is only ever set as text; a poll's new tree is laid over the old one,
  * so that focus, selection and scroll positions survive. */
 
 import { keepingFocus } from "./focus.js";

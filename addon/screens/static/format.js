@@ -1,4 +1,4 @@
-/* How are times, spans and numbers written? In English, in the time zone of the person or of the site. */
+/* Times, spans and numbers as they are written: in English, in the time zone of the person or of the site. */
 
 let zone = "UTC";
 

@@ -1,4 +1,4 @@
-/* What does a frame of Confluence need before it shows anything? The host's colours and the person's time zone. */
+/* What a frame of Confluence needs before it shows anything: the host's colours and the person's time zone. */
 
 import { setTimeZone } from "./format.js";
 
@@ -6,7 +6,7 @@ const root = document.documentElement;
 
 export const insideConfluence = () => Boolean(window.AP && window.AP.context);
 
-/* Hidden until the colours are known, so that nobody in the dark sees a white flash; never for long. */
+/* Hidden until the colours are known, so that there is no white flash in dark mode; never for long. */
 export function unveil() {
   root.classList.remove("is-waiting");
 }

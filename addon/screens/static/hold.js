@@ -1,4 +1,4 @@
-/* All schedules at once: hold them, say so, let them go. */
+/* The hold on all schedules: put on, shown and released. */
 
 import { post } from "./api.js";
 import { ask } from "./dialogs.js";
@@ -11,11 +11,11 @@ export function holdBanner(jobs, refresh) {
   const who = hold.byName || hold.by;
   return message(
     "warning",
-    "All schedules are held",
+    "All schedules are on hold",
     paragraph(
-      who ? `Held by ${who}` : "Held",
+      who ? `Put on hold by ${who}` : "On hold",
       hold.reason ? `: ${hold.reason.replace(/\.$/, "")}.` : ".",
-      hold.until ? [" They go on ", at(hold.until), "."] : " Nothing starts by itself until they are released.",
+      hold.until ? [" They resume ", at(hold.until), "."] : " Nothing starts by schedule until they are released.",
       " Jobs can still be started by hand.",
     ),
     jobs.scope === "site" && h("p", { class: "links" }, h("button", { type: "button", class: "link", onclick: () => release(refresh) }, "Release schedules")),
@@ -32,8 +32,8 @@ async function hold(refresh) {
   await ask({
     title: "Hold all schedules?",
     content: [
-      paragraph("Nothing starts by itself until you release them. What runs goes on, and jobs can be started by hand. Slots that pass meanwhile start once when the schedules are released, if they are not older than a day."),
-      h("label", { class: "field field-wide" }, h("span", {}, "Why (shown to everybody who opens Jobs)"), reason),
+      paragraph("Nothing starts by schedule until you release them. What runs continues, and jobs can be started by hand. Slots that pass meanwhile start once when the schedules are released, if they are not older than a day."),
+      h("label", { class: "field field-wide" }, h("span", {}, "Why (shown to everyone who opens Jobs)"), reason),
       h("label", { class: "field field-wide" }, h("span", {}, `Until (optional, ${timeZone()})`), until),
     ],
     label: "Hold schedules",

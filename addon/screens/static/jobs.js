@@ -123,7 +123,7 @@ export function jobsScreen(app) {
   function next(job, jobs) {
     if (!job.nextAt) return "No schedule is on";
     const where = jobs.scope === "space" ? "All spaces: " : "Next: ";
-    return [where, at(job.nextAt), jobs.hold.on || jobs.firstRun ? " (held)" : ""];
+    return [where, at(job.nextAt), jobs.hold.on || jobs.firstRun ? " (on hold)" : ""];
   }
 
   async function start(job, jobs, dryRun) {
@@ -169,7 +169,7 @@ export function jobsScreen(app) {
 
   function upcoming(jobs) {
     if (jobs.firstRun) return "Nothing starts before the first run is confirmed.";
-    if (jobs.hold.on) return "All schedules are held. Jobs can be started by hand.";
+    if (jobs.hold.on) return "All schedules are on hold. Jobs can be started by hand.";
     const coming = jobs.items.filter((job) => job.nextAt).sort((a, b) => new Date(a.nextAt) - new Date(b.nextAt));
     if (!coming.length) return "No schedule is on. Jobs can be started by hand.";
     return `Next over all spaces: ${coming[0].title}, ${moment(coming[0].nextAt)} (${timeZone()}).`;

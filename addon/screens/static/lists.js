@@ -5,7 +5,7 @@ import { announce } from "./dom.js";
 import { button, paragraph, problemMessage } from "./parts.js";
 
 /* `draw` is called after every change. Returns {items, nextCursor, page, trouble, loading, load(query),
- * more()}; `page` is the last answer with whatever it says beside its items. */
+ * more()}; `page` is the last answer with all it says besides its items. */
 export function pages(path, draw) {
   const list = { items: null, nextCursor: null, page: null, trouble: null, loading: false };
   let asked = {};

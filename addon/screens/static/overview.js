@@ -1,4 +1,4 @@
-/* The status overview: how many contents of each space have which status, as the viewer may see them. */
+/* The status overview: how many pages and posts of each space have which status, as the viewer may see them. */
 
 import { get } from "./api.js";
 import { countAsViewer, fewAtOnce, mayAsk, spacesAsViewer } from "./asviewer.js";
@@ -156,7 +156,7 @@ export function overviewScreen(app) {
   }
 
   function uncovered() {
-    const missing = state.rows.filter(counted).map(untracked).filter(Number.isInteger).reduce((sum, held) => sum + held, 0);
+    const missing = state.rows.filter(counted).map(untracked).filter(Number.isInteger).reduce((sum, many) => sum + many, 0);
     if (!missing) return null;
     const items = missing === 1 ? "page or post that you see is" : "pages and posts that you see are";
     return message("warning", "Coverage incomplete", paragraph(`${number(missing)} ${items} not tracked: the app cannot see them, because a restriction or a space's permissions keep it out. Their status is not known.`));
@@ -261,14 +261,14 @@ export function overviewScreen(app) {
     return [linked(known, null, ""), known > 0 && h("span", { class: "visually-hidden" }, " not tracked")];
   }
 
-  /* The row at a glance, for the eye only: the numbers beside it say the same. */
+  /* The row at a glance, for the eye only: the numbers next to it say the same. */
   function bar(row) {
     const cells = new Map(row.cells.map((cell) => [cell.status, cell]));
     const parts = state.about.statuses.filter((status) => cells.has(status.id)).map((status) => [status, value(row, cells.get(status.id))]);
-    const known = parts.every(([, held]) => Number.isInteger(held)) ? parts.filter(([, held]) => held > 0) : [];
-    const part = ([status, held]) => {
+    const known = parts.every(([, many]) => Number.isInteger(many)) ? parts.filter(([, many]) => many > 0) : [];
+    const part = ([status, many]) => {
       const element = h("span", { class: "bar-part" });
-      element.style.flexGrow = held;
+      element.style.flexGrow = many;
       element.style.backgroundColor = status.colour;
       return element;
     };
@@ -300,8 +300,8 @@ export function overviewScreen(app) {
     const all = sum(rows.map(total));
     const missed = sum(rows.map(untracked));
     const column = (status) => {
-      const held = rows.map((row) => [row, row.cells.find((cell) => cell.status === status.id)]).filter(([, cell]) => cell);
-      const known = sum(held.map(([row, cell]) => value(row, cell)));
+      const having = rows.map((row) => [row, row.cells.find((cell) => cell.status === status.id)]).filter(([, cell]) => cell);
+      const known = sum(having.map(([row, cell]) => value(row, cell)));
       return h("td", { class: "number" }, known === undefined ? "…" : [number(known), all > 0 && [" ", h("span", { class: "share" }, share(known, all))]]);
     };
     const which = state.first === 0 && !state.more ? "Total" : "Total of this page";

@@ -1,4 +1,4 @@
-/* What do several screens show alike? Lozenges, messages, metrics, tables with more to load. */
+/* Parts that several screens show: lozenges, messages, metrics, tables with more to load. */
 
 import { h } from "./dom.js";
 import { capital, exactly, moment, number } from "./format.js";
@@ -6,7 +6,7 @@ import { STATUS, metricList } from "./words.js";
 
 export const lozenge = (status) => h("span", { class: `lozenge lozenge-${status}` }, STATUS[status] || status);
 
-/* What stands beside the status of a run that could not reach everything. */
+/* The mark next to the status of a run that could not reach everything. */
 export const coverageMark = (execution) => execution.coverage === "incomplete" && [" ", h("span", { class: "lozenge lozenge-incomplete" }, "Coverage incomplete")];
 
 export const at = (iso, text = moment(iso)) => h("time", { datetime: iso, title: exactly(iso) }, text);

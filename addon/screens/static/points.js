@@ -1,4 +1,4 @@
-/* What has this hour cost? The site's API points on the Jobs screen, for Confluence administrators. */
+/* The site's API points of this hour on the Jobs screen, for Confluence administrators. */
 
 import { get } from "./api.js";
 import { h } from "./dom.js";

@@ -1,4 +1,4 @@
-/* Is this CQL right? Confluence is asked as soon as the person pauses; nobody has to wait for the answer. */
+/* The check of one CQL: Confluence is asked as soon as the person pauses, and typing never waits for the answer. */
 
 import { post } from "./api.js";
 import { countAsViewer, mayAsk, Refused } from "./asviewer.js";

@@ -1,4 +1,4 @@
-/* Which policies is the person making? One draft of the whole document in the browser, saved as one new version. */
+/* The draft of the policies: one for the whole document, in the browser, saved as one new version. */
 
 import { call, get } from "./api.js";
 

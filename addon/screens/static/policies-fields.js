@@ -1,4 +1,4 @@
-/* How is one field of the draft edited? With its label, its help and its mistake, all told to a screen reader. */
+/* One field of the draft, with its label, its help and its mistake, all of which a screen reader reads out. */
 
 import { announce, h } from "./dom.js";
 import { button } from "./parts.js";
@@ -23,7 +23,7 @@ export function labelled(screen, owner, name, { label, help, wide, hidden, whole
   );
 }
 
-/* Every key changes the draft; the screen is drawn anew only when that shows. */
+/* Every key changes the draft; the screen is drawn again only when that shows. */
 export function typed(screen, owner, name, value, optional) {
   const before = screen.draft.dirty();
   if (optional && value.trim() === "") delete owner[name];

@@ -1,4 +1,4 @@
-/* Which icons can a status have? Drawn in the colour of the text around them. */
+/* The icons that a status can have, drawn in the colour of the text around them. */
 
 import { h } from "./dom.js";
 

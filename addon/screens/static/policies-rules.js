@@ -1,4 +1,4 @@
-/* What do the notification and automation schemes say? To read here; they are changed in the document. */
+/* The notification and automation schemes, to read; they are changed in the document. */
 
 import { h } from "./dom.js";
 import { paragraph } from "./parts.js";

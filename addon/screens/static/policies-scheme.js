@@ -1,4 +1,4 @@
-/* Which contents have which status in one scheme? Its entries in their order, the last for everything else. */
+/* One status scheme: its entries in their order, the last one for everything else. */
 
 import { announce, h } from "./dom.js";
 import { button, empty, paragraph } from "./parts.js";
@@ -12,7 +12,7 @@ import { statusOf } from "./policies-usage.js";
 export function schemeView(screen, id) {
   const scheme = screen.draft.doc.statusSchemes.find((each) => each.id === id);
   const back = h("p", { class: "crumbs" }, h("a", { href: "#/policies" }, "Status schemes"));
-  if (!scheme) return [back, empty("There is no such scheme", "It was deleted, or never saved.")];
+  if (!scheme) return [back, empty("Scheme not found", "It was deleted, or never saved.")];
   const last = scheme.entries[scheme.entries.length - 1];
   return [
     back,

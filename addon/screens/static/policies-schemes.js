@@ -1,4 +1,4 @@
-/* Which status schemes are there, and which spaces have them? Made, copied, set back and deleted here. */
+/* The status schemes and the spaces that have them: made, copied, reset and deleted here. */
 
 import { ask } from "./dialogs.js";
 import { announce, focusOn, h } from "./dom.js";

@@ -1,4 +1,4 @@
-/* Which spaces have which schemes, which are left alone, and where do readers see statuses? */
+/* Spaces: which schemes they have, which are left alone, and where readers see statuses. */
 
 import { announce, h } from "./dom.js";
 import { count } from "./format.js";

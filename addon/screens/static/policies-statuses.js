@@ -1,4 +1,4 @@
-/* Which statuses can contents have? Listed with where they are used; made, changed and deleted in a dialog. */
+/* The statuses, listed with where they are used; made, changed and deleted in a dialog. */
 
 import { ask } from "./dialogs.js";
 import { announce, focusOn, h } from "./dom.js";

@@ -1,4 +1,4 @@
-/* Where is a status or a scheme used? What is used somewhere cannot be deleted. */
+/* The places where a status or a scheme is used; while there is one, it cannot be deleted. */
 
 import { count } from "./format.js";
 

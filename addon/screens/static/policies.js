@@ -86,7 +86,7 @@ export function policiesScreen(app, path) {
       said = {
         kind: both.length ? "warning" : "success",
         title: `Your changes are now made to version ${draft.version}`,
-        text: both.length ? `You both changed: ${names}. Yours are kept here; look at them before you save.` : "Nobody changed the same parts. Save when you are ready.",
+        text: both.length ? `You both changed: ${names}. Yours are kept here; look at them before you save.` : "The other person changed different parts. Save when you are ready.",
       };
     } catch (problem) {
       trouble = problem;

@@ -1,4 +1,4 @@
-/* How often does a screen look? Quickly while something runs, slowly when idle, not at all while nobody sees it. */
+/* How often a screen looks: quickly while something runs, slowly when idle, not at all while it is hidden. */
 
 const RUNNING = 2000;
 const IDLE = 20000;

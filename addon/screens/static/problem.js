@@ -1,4 +1,4 @@
-/* What does an error page need? The host's colours, nothing else; without a host it is fine as it is. */
+/* An error page: it takes on the host's colours and needs nothing else. */
 
 if (window.AP && window.AP.theming) {
   window.AP.theming.initializeTheming();

@@ -1,4 +1,4 @@
-/* How are the failed spaces of an execution tried again? A button with a question before it. */
+/* The retry of an execution's failed spaces: a button that asks first. */
 
 import { post } from "./api.js";
 import { ask } from "./dialogs.js";
@@ -18,7 +18,7 @@ async function retry(execution, then) {
     content: [
       paragraph(`${execution.title}${execution.dryRun ? " (dry run)" : ""} runs again over ${failed === 1 ? "the space that failed" : `the ${failed} spaces that failed`} and no other, with the policies as they are now.`),
       mails,
-      paragraph("Only one execution runs at a time: until this one ends nobody can start another, and schedules wait. You can cancel it while it runs."),
+      paragraph("Only one execution runs at a time: until this one ends no other can start, and schedules wait. You can cancel it while it runs."),
     ].filter(Boolean),
     label: "Retry",
     act: () => post(`/executions/${execution.id}/retry`, undefined, { spaceKey: document.body.dataset.spaceKey }),

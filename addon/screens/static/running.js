@@ -1,4 +1,4 @@
-/* What is running, how far is it, and how is it cancelled? The panel on the Jobs screen and on an execution's own. */
+/* What is running, how far it is, and its Cancel: the panel on the Jobs screen and on an execution's own. */
 
 import { call } from "./api.js";
 import { ask } from "./dialogs.js";

@@ -1,4 +1,4 @@
-/* What was a scheduled run started for, and at which times of its schedules did nothing start, and why? */
+/* The times that a scheduled run was started for, and those at which nothing started, with the reasons. */
 
 import { h } from "./dom.js";
 import { capital, count, moment, number, span, timeZone } from "./format.js";

@@ -1,5 +1,5 @@
-/* What happens when the frame opens? The theme, the time zone, and then the view that the address asks for. One shell
- * serves every page; the views are told apart by the part of the address after # (docs/adr/0004). */
+/* The start of a frame: the theme, the time zone, and then the view that the address asks for. One shell
+ * serves every page; the views differ by the part of the address after # (docs/adr/0004). */
 
 import { auditScreen } from "./audit.js";
 import { ask, dismiss } from "./dialogs.js";

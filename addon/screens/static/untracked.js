@@ -1,4 +1,4 @@
-/* How many contents that the viewer sees does Content Steward not see? The viewer's ids, counted as the app
+/* Pages and posts that the viewer sees and Content Steward does not: the viewer's ids, counted as the app
  * (docs/adr/0023). */
 
 import { call } from "./api.js";
@@ -12,8 +12,8 @@ export async function countUntracked({ key, total, others }) {
   const all = await idsAsViewer(total, MOST);
   const stamped = all && others ? await idsAsViewer(others, MOST) : [];
   if (!all || !stamped) return null;
-  const held = new Set(stamped);
-  const rest = [...new Set(all)].filter((id) => !held.has(id));
+  const known = new Set(stamped);
+  const rest = [...new Set(all)].filter((id) => !known.has(id));
   let seen = 0;
   for (let first = 0; first < rest.length; first += AT_ONCE) {
     const body = { key, ids: rest.slice(first, first + AT_ONCE), spaceKey: document.body.dataset.spaceKey || null };

@@ -1,4 +1,4 @@
-/* Which words does a person read for the names that programs use? */
+/* The words that people read for the names that programs use. */
 
 import { capital, number } from "./format.js";
 
@@ -28,7 +28,7 @@ const METRICS = {
   contentsReadOnly: "Items that are read-only",
   contentsMatched: "Items matched",
   contentsPlanned: "Items planned",
-  contentsUntold: "Items nobody was told of",
+  contentsUntold: "Items no one was notified of",
   emailsSent: "E-mails sent",
   emailsFailed: "E-mails failed",
   emailsSuppressed: "E-mails suppressed",
@@ -86,7 +86,7 @@ export function outcome(execution) {
 export function uncovered({ metrics, spacesUnseen }) {
   const reasons = [];
   if (spacesUnseen > 0) reasons.push(`${spacesUnseen === 1 ? "1 space" : `${number(spacesUnseen)} spaces`} of the last run could not be seen any more: which and why is said with the skipped spaces.`);
-  const items = (held) => `${number(held)} ${held === 1 ? "page or post" : "pages and posts"}`;
+  const items = (many) => `${number(many)} ${many === 1 ? "page or post" : "pages and posts"}`;
   if (metrics.contentsReadOnly > 0) reasons.push(`${items(metrics.contentsReadOnly)} cannot be edited by Content Steward, so their status does not show in Confluence.`);
   if (metrics.contentsNotAllowed > 0) reasons.push(`${items(metrics.contentsNotAllowed)} may not be archived or deleted by Content Steward.`);
   return reasons.join(" ");
@@ -106,7 +106,7 @@ export function starter(execution) {
 
 /* What the confirmation says before a job starts. */
 export function beforeStart(job, dryRun) {
-  const one = "Only one execution runs at a time: until this one ends nobody can start another, and schedules wait. You can cancel it while it runs.";
+  const one = "Only one execution runs at a time: until this one ends no other can start, and schedules wait. You can cancel it while it runs.";
   if (dryRun) return ["A dry run finds what the automations would archive or delete, and lists it. Nothing is changed.", one];
   if (job === "send-notifications")
     return ["Every enabled notification rule is evaluated now, whatever its schedule, and its digests are mailed. People may get mail they do not expect; the next scheduled run happens all the same.", one];

@@ -38,7 +38,7 @@ UNREADABLE = (
 TELL = "Tell a Confluence administrator, who can see what Confluence says."
 Looks = Cache[tuple[TenantId, str], Look]
 LOOK_LASTS = timedelta(seconds=10)
-"""Within this time of a look or a refresh nothing is asked again, so that a held-down key spends no quota."""
+"""Within this time of a look or a refresh nothing is asked again, so that a key kept pressed spends no quota."""
 
 
 class BylineApi:
@@ -214,7 +214,7 @@ def changed(before: Review, wanted: schemas.ChangeReview, today: date) -> Review
         if wanted.next_review_months is not None:
             expires = months_later(today, wanted.next_review_months)
         elif expires is not None and expires <= today:
-            expires = None  # A date that has come would go on contradicting the confirmation.
+            expires = None  # A date that has come would contradict the confirmation.
         after = replace(after, reviewed_on=today, expiration_date=expires)
     if wanted.keep is not None:
         after = replace(after, keep=wanted.keep)
@@ -277,7 +277,7 @@ def _without_cql(test: schemas.StatusTest) -> schemas.StatusTest:
 
 
 def _status(policy: PolicyDocument, slug: str) -> schemas.ShownStatus:
-    """A status that the policies no longer have is told by its slug."""
+    """A status that the policies no longer have is shown by its slug."""
     known = policy.status(slug)
     name, colour, icon = (known.name, known.colour, known.icon) if known else (slug, "#8590a2", PLAIN_ICON)
     return schemas.ShownStatus(
@@ -290,9 +290,9 @@ def _status(policy: PolicyDocument, slug: str) -> schemas.ShownStatus:
 
 
 def _unknown() -> Problem:
-    """Return the one answer for contents that do not exist, that the app cannot read, and that the caller may not view.
+    """Return the one answer for items that do not exist, that the app cannot read, and that the caller may not view.
 
-    It tells nobody which of them it is, and everybody who reads the page in Confluence what to do.
+    It does not say which of them it is, and says what to do to everyone who reads the page in Confluence.
     """
     return Problem(404, "unknown-content", UNREADABLE)
 

@@ -118,11 +118,11 @@ class ContentStatus(Model):
 
 
 class IndicatorState(Model):
-    """What Confluence has been told about where the byline shows statuses."""
+    """Where Confluence shows statuses in the byline, as it last heard from Content Steward."""
 
     on: bool = Field(description="Whether the policies want it on the whole site")
     selectors: int = Field(description="How many selectors of spaces the policies have for it")
-    spaces: int = Field(description="How many spaces the site was told to show it in; 0 when on or off everywhere")
-    pending: bool = Field(description="Whether the site has yet to be told of the policies as they are")
+    spaces: int = Field(description="How many spaces the site shows it in; 0 when on or off everywhere")
+    pending: bool = Field(description="Whether the site does not know the policies as they are yet")
     written_at: datetime | None = None
     problem: str | None = None

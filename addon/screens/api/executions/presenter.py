@@ -169,7 +169,7 @@ def _restricted(seen: schemas.Execution) -> schemas.Execution:
 
 
 def _reduced(seen: schemas.Execution, part: ExecutionSpace, *, active: bool) -> schemas.Execution:
-    """Keep of a site's run what it did in one space; while it goes on, also how far it is over all."""
+    """Keep of a site's run what it did in one space; while it is active, also how far it is over all."""
     own = _restricted(seen)
     own.space_result = space_result(part)
     if not active:

@@ -87,7 +87,7 @@ class ExecutionsApi:
             seen = self._presenter.detail(session, row, viewer)
             if not seen.restricted and row.job_type == NOTIFICATIONS:
                 counts = self._parts.mailer.counts(session, row.id)
-                # Old mails are deleted; the frozen metrics go on counting them.
+                # Old mails are deleted; the frozen metrics still count them.
                 seen.mails = schemas.Mails(**counts) if row.ended_at is None or any(counts.values()) else None
             _, policies = self._parts.policies.current(session, caller.tenant_id)
             seen.statuses = statuses(policies)

@@ -61,7 +61,7 @@ class Progress(Model):
 
 
 class Paused(Model):
-    """Why an execution waits and when it goes on."""
+    """Why an execution waits and when it resumes."""
 
     until: datetime
     reason: str
@@ -75,7 +75,7 @@ class FailedSpace(Model):
 
 
 class Mails(Model):
-    """The live counts of the mails of one execution, beside its frozen metrics."""
+    """The live counts of the mails of one execution, besides its frozen metrics."""
 
     emails_sent: int
     emails_failed: int
@@ -107,7 +107,7 @@ class Execution(Model):
     status: Status
     dry_run: bool
     started_by: str | None = Field(description="Account id; null for the schedule")
-    started_by_name: str | None = Field(None, description="Display name where Confluence tells it")
+    started_by_name: str | None = Field(None, description="Display name where Confluence shows it")
     started_at: datetime
     ended_at: datetime | None
     retry_of: str | None
@@ -117,7 +117,7 @@ class Execution(Model):
     metrics: dict[str, Any] | None = Field(description="The final sums; null while active")
     coverage: Literal["complete", "incomplete"] | None = Field(
         None,
-        description="Incomplete: spaces that the app could not see any more were skipped, or contents are read-only "
+        description="Incomplete: spaces that the app could not see any more were skipped, or items are read-only "
         "for it or not its to act on. Null while active",
     )
     spaces_unseen: int = Field(0, description="Skipped because the app could not see them any more")

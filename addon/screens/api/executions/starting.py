@@ -145,7 +145,7 @@ class StartsApi:
         elif body.dry_run and body.job not in PREVIEWABLE:
             errors.append(FieldError("/dryRun", "This job has no dry run."))
         if body.again and body.job != NOTIFICATIONS:
-            errors.append(FieldError("/again", "Only notifications are held back and sent again."))
+            errors.append(FieldError("/again", "Only notifications can be sent again within a day."))
         if body.scope == "space" and body.space_key is None:
             errors.append(FieldError("/spaceKey", "A space-scope start names its space."))
         if body.scope == "site" and body.space_key is not None:
@@ -237,8 +237,8 @@ def in_the_way(seen: schemas.Execution, now: datetime, zone: str) -> str:
         what = f"{seen.title} is running over {'all spaces' if seen.scope == 'site' else 'another space'}"
     else:
         what = f"{seen.title} is running over {'all spaces' if seen.scope == 'site' else f'the space {seen.space_key}'}"
-        nobody = "a person" if seen.trigger == "manual" else "the schedule"
-        who = seen.started_by_name or seen.started_by or nobody
+        starter = "a person" if seen.trigger == "manual" else "the schedule"
+        who = seen.started_by_name or seen.started_by or starter
         what += f", started by {who} at {said(seen.started_at, now, zone)}"
     left = seen.progress.seconds_left
     if seen.paused is not None:
@@ -246,7 +246,7 @@ def in_the_way(seen: schemas.Execution, now: datetime, zone: str) -> str:
     elif seen.status != "running":
         when = "It is about to end."
     elif left is None:
-        when = "When it will end cannot be said yet."
+        when = "There is no estimate yet of when it ends."
     else:
         when = f"It should end in about {_span(left)}."
     return f"{what}. {when} Only one execution runs at a time: start again after it has ended."
