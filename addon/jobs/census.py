@@ -1,11 +1,11 @@
-"""Which spaces does a site have, for the fewest points? A listed space costs a point, also one that is excluded.
+"""The census: the spaces of a site, for the fewest points. A listed space costs a point, also one that is excluded.
 
-The spaces are listed once a day and remembered. In between search counts them: all, and those that were listed. Where
-one of the two numbers is another than at the listing, a webhook named a space since, or the policies name a key that
-was never looked for, they are listed at once. Where search does not count spaces, they are listed at every start.
+The spaces are listed once a day and remembered. In between search counts them: all, and those that were listed. They
+are listed at once where one of the two numbers differs from that at the listing, a webhook has named a space since, or
+the policies name a key that was never looked for. Where search does not count spaces, they are listed at every start.
 
 Where whole types are excluded (personal spaces, by the shipped rule) and there are many of them, only the other types
-are listed. All spaces are listed once a week, so that a type nobody knows yet is missed for a week at most.
+are listed. All spaces are listed once a week, so that a type unknown to us is missed for a week at most.
 """
 
 from __future__ import annotations
@@ -43,19 +43,20 @@ _BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    """The last listing. `heard`: whether a webhook named a space since."""
+    """The last listing. `hinted`: whether a webhook has named a space since."""
 
     listed_at: datetime
     types: list[str]
     counts: tuple[int | None, int | None]
     spaces: list[Space]
-    heard: bool
+    hinted: bool
 
 
 def taking_part(run: Run, client: SiteClient, live: PolicyDocument) -> list[Space]:
-    """Return all current spaces but those that are excluded for their type. Raises what the call raises.
+    """Return all current spaces but those that are excluded for their type. Raises what the calls raise.
 
-    A space that is gone may still be among them: search may not know yet, so each is looked for at its turn.
+    `live`: the newest policies. A space that is gone may still be among them: search may not know yet, so each is
+    looked for when its turn comes.
     """
     now = run.clock.now()
     with run.read() as session:
@@ -65,6 +66,10 @@ def taking_part(run: Run, client: SiteClient, live: PolicyDocument) -> list[Spac
     types = _types_to_list(known, live)
     by_type = types is not None and known.census_at is not None and within(WEEK, known.census_at, now)
     wanted = types if by_type and types is not None else []
+    # Three ways, the cheapest first: the last listing where counts say that it is still right (a point, and one for
+    # some two hundred spaces), a listing by type (a point for each space shown), a listing of everything (a point for
+    # each space there is). The cost of the first: a space that came while one went that was not listed is missed for a
+    # day, unless a webhook names it.
     if before is not None and _holds(before, wanted, known, live, now):
         counts = _counts(run, counting, before.spaces)
         if counts[0] and counts == before.counts:
@@ -74,14 +79,14 @@ def taking_part(run: Run, client: SiteClient, live: PolicyDocument) -> list[Spac
         named = _named(live, shown)
         shown += client.spaces(keys=named) if named else []
         if set(_unfound(live, shown)) <= set(known.unfound):
-            _remember(run, _Remembered(now, wanted, _counts(run, counting, shown), shown, heard=False))
+            _remember(run, _Remembered(now, wanted, _counts(run, counting, shown), shown, hinted=False))
             return shown
     shown = client.spaces()
     census = dict(Counter(space.type for space in shown))
     with run.write() as session:
         site_facts.save(session, run.tenant_id, census=census, unfound=_unfound(live, shown), census_at=now)
     kept, types = _worth_keeping(shown, census, live)
-    _remember(run, _Remembered(now, types, _counts(run, counting, kept), kept, heard=False))
+    _remember(run, _Remembered(now, types, _counts(run, counting, kept), kept, hinted=False))
     return shown
 
 
@@ -109,7 +114,7 @@ def _holds(before: _Remembered, types: list[str], known: SiteFacts, document: Po
     """Return whether the last listing would do if search counts as it did."""
     young = timedelta(0) <= now - before.listed_at < DAY
     same = before.types == types and set(_unfound(document, before.spaces)) <= set(known.unfound)
-    return young and same and not before.heard and before.counts[0] is not None
+    return young and same and not before.hinted and before.counts[0] is not None
 
 
 def _remembered(session: Session, tenant_id: TenantId) -> _Remembered | None:
@@ -122,7 +127,7 @@ def _remembered(session: Session, tenant_id: TenantId) -> _Remembered | None:
         list(row.types),
         (row.counted, row.named),
         [Space(each.space_id, each.key, each.name, each.type) for each in rows],
-        heard=bool(hints_since(session, tenant_id, row.listed_at, SPACES_ONLY)),
+        hinted=bool(hints_since(session, tenant_id, row.listed_at, SPACES_ONLY)),
     )
 
 
@@ -160,7 +165,7 @@ def _worth_keeping(
 
 
 def _types_to_list(known: SiteFacts, document: PolicyDocument) -> list[str] | None:
-    """Return the types to list one by one, None when listing everything is as cheap."""
+    """Return the types to list one by one, None where it is as cheap to list everything."""
     excluded = {selector.type.casefold() for selector in document.exclusion_rules if selector.type is not None}
     types = sorted({*TYPES, *known.census} - excluded)
     if not set(types) <= set(TYPES):

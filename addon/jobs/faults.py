@@ -1,7 +1,7 @@
-"""What does an error of the site mean for a run? The one place that turns confluence's errors into the engine's.
+"""Faults: what an error of the site means for a run. The one place that turns confluence's errors into the engine's.
 
-Either the error ends or pauses the run, then it is raised as the engine's own; or it belongs to one content or one
-space, then it becomes a reason that people read in the audit log.
+Either the error ends or pauses the run, and is raised as the engine's own; or it belongs to one item or one space, and
+becomes a reason that people read in the audit log.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _REINSTALL = (
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why something failed, in words for people. `transient`: it may pass by itself, so a retry makes sense."""
+    """Why something failed, in words for people. `transient`: it may pass, so a retry makes sense."""
 
     text: str
     transient: bool
 
 
 def reason_of(error: BaseException) -> Reason:
-    """Return why one content or one space failed.
+    """Return why one item or one space failed.
 
     Raises what concerns the whole run instead: Pause (no points, or fewer requests asked for), Abandon (tenant gone),
     Fatal (signature refused), a database that is away, and the engine's own exceptions as they are.
@@ -53,7 +53,7 @@ def reason_of(error: BaseException) -> Reason:
         case SiteError():
             return Reason(str(error), error.transient)
         case error if isinstance(error, DATABASE_AWAY):
-            raise error  # nothing is wrong with the content: the engine gives the execution back
+            raise error  # nothing is wrong with the item: the engine gives the execution back
         case Exception():
             log.error("unexpected error in a job", action="item_failed", exc_info=error)
             return Reason(f"internal error ({type(error).__name__}); the add-on's log says more", transient=False)
@@ -62,9 +62,9 @@ def reason_of(error: BaseException) -> Reason:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what a call outside any content or space raises into the engine's words.
+    """Raise what a call outside any item or space raises as the engine's own.
 
-    A failure that would belong to a space becomes Fatal: without that answer none of them can go on.
+    A failure that would belong to a space becomes Fatal: without that answer no space can be worked on.
     """
     try:
         yield

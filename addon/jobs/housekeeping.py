@@ -1,4 +1,4 @@
-"""What other rooms may have done to the jobs' tables: rows of old executions deleted, a person forgotten."""
+"""Housekeeping of the jobs' tables, for other rooms: rows of old executions deleted, a person forgotten."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Where does Confluence show statuses in the byline? What the policies say, told to the site in one property.
+"""The indicator: where Confluence shows statuses in the byline, written from the policies to one property of the site.
 
-The byline's condition reads a property of the app itself, so a page costs nothing and asks nobody: {on, spaces: [key]}.
+The byline's condition reads a property of the app itself, {on, spaces: [key]}, so a page costs nothing and asks no one.
 It is written here by a tick, soon after the policies change, and not within the request that changes them: a site that
 cannot be reached must not refuse the policies. Writing it again changes nothing (docs/adr/0014).
 
@@ -98,7 +98,7 @@ class Indicator:
         with self.db.read(tenant_id) as session:
             version, document = self.policies.current(session, tenant_id)
             row = session.get(IndicatorSwitch, tenant_id)
-            # What an earlier installation left there is not known: it is written anew.
+            # What an earlier installation left there is not known, so it is written again.
             before = _digest(OFF) if row is None else row.digest if row.generation == generation else ""
             wrote_at = row.written_at if row is not None else None
         try:
@@ -128,7 +128,7 @@ class Indicator:
             )
 
     def _value(self, tenant_id: TenantId, document: PolicyDocument) -> tuple[dict[str, Any], str | None]:
-        """Return what the property is to hold, and what is missing in it."""
+        """Return the property's value, and what is missing in it."""
         wanted = document.indicator
         if wanted.on or not wanted.spaces:
             return {"on": wanted.on, "spaces": []}, None

@@ -1,4 +1,4 @@
-"""The jobs' own tables: the ledger of stamps, what is known of a site, notification matches, archive tasks."""
+"""The jobs' own tables: the ledger of stamps, what is known of a site, notification matches, submitted batches."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SiteTrait(TenantScoped, Base):
 
     tenant_id: Mapped[TenantId] = mapped_column(sa.String(36), sa.ForeignKey("tenant.id"), primary_key=True)
     negation: Mapped[str] = mapped_column(sa.String(16), default="unknown")
-    """What NOT finds: contents that lack the field too (inclusive), or only those that have it (exclusive)."""
+    """What NOT finds: items that lack the field too (inclusive), or only those that have it (exclusive)."""
     readings: Mapped[dict[str, Any] | None]
     """"<form> <type>" of negations -> inclusive or exclusive, as far as the site was found to do either."""
     probed_at: Mapped[datetime | None]
@@ -68,7 +68,7 @@ class SpaceListing(TenantScoped, Base):
 
     tenant_id: Mapped[TenantId] = mapped_column(sa.String(36), sa.ForeignKey("tenant.id"), primary_key=True)
     listed_at: Mapped[datetime]
-    """Before the listing began: what is heard of a space from then on may not be in it."""
+    """Before the listing began: a space that a webhook names from then on may not be in it."""
     types: Mapped[list[str]]
     """The types that were listed; empty for all."""
     counted: Mapped[int | None] = mapped_column(sa.BigInteger)
@@ -91,7 +91,7 @@ class SiteSpace(TenantScoped, Base):
 
 
 class NotificationMatch(TenantScoped, Base):
-    """One content that one rule reports to one person, collected while running, grouped into mails in finalizing."""
+    """One item that one rule reports to one person, collected while running, grouped into mails in finalizing."""
 
     __tablename__ = "notification_match"
 
@@ -110,7 +110,7 @@ class NotificationMatch(TenantScoped, Base):
 
 
 class ArchiveTask(TenantScoped, Base):
-    """One submitted archive task: its page ids stored before the POST, its task id right after."""
+    """One batch to archive or to trash: stored before its call, its task's id right after, open until `ended_at`."""
 
     __tablename__ = "archive_task"
     __table_args__ = (sa.Index("ix_archive_task_open", "execution_id", "ended_at"),)

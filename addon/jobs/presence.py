@@ -1,7 +1,7 @@
-"""The spaces of a run that were listed and are not to be seen (any more), each with the reason that people read.
+"""Presence: which spaces of a run the site no longer shows, each with the reason that people read.
 
 A space is reported by one run: the one during which it went, or the next full run of the same kind after it. From then
-on it is on no list, so it is not carried on (docs/adr/0022).
+on it is on no list (docs/adr/0022).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from addon.jobs.census import still_counted
 from addon.jobs.counting import Counting
 
 FRESH = timedelta(minutes=1)
-"""So long after a run began its list is not doubted: it was made since."""
+"""How long after its start a run's list is not doubted."""
 
 
 class Absent(Exception):
-    """Some spaces that were to be read are not there. `reasons`: space id -> why."""
+    """Some spaces that were to be read are not there. `reasons`: why, by space id."""
 
     def __init__(self, reasons: Mapping[str, str]) -> None:
         super().__init__("spaces are gone")
@@ -31,7 +31,7 @@ class Absent(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """Says of the spaces of one run, when their turn comes, which of them went since it began. For call threads."""
+    """Finds out which spaces of one run went since it began, when their turn comes. For call threads."""
 
     client: SiteClient
     counting: Counting
@@ -51,7 +51,7 @@ class Presence:
 
 
 def presence(run: Run, client: SiteClient, counting: Counting) -> Presence:
-    """Return the look-out of a run."""
+    """Return the presence of a run's spaces, for which `counting` counts."""
     with run.read() as session:
         began = queries.started_at(session, run.execution_id)
     return Presence(client, counting, run.clock, began)

@@ -69,7 +69,7 @@ def members(client: SiteClient, live: PolicyDocument, own: PolicyDocument, space
     """Return each of `spaces` with its skip reason, if it has one: excluded meanwhile.
 
     Exclusion is that of the `live` policies, schemes are those of the run's `own`. Asks the site only when either needs
-    what the run's list does not hold (labels).
+    what is not in the run's list (labels).
     """
     plain = [Space(space.id, space.key, space.name, space.type) for space in spaces]
     seen = with_labels(client, plain, live, own)
@@ -86,7 +86,7 @@ def with_labels(client: SiteClient, spaces: Sequence[Space], *documents: PolicyD
     if not spaces:
         return []
     # No listing shows labels, so the spaces of each label are asked for. Past NAMED all spaces of the label are listed,
-    # which costs points for those nobody asked about and is still one listing instead of many calls.
+    # which costs points for spaces that were not asked about and is still one listing instead of many calls.
     ids = [space.id for space in spaces] if len(spaces) <= NAMED else None
     found: dict[str, set[str]] = {}
     for label in wanted:
@@ -109,7 +109,7 @@ def vanished(client: SiteClient, space: RunSpace) -> str | None:
     """Return why the site does not show `space` (any more), None when it does; asked when a space's queries fail."""
     try:
         return absent(client, [space.id]).get(space.id)
-    except Exception as error:  # noqa: BLE001  (what concerns the run is raised; else the first failure stands)
+    except Exception as error:  # noqa: BLE001  (what concerns the run is raised; else the first failure counts)
         reason_of(error)
         return None
 

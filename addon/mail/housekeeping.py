@@ -1,4 +1,4 @@
-"""What other rooms may ask of the outbox or have done to it: mails counted, old ones deleted, a person forgotten."""
+"""Housekeeping of the outbox, for other rooms: mails counted, old ones deleted, a person forgotten."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def usable_address(address: str) -> bool:
 
 
 def one_line(text: str) -> str:
-    """Return `text` on one line, without control characters: what may stand in a header."""
+    """Return `text` on one line, without control characters: fit for a header."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 

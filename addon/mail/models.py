@@ -1,4 +1,4 @@
-"""The outbox: mails that were decided and are not lost, each handed to the mail server at most once."""
+"""The table of the outbox: one row for each mail that was decided on."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 `render.Renderer` starts this file by its path in an isolated interpreter (`python -I`): it cannot import a neighbour,
 and nothing of the add-on, its settings or its keys is loaded into the process that runs what administrators wrote. So
-everything that process needs stands here, over the standard library and Jinja alone, longer than other modules are.
+everything that process needs is here, over the standard library and Jinja alone, longer than other modules are.
 
 Templates are Jinja, reduced to printing, conditions, loops and a few filters of our own: no calls, no assignments, no
 macros, no way to switch escaping off, so that what an editor writes into a title never becomes markup in a mail. All

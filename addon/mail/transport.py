@@ -1,6 +1,6 @@
 """The way to a mail server, as the rest of the room sees it, and what is known when a mail did not go out.
 
-Four things are told apart: the server cannot be used at all (`ServerDown`); it takes no mail from us now, whatever mail
+Four cases are kept apart: the server cannot be used at all (`ServerDown`); it takes no mail from us now, whatever mail
 it is (`ServerUnwilling`); it was asked and refused this mail (`MailRefused`), permanently or for now; the connection
 broke (`ConnectionLost`), before the content was handed over, when another try is safe, or after, when it is unknown
 whether the mail was accepted.

@@ -72,7 +72,7 @@ When the site fails
 the site                                           then
 =================================================  =====================================================================
 runs another archive job (400)                     each call waits for up to 5 minutes; then as below, and retried later
-refuses a batch for another reason (400)           page by page, so that one bad page does not hold up the others
+refuses a batch for another reason (400)           page by page, so that one bad page does not keep the others waiting
 does not answer a submission                       never submitted again: the pages are watched and read back
 does not answer for a task                         asked again; after 20 minutes the pages are judged as they are
 answers 404 to a removal of an item still there    failed: the app may not delete it

@@ -138,7 +138,7 @@ class Executing:
         limits: Limits,
         planned: Collection[str],
     ) -> tuple[list[Content], list[Item]]:
-        """Return the contents to act on, and the log items of all others. `planned`: what a dry run took for gone."""
+        """Return the items to act on, and what the log says of all others. `planned`: what a dry run took for gone."""
         action = automation.action
         room = limits.left(automation.id, action.cap)
         # A verdict is the reason to skip an item, the Reason why it failed, or None: nothing speaks against it so far.

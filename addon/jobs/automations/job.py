@@ -1,4 +1,4 @@
-"""The job "Execute automations" as the engine sees it."""
+"""The job "Execute automations", as the engine sees it."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _NAMES = {"expirationdate": "expiration date", "reviewedon": "review date"}
 
 @dataclass(frozen=True, slots=True)
 class NewDates:
-    """Keeps an automation's hands off contents of one space that it finds by dates set just now.
+    """Keeps an automation from acting on items of one space that it finds by dates set just now.
 
     `entries`: those of the space's status scheme.
     """
@@ -43,7 +43,7 @@ class NewDates:
     def reason(
         self, cql: str, content: Content, ancestors: Sequence[str], review: Property | None, known: Mapping[str, Fact]
     ) -> str | None:
-        """Return why a content that matches is skipped, None where no date set just now has to do with it.
+        """Return why an item that matches is skipped, None where no date set just now has to do with it.
 
         `review`: its review property, `known`: what is known of it for sure. Costs nothing where that has stood long
         enough; else up to 5 points and the space's permissions for each person who set one, and where statuses

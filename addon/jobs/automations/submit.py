@@ -1,4 +1,4 @@
-"""What is submitted to the site: batches of items to archive or to trash, each followed until its outcome is known.
+"""Submission to the site: batches of items to archive or to trash, each followed until its outcome is known.
 
 A batch is a row that exists before its call and stays open until the outcome of each of its items is recorded. A new
 owner of the execution finds the open batches first, and no execution ends while one is open. Archiving is asynchronous
@@ -173,7 +173,7 @@ class Submitter:
             tries = self._wait(tries)
 
     def _refused(self, recorder: Recorder, batch: Batch, error: BadRequest) -> None:
-        """Nothing of the batch was accepted. One bad page must not hold up the others: they go one by one."""
+        """Nothing of the batch was accepted. One bad page must not keep the others waiting: they go one by one."""
         contents = [Content(id, "page", title) for id, title in batch.titles.items()]
         if len(contents) == 1:
             reason = Reason(error.message, transient="another" in error.message.lower())

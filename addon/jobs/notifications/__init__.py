@@ -49,7 +49,7 @@ what                                               then
 =================================================  =====================================================================
 no mail server is configured                       the job refuses to start, and says which setting is missing
 a space cannot be read                             it fails and leaves no match behind; its retry reports each item once
-the site tells no names, title or time zone        mails greet "there", name the host, show days of UTC
+the site gives no names, title or time zone        mails greet "there", name the host, show days of UTC
 addresses cannot be asked for                      mails stay in the outbox; the tick asks again
 a template fails with these items                  the next rule's template, at last the shipped one
 the database refuses an item's title               that item is left out and counted as contentsUntold

@@ -127,9 +127,7 @@ class TestGuards:
         docs.site.index_lag = 600
         docs.clock.advance(601)
         docs.site.edit(old)
-        assert (
-            self.reason(docs, old) == "does not match any more, as far as the content itself and the status ledger tell"
-        )
+        assert self.reason(docs, old) == "does not match any more, by the item itself and the status ledger"
 
     def test_a_page_that_is_gone_or_moved_while_search_still_shows_it_is_left_alone(self, docs: Bench) -> None:
         docs.site.add_space("OPS")
@@ -175,7 +173,7 @@ class TestForgedStamps:
         run, _ = expired.automate()
         assert log(run)[page][1:] == (
             "skipped",
-            "does not match any more, as far as the content itself and the status ledger tell",
+            "does not match any more, by the item itself and the status ledger",
         )
         expired.refresh()
         assert expired.stamp(page) == "up-to-date"
