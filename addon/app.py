@@ -10,8 +10,7 @@ from typing import cast
 from cryptography.fernet import Fernet
 from flask import Flask
 
-from addon.base import Clock, Database, SecretBox, SystemClock, TenantId
-from addon.base.logs import get_logger
+from addon.base import Clock, Database, SecretBox, SystemClock, TenantId, get_logger
 from addon.config import Settings
 from addon.confluence import Confluence, Permissions, rights_changes
 from addon.confluence.cql import CqlRefused, check_administrators_cql

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from addon.base.logs import configure, get_logger
+from addon.base import configure, get_logger
 from addon.config import Settings, SettingsMistaken, read, strangers
 
 JOBS = ("refresh-statuses", "send-notifications", "execute-automations")
@@ -173,8 +173,7 @@ def after_restore() -> None:
 @main.command("rotate-keys")
 def rotate_keys() -> None:
     """Seal every stored shared secret again, with the newest encryption key."""
-    from addon.base import Database, SecretBox, SystemClock
-    from addon.base.secrets import SecretUnreadable
+    from addon.base import Database, SecretBox, SecretUnreadable, SystemClock
     from addon.connect import Tenants
     from addon.migrations.schema import SchemaOutdated, require_current
 

@@ -6,7 +6,7 @@ import json
 
 from flask import Blueprint, Response
 
-from addon.base.logs import get_logger
+from addon.base import get_logger
 from addon.config import Settings
 from addon.connect import admits
 from descriptor.template import NAME, build

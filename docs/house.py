@@ -17,7 +17,10 @@ from functools import cached_property
 from pathlib import Path
 
 ROOTS = ("addon", "descriptor")
-DOORS = frozenset({"addon.engine.job", "addon.engine.scale", "addon.confluence.cql", "addon.jobs.statuses"})
+DOORS = frozenset(
+    {"addon.base.bounds", "addon.base.resources", "addon.base.sweep", "addon.confluence.cql", "addon.engine.job"}
+    | {"addon.engine.scale", "addon.jobs.statuses"}
+)
 """Modules that other rooms may import although they are not the `__init__` of a room."""
 
 

@@ -10,6 +10,7 @@
     piecemeal   rows written together, and one by one where the database refuses some
     sweep       old rows deleted in batches
     bounds      numbers, ids and times from outside that every column and calendar can take
+    logs        one event a line, with an action and ids
     ids         UUIDv7, in order of time
     secrets     shared secrets at rest
     ports       values and protocols between packages: Caller, Site, SiteSource, Space, ScheduleSpec
@@ -27,23 +28,31 @@ ForeignTenant, which is a bug and never an input error. A secret that no configu
 """
 
 from addon.base.backoff import backoff
+from addon.base.cache import Cache
 from addon.base.clock import Clock, SystemClock, known_zone, seconds_since, sleep, within, zone_names
-from addon.base.database import Database, TenantScoped, UtcDateTime, metadata
+from addon.base.database import Base, Database, TenantScoped, UtcDateTime, insert, metadata
 from addon.base.ids import REMOVED_PERSON, TenantId, new_id
-from addon.base.patience import cause_of, is_away, is_blocked, is_temporary
+from addon.base.logs import about, bind, configure, get_logger, unbind
+from addon.base.patience import PATIENCE, cause_of, is_away, is_blocked, is_temporary
+from addon.base.piecemeal import write_piecemeal
 from addon.base.ports import Caller, ScheduleSpec, Site, SiteSource, Space, TenantGone, Unreachable
-from addon.base.refusals import FieldError, Refusal, pointer
-from addon.base.secrets import SecretBox
+from addon.base.refusals import FieldError, Location, Refusal, dotted, field_errors, pointer
+from addon.base.secrets import SecretBox, SecretUnreadable
 
 __all__ = [
+    "PATIENCE",
     "REMOVED_PERSON",
+    "Base",
+    "Cache",
     "Caller",
     "Clock",
     "Database",
     "FieldError",
+    "Location",
     "Refusal",
     "ScheduleSpec",
     "SecretBox",
+    "SecretUnreadable",
     "Site",
     "SiteSource",
     "Space",
@@ -53,8 +62,15 @@ __all__ = [
     "TenantScoped",
     "Unreachable",
     "UtcDateTime",
+    "about",
     "backoff",
+    "bind",
     "cause_of",
+    "configure",
+    "dotted",
+    "field_errors",
+    "get_logger",
+    "insert",
     "is_away",
     "is_blocked",
     "is_temporary",
@@ -64,6 +80,8 @@ __all__ = [
     "pointer",
     "seconds_since",
     "sleep",
+    "unbind",
     "within",
+    "write_piecemeal",
     "zone_names",
 ]

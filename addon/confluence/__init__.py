@@ -50,8 +50,9 @@ An open client has reserved points; they go back when it is closed. Leave it out
     or a silent site
 
 Repeatable are reads, the PUT of a property (it carries the version that it makes) and the DELETE of a property. After
-any other write that failed on the way, the caller reads what is there and decides (docs/rules/executions.md). Rests of
-all endpoints together last ten minutes for a run and two seconds for a person, after that their error carries `until`.
+any other write that failed on the way, the caller reads what is there and decides (docs/rules/executions.md 1.7).
+Rests of all endpoints together last ten minutes for a run and two seconds for a person; after that their error carries
+`until`.
 Everything that time heals is `transient`. QuotaExhausted, RateLimited and Overloaded are Postponed: no page and no
 space is to blame, so a run pauses until `until`, and a screen answers 503 with Retry-After.
 

@@ -8,9 +8,8 @@ from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import quote
 
-from addon.base import Space
+from addon.base import Space, get_logger
 from addon.base.bounds import ACCOUNT_LENGTH, identifier
-from addon.base.logs import get_logger
 from addon.confluence import errors
 from addon.confluence.content import Content, Kind, LongTask, Operation, Property, Restriction, SystemInfo, User
 from addon.confluence.http import answers, endpoints

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from addon.base import Caller, Clock, Database, SiteSource, TenantId
-from addon.base.cache import Cache
+from addon.base import Cache, Caller, Clock, Database, SiteSource, TenantId
 from addon.confluence.client import SiteClient
 from addon.confluence.http.site_requests import PAGE_HINTS, RETRY_WAITS, CallGuard, ClientContext
 from addon.confluence.http.transport import Transport

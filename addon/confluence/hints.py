@@ -14,8 +14,7 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import TenantId
-from addon.base.database import insert
+from addon.base import TenantId, insert
 from addon.confluence.models import RightsChange, SiteHint
 
 HintKind = Literal["page", "blogpost", "space"]

@@ -7,8 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from addon.base.database import Base, TenantScoped
-from addon.base.ids import TenantId
+from addon.base import Base, TenantId, TenantScoped
 
 
 class QuotaHour(Base):

@@ -20,9 +20,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from addon.base import Clock
-from addon.base.cache import Cache
-from addon.base.logs import get_logger
+from addon.base import Cache, Clock, get_logger
 from addon.connect.errors import CannotVerify, Unauthenticated
 from addon.connect.hosts import is_loopback
 

@@ -17,8 +17,7 @@ from typing import Any, Protocol
 from flask import Blueprint, Request, Response, request
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, Database, TenantId
-from addon.base.logs import get_logger
+from addon.base import Clock, Database, TenantId, get_logger
 from addon.config import Settings
 from addon.connect import tenant_writes as store
 from addon.connect import tokens

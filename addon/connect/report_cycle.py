@@ -13,8 +13,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import within
-from addon.base.database import insert
+from addon.base import insert, within
 from addon.connect.models import AccountReport, ReportCycle
 from addon.connect.reporting import Verdicts
 

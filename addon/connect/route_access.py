@@ -11,8 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from flask import Flask, g, request
 
-from addon.base import Caller, Clock
-from addon.base.logs import bind, unbind
+from addon.base import Caller, Clock, bind, unbind
 from addon.config import Settings
 from addon.connect.authenticate import HostCall, authenticate_context, authenticate_host, caller_of
 from addon.connect.headers import set_headers

@@ -13,8 +13,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import TenantId, new_id
-from addon.base.database import insert
+from addon.base import TenantId, insert, new_id
 from addon.connect.models import SpentToken, Tenant
 from addon.connect.payload import Payload
 from addon.connect.tokens import LEEWAY_SECONDS, LONGEST_SECONDS

@@ -12,9 +12,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, Database, SecretBox, Site, TenantGone, TenantId, Unreachable
-from addon.base.logs import get_logger
-from addon.base.secrets import SecretUnreadable
+from addon.base import Clock, Database, SecretBox, SecretUnreadable, Site, TenantGone, TenantId, Unreachable, get_logger
 from addon.connect.errors import CannotVerify
 from addon.connect.models import Tenant
 from addon.connect.siteauth import SiteAuth

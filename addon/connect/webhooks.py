@@ -16,8 +16,7 @@ from typing import Any, Literal, Protocol
 
 from flask import Blueprint, Request, Response, request
 
-from addon.base import FieldError, TenantId
-from addon.base.logs import get_logger
+from addon.base import FieldError, TenantId, get_logger
 from addon.connect.errors import BadPayload
 from addon.connect.payload import json_object
 from addon.connect.route_access import admits, current_installation

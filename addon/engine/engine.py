@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, Database, ScheduleSpec, Space, TenantId, seconds_since
-from addon.base.logs import get_logger
+from addon.base import Clock, Database, ScheduleSpec, Space, TenantId, get_logger, seconds_since
 from addon.engine import failpoints
 from addon.engine.context import EngineContext, PolicyVersion
 from addon.engine.errors import DATABASE_AWAY

@@ -8,8 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from addon.base.database import Base, TenantScoped
-from addon.base.ids import TenantId
+from addon.base import Base, TenantId, TenantScoped
 
 ACTIVE = ("running", "finalizing", "cancelling")
 TERMINAL = ("successful", "failed", "cancelled")

@@ -18,8 +18,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Space, TenantId, within
-from addon.base.database import insert
+from addon.base import Space, TenantId, insert, within
 from addon.confluence import HintKind, SiteClient, hints_since
 from addon.confluence.cql import all_of, encoded_length, group_spaces, values
 from addon.engine.job import Run, RunSpace

@@ -11,8 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from addon.base import TenantGone, Unreachable
-from addon.base.logs import get_logger
+from addon.base import TenantGone, Unreachable, get_logger
 from addon.confluence import CqlRejected, Postponed, SiteClient, SiteError
 from addon.confluence.cql import base
 from addon.engine.job import Run

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from addon.base import TenantGone, Unreachable
-from addon.base.logs import get_logger
+from addon.base import TenantGone, Unreachable, get_logger
 from addon.confluence import Postponed, SiteError
 from addon.engine import DATABASE_AWAY
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, JobRefused, Pause

@@ -20,8 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, Database, TenantGone, TenantId, Unreachable
-from addon.base.logs import get_logger
+from addon.base import Clock, Database, TenantGone, TenantId, Unreachable, get_logger
 from addon.confluence import Confluence, Postponed, SiteClient, SiteError
 from addon.jobs.models import IndicatorSwitch
 from addon.policies import Policies, PolicyDocument, matches, newest_versions

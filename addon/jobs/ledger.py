@@ -14,9 +14,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from addon.base import TenantId, within
-from addon.base.database import insert
-from addon.base.piecemeal import write_piecemeal
+from addon.base import TenantId, insert, within, write_piecemeal
 from addon.confluence import Kind
 from addon.jobs.models import ContentStamp
 

@@ -13,8 +13,7 @@ from typing import Any, Literal, cast
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import TenantId, within
-from addon.base.database import insert
+from addon.base import TenantId, insert, within
 from addon.confluence.cql import Spelling, spelling
 from addon.jobs.models import SiteTrait
 

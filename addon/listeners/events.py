@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from addon.base import Clock, Database, TenantId
-from addon.base.logs import get_logger
+from addon.base import Clock, Database, TenantId, get_logger
 from addon.confluence import note_hint, note_rights_change
 from addon.connect import SiteEvent
 from addon.maintenance import erase_person

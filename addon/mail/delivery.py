@@ -12,8 +12,7 @@ from enum import Enum
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, Database, TenantId, backoff
-from addon.base.logs import get_logger
+from addon.base import Clock, Database, TenantId, backoff, get_logger
 from addon.mail.message import Sender, usable_address, without_addresses
 from addon.mail.models import OutboxMail
 from addon.mail.outbox import HOURS, LEASE, UNKNOWN, WAITS_AT_MOST, Outbox

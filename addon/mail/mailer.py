@@ -10,8 +10,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, Database, TenantId, new_id
-from addon.base.logs import get_logger
+from addon.base import Clock, Database, TenantId, get_logger, new_id
 from addon.mail import outbox
 from addon.mail.delivery import BATCH, TURN, Addresses, After, Delivery, LookUpFailed, Sent
 from addon.mail.message import Sender

@@ -13,8 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, TenantId, new_id
-from addon.base.database import insert
+from addon.base import Clock, TenantId, insert, new_id
 from addon.mail.models import OutboxMail
 
 UNKNOWN = "the sender stopped after the mail was handed over; whether it arrived is unknown, so it is not sent again"

@@ -20,7 +20,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from addon.base.logs import get_logger
+from addon.base import get_logger
 from addon.mail import sandboxed
 from addon.mail.digest import FULL, MINIMAL
 from addon.mail.message import one_line

@@ -14,8 +14,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, Database, TenantId, metadata
-from addon.base.logs import get_logger
+from addon.base import Clock, Database, TenantId, get_logger, metadata
 from addon.confluence import forget_quota
 from addon.connect import cut_off, delete_tenant
 from addon.engine import queries

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from addon.base import Clock, Database, TenantGone, TenantId
-from addon.base.logs import get_logger
-from addon.base.secrets import SecretUnreadable
+from addon.base import Clock, Database, SecretUnreadable, TenantGone, TenantId, get_logger
 from addon.connect import (
     REPORT_AT_ONCE,
     REPORT_ORIGIN,

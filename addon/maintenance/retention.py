@@ -14,8 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from addon.base import Clock, Database, TenantId
-from addon.base.logs import get_logger
+from addon.base import Clock, Database, TenantId, get_logger
 from addon.confluence import forget_old_hours
 from addon.connect import tenant_ids
 from addon.engine import DATABASE_AWAY, queries

@@ -8,8 +8,8 @@ from typing import Any
 
 import pydantic
 
-from addon.base import FieldError, Refusal, pointer, refusals
-from addon.base.refusals import Location
+from addon.base import FieldError, Location, Refusal, pointer
+from addon.base import field_errors as pydantic_errors
 
 MAX_ERRORS = 50
 """How many mistakes one error names: no more than a person reads."""
@@ -103,7 +103,7 @@ class SavedTooOften(PolicyError):
 
 def field_errors(error: pydantic.ValidationError) -> list[FieldError]:
     """Return one FieldError for each thing that pydantic found wrong in a document, in sentences for people."""
-    return refusals.field_errors(error, sentence=_sentence)
+    return pydantic_errors(error, sentence=_sentence)
 
 
 def unstorable(data: Mapping[str, Any]) -> list[FieldError]:

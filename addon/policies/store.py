@@ -11,8 +11,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, FieldError, TenantId, pointer
-from addon.base.database import insert
+from addon.base import Clock, FieldError, TenantId, insert, pointer
 from addon.policies import defaults, usage
 from addon.policies.checks import CheckCql, CheckTemplates, Notice, check_texts, inconsistencies, schedule_hints
 from addon.policies.document import Hold, PolicyDocument, Template

@@ -13,8 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
-from addon.base import cause_of, seconds_since
-from addon.base.logs import get_logger
+from addon.base import cause_of, get_logger, seconds_since
 from addon.connect import admits, count_installations
 from addon.engine import no_worker, queries, workers
 from addon.mail import mails_by_state

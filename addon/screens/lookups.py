@@ -7,9 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from addon.base import Clock, Space, TenantGone, TenantId, Unreachable
-from addon.base.cache import Cache
-from addon.base.logs import get_logger
+from addon.base import Cache, Clock, Space, TenantGone, TenantId, Unreachable, get_logger
 from addon.confluence import Confluence, Postponed, SiteError
 from addon.jobs import with_labels
 from addon.policies import PolicyDocument

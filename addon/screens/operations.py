@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 import pydantic
 from flask import Response, request
 
-from addon.base import Caller
-from addon.base.refusals import dotted, field_errors
+from addon.base import Caller, dotted, field_errors
 from addon.screens.problems import Problem
 from addon.screens.schemas import Body, Model, Query
 

@@ -18,8 +18,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from addon import confluence, connect, policies
-from addon.base import Clock, FieldError, Refusal, TenantGone, Unreachable, cause_of, is_temporary, new_id
-from addon.base.logs import get_logger
+from addon.base import Clock, FieldError, Refusal, TenantGone, Unreachable, cause_of, get_logger, is_temporary, new_id
 from addon.base.resources import render
 from addon.config import Settings
 from addon.confluence import Postponed, QuotaExhausted, SiteBusy, SiteError

@@ -16,8 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import requests
 
-from addon.base import Clock, Site, SiteSource, TenantId, Unreachable
-from addon.base.cache import Cache
+from addon.base import Cache, Clock, Site, SiteSource, TenantId, Unreachable
 from addon.confluence import errors
 from addon.confluence.http import answers, endpoints
 from addon.confluence.http.decoding import decoded

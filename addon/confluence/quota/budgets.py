@@ -18,8 +18,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 
-from addon.base import Caller, Clock
-from addon.base.cache import Cache
+from addon.base import Cache, Caller, Clock
 
 PERSON_PERCENT = 40
 """More than a space's screen that is open all hour costs at most: 2,500 points of 6,500 (docs/rules/quota.md 4.4)."""

@@ -16,9 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from addon.base import Clock, Database, TenantId
-from addon.base.cache import Cache
-from addon.base.logs import get_logger
+from addon.base import Cache, Clock, Database, TenantId, get_logger
 from addon.confluence.errors import QuotaExhausted
 from addon.confluence.quota import budgets, quota_table
 from addon.confluence.quota.budgets import Person, PersonBudgets

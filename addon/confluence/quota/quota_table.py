@@ -13,8 +13,7 @@ from typing import Any, Literal, get_args
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Database, TenantId
-from addon.base.database import insert
+from addon.base import Database, TenantId, insert
 from addon.confluence.models import QuotaHour
 from addon.confluence.quota.fairness import UNBOUNDED, TenantUsage
 

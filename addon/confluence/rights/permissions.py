@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from addon.base import Caller, Clock, Space, TenantGone, TenantId, Unreachable
-from addon.base.cache import Cache
-from addon.base.logs import get_logger
+from addon.base import Cache, Caller, Clock, Space, TenantGone, TenantId, Unreachable, get_logger
 from addon.confluence.client import SiteClient
 from addon.confluence.content import Content, Operation
 from addon.confluence.errors import (

@@ -8,8 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import TenantId
-from addon.base.logs import get_logger
+from addon.base import TenantId, get_logger
 from addon.engine.context import EngineContext
 from addon.engine.errors import DATABASE_AWAY
 from addon.engine.models import ExecutionSpace, JobExecution, Worker, is_active

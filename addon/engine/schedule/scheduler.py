@@ -13,8 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import TenantId, is_away
-from addon.base.logs import get_logger
+from addon.base import TenantId, get_logger, is_away
 from addon.engine import failpoints
 from addon.engine.context import EngineContext
 from addon.engine.errors import DATABASE_AWAY, Busy, NotAdmitted, log_failure

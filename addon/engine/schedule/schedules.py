@@ -8,8 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import ScheduleSpec, TenantId, new_id
-from addon.base.logs import get_logger
+from addon.base import ScheduleSpec, TenantId, get_logger, new_id
 from addon.engine.context import EngineContext
 from addon.engine.models import JobSchedule, ScheduleFire
 from addon.engine.schedule.cron import next_fire

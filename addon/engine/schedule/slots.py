@@ -13,7 +13,7 @@ from itertools import islice, takewhile
 
 from sqlalchemy.orm import Session
 
-from addon.base.database import insert
+from addon.base import insert
 from addon.engine.context import EngineContext
 from addon.engine.models import JobExecution, JobSchedule, ScheduleFire
 from addon.engine.schedule.cron import SECOND, fires_back, next_fire

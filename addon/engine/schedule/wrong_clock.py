@@ -15,8 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import TenantId
-from addon.base.logs import get_logger
+from addon.base import TenantId, get_logger
 from addon.engine.context import EngineContext
 from addon.engine.models import JobExecution, JobSchedule, Lane, RetryDue, is_active
 from addon.engine.schedule.cron import next_fire

@@ -8,8 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Space, TenantId, metadata, new_id
-from addon.base.database import insert
+from addon.base import Space, TenantId, insert, metadata, new_id
 from addon.engine import failpoints
 from addon.engine.context import EngineContext
 from addon.engine.errors import Busy, UnknownJob

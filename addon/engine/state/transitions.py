@@ -14,8 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import TenantId, new_id
-from addon.base.database import insert
+from addon.base import TenantId, insert, new_id
 from addon.engine import failpoints
 from addon.engine.models import AuditEvent, JobExecution
 from addon.engine.state.table import BY_NAME, MAX_LOSSES, TO_SETTLE, Guard, Transition, tag

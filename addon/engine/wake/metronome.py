@@ -14,7 +14,7 @@ from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from addon.base.logs import get_logger
+from addon.base import get_logger
 from addon.engine.errors import log_failure
 
 log = get_logger(__name__)

@@ -26,9 +26,7 @@ from psycopg_pool import PoolTimeout
 from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
-from addon.base import Clock, Database, TenantId
-from addon.base.logs import get_logger
-from addon.base.patience import PATIENCE
+from addon.base import PATIENCE, Clock, Database, TenantId, get_logger
 
 log = get_logger(__name__)
 

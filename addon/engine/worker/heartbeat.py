@@ -15,8 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import sleep
-from addon.base.logs import get_logger
+from addon.base import get_logger, sleep
 from addon.engine import failpoints
 from addon.engine.context import EngineContext
 from addon.engine.errors import log_failure

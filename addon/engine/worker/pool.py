@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from addon.base.logs import get_logger
+from addon.base import get_logger
 from addon.engine.context import EngineContext
 from addon.engine.errors import log_failure
 from addon.engine.wake.dispatcher import LocalDispatcher

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from addon.base import is_away, is_blocked
-from addon.base.logs import about, get_logger
+from addon.base import about, get_logger, is_away, is_blocked
 from addon.engine.context import EngineContext
 from addon.engine.errors import DATABASE_AWAY, Fenced, log_failure
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Job, Metrics, Pause, RunSpace

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base.piecemeal import write_piecemeal
+from addon.base import write_piecemeal
 from addon.engine import queries
 from addon.engine.job import Item, Run, RunSpace
 from addon.jobs import ledger

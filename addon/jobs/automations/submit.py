@@ -15,8 +15,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import backoff, new_id
-from addon.base.logs import get_logger
+from addon.base import backoff, get_logger, new_id
 from addon.confluence import BadRequest, Content, Kind, LongTask, NotFound, Postponed, SiteClient, SiteError
 from addon.engine.job import CancelRequested, Item, Pause, Run, RunSpace
 from addon.jobs.automations.guards import GONE

@@ -15,9 +15,7 @@ from functools import partial
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import REMOVED_PERSON, Space
-from addon.base.database import insert
-from addon.base.piecemeal import write_piecemeal
+from addon.base import REMOVED_PERSON, Space, insert, write_piecemeal
 from addon.confluence import Content, SiteClient
 from addon.confluence.cql import base
 from addon.engine.job import Run, RunSpace

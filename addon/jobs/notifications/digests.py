@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from addon.base import known_zone
-from addon.base.logs import get_logger
+from addon.base import get_logger, known_zone
 from addon.confluence import SiteClient, SiteError, User
 from addon.engine import queries
 from addon.engine.job import Run

@@ -7,8 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from addon.base import TenantId
-from addon.base.logs import get_logger
+from addon.base import TenantId, get_logger
 from addon.confluence import Confluence, SiteClient, SiteError
 from addon.engine.job import JobRefused, Metrics, Run, RunSpace
 from addon.jobs.context import SpaceJob

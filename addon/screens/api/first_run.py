@@ -14,9 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from addon.base import Caller, FieldError, Space, TenantId, zone_names
-from addon.base.cache import Cache
-from addon.base.logs import get_logger
+from addon.base import Cache, Caller, FieldError, Space, TenantId, get_logger, zone_names
 from addon.confluence import SiteClient, SiteError
 from addon.confluence.cql import (
     Spelling,

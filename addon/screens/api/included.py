@@ -11,8 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from addon.base import Caller, FieldError, Space, TenantId
-from addon.base.cache import Cache
+from addon.base import Cache, Caller, FieldError, Space, TenantId
 from addon.jobs import apply_policies, with_labels
 from addon.parts import Parts
 from addon.policies import NOT_INCLUDED, PolicyDocument, Selector

@@ -14,8 +14,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 from sqlalchemy.orm import Session
 
-from addon.base import Caller, Space, TenantId
-from addon.base.cache import Cache
+from addon.base import Cache, Caller, Space, TenantId
 from addon.confluence import READ_AGE
 from addon.confluence.cql import base, none_of, quote, values
 from addon.engine import queries

@@ -12,8 +12,7 @@ from typing import Annotated, Any
 from flask import Response, request
 from pydantic import Field, StringConstraints
 
-from addon.base import Caller, FieldError, Refusal
-from addon.base.logs import get_logger
+from addon.base import Caller, FieldError, Refusal, get_logger
 from addon.confluence import CqlRejected, QuotaExhausted, SiteError
 from addon.confluence.cql import CONTENT, all_of
 from addon.jobs import apply_policies

@@ -14,8 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from addon.base import Clock, Database, Space, TenantId
-from addon.base.logs import get_logger
+from addon.base import Clock, Database, Space, TenantId, get_logger
 from addon.confluence import Conflict, Confluence, Content, CqlRejected, Kind, SiteClient
 from addon.confluence.cql import CONTENT, Clause, CqlSyntaxError, Spelling, all_of
 from addon.engine import queries

@@ -5,7 +5,7 @@ Best effort: a stamp that cannot be removed now stays in the ledger and is tried
 
 from __future__ import annotations
 
-from addon.base.logs import get_logger
+from addon.base import get_logger
 from addon.confluence import NotFound, SiteClient
 from addon.engine import queries
 from addon.engine.job import Run

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from addon.base.logs import get_logger
+from addon.base import get_logger
 from addon.confluence import SiteClient
 from addon.engine.job import CancelRequested, Interrupted, Run, RunSpace
 from addon.jobs import ledger

@@ -14,8 +14,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
-from addon.base import Caller, TenantId
-from addon.base.cache import Cache
+from addon.base import Cache, Caller, TenantId
 from addon.confluence import READ_AGE, WRITE_AGE, Conflict, Content, Forbidden, NotFound, RightsError, SiteBusy
 from addon.jobs import indicator_state
 from addon.jobs.statuses import PLAIN_ICON, Gone, Look, Review, Single, Tested, Undecided, icon_file
