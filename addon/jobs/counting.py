@@ -1,6 +1,6 @@
-"""Search's counts, as long as the site gives them: a metric or a short cut, never a verdict.
+"""The counts of search, where the site gives them: a metric or a short cut, never a verdict.
 
-A count costs a point and saves reading. Where it fails, or the answer lacks `totalSize`, the contents are read instead,
+A count costs a point and saves reading. Where it fails, or the answer lacks `totalSize`, the items are read instead,
 which costs a point for each of them (docs/rules/confluence-api.md 2.2: the two searches are different endpoints, and on
 some sites only one of them works).
 """

@@ -1,7 +1,7 @@
-"""Does a content really match the automation's CQL? Asked of what we know for sure, because search may be wrong.
+"""What is known for sure of one item, and whether a query holds by it. Asked where search may be wrong.
 
 The index lags, and a content property can be written by every editor. What a query says about dates is compared with
-the content as read by id; what it says about our statuses with the ledger, never with the property. Parts that nobody
+the item as read by id; what it says about our statuses with the ledger, never with the property. Parts that nothing
 here can judge (labels, text) are left to search.
 """
 

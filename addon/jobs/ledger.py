@@ -1,7 +1,7 @@
-"""Which status does each content have, as far as we know? The ledger is the truth, the stamp in Confluence its copy.
+"""The ledger: the status of each item as far as the add-on knows. It is the truth, the stamp in Confluence its copy.
 
-Contents without a row have the default of their space's scheme. All functions work in the caller's transaction; those
-that write are called inside `run.write()` only.
+Items without an entry have the default of their space's scheme. All functions work in the caller's transaction; those
+that write are called inside `run.write()` only, or where a person's own refresh is stored.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What have people said about one content: until when it holds, when it was reviewed, that it is to be kept?
+"""The review of one item, as people give it: until when it holds, when it was reviewed, whether it is to be kept.
 
-It stands in the property `<namespace>-review`, which belongs to people: no job removes it, and it names nobody. Whoever
-may edit the content may write it, here or by any other way.
+It is the property `<namespace>-review`, which belongs to people: no job removes it, and it names no one. Every person
+who may edit the item may write it, here or in any other way.
 """
 
 from __future__ import annotations

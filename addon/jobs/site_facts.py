@@ -1,4 +1,4 @@
-"""What is known of a site beside its contents? One row per tenant: how it negates, which spaces it has, what was swept.
+"""What is known of a site apart from its items, one row per tenant: how it negates, its types of space, the last sweep.
 
 Everything here may be lost without harm: it is found out again, for points.
 """

@@ -15,7 +15,7 @@ from addon.base import Space
 from addon.confluence import Content, SiteClient
 from addon.confluence.cql import Spelling, base
 from addon.engine.job import Run
-from addon.jobs.plainly import plainly
+from addon.jobs.policy_search import search_policy
 from addon.policies import Action, PolicyDocument
 
 _EXPAND = ("space", "ancestors", "version", "history.lastUpdated")
@@ -62,6 +62,6 @@ def find_matches(
     found: dict[str, Match] = {}
     for automation in automations:
         query = partial(base, [space.key])
-        for content in plainly(client, automation.cql, spelling, namespace, query, expand=_EXPAND):
+        for content in search_policy(client, automation.cql, spelling, namespace, query, expand=_EXPAND):
             found.setdefault(content.id, Match(automation, content))
     return list(found.values())

@@ -25,7 +25,7 @@ from addon.jobs.counting import Counting
 from addon.jobs.faults import SITE_FAULTS, Reason, reason_of
 from addon.jobs.ledger import slugs_of
 from addon.jobs.models import NotificationMatch
-from addon.jobs.plainly import plainly
+from addon.jobs.policy_search import search_policy
 from addon.jobs.presence import Absent, presence
 from addon.jobs.spaces import Member, members, skip, vanished
 from addon.policies import PolicyDocument, Recipient, Rule
@@ -129,7 +129,7 @@ class Collecting:
         try:
             self._presence.require([member.run_space])
             for id, rule in active_rules(self._run, self._policy, member.space).items():
-                for content in plainly(
+                for content in search_policy(
                     self._client,
                     rule.cql,
                     self._spelling,

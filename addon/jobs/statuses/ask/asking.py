@@ -1,4 +1,9 @@
-"""Which of the ways to ask is taken for a group? The one its plan names, and listing when a query fits into no URL."""
+"""The choice of a way to ask for a group, and the usual way: by stamps.
+
+By stamps a group costs one query per entry, one for what must leave, one count per stamped slug, and one point per item
+found. When the counts of stamps disagree with the ledger, the stamps themselves are listed. A stamp that went and
+another that came balance each other in a count; upkeep/drift.py finds those.
+"""
 
 from __future__ import annotations
 

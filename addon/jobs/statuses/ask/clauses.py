@@ -1,8 +1,8 @@
-"""How is a question about statuses put to Confluence? All CQL of a refresh is written here.
+"""The CQL of a refresh: a scheme's terms, and the queries about them for one group of spaces.
 
-Every query is `(type in (page, blogpost)) and (space in (…)) and (…)`: parenthesised, never beginning with a negation
-(docs/rules/confluence-api.md 8). What an administrator wrote stands in its own parentheses. Ids of contents whose
-status is known without a stamp (they refuse it) are left out of all questions about stamps, so that they cost nothing.
+Every query is `(type in (page, blogpost)) and (space in (…)) and (…)`: in parentheses, never beginning with a negation
+(docs/rules/confluence-api.md 8). What an administrator wrote has parentheses of its own. Ids of items whose status is
+known without a stamp (they refuse it) are left out of all questions about stamps, so that they cost nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which status has each content of one space, decided in Python over all of them? The last resort.
+"""The plain rule over all items of a listed space: the last resort, and what the other ways are tested against.
 
-A space is listed when its queries fit into no URL: its ancestor CQL finds too many pages. That costs a point per
-content at every refresh, so a large space is listed only when an administrator agreed to it.
+A space is listed when its queries fit into no URL, because its ancestor CQL finds too many pages. That costs a point
+for each item at every refresh, so a large space is listed only when an administrator agreed to it.
 """
 
 from __future__ import annotations

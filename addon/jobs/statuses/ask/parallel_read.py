@@ -1,7 +1,7 @@
-"""How is the only group of a first refresh read sooner? In parts at the same time, put together again.
+"""The only group of a first refresh, read in parts at the same time and put together again.
 
-The pages of a group's answers come one after the other, and nothing is written meanwhile. Where everything is to be
-read for the first time that takes a while; a part costs a handful of points, so it has to be worth it.
+The pages of a group's answers come one after the other, and nothing is written meanwhile. Where everything is read for
+the first time that takes a while. A part costs a handful of points more, so it has to be worth it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Which spaces are asked about together, and how? Groups of one scheme, as large as a URL allows."""
+"""The plans of a run: groups of spaces of one scheme, as large as a URL allows, and the way each is asked.
+
+An ancestor CQL finds few pages in many spaces, and its query is short. So it names as many spaces as fit into a URL and
+is asked once for several groups.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What must change, on a site where a negation may miss content that lacks a field? Asked without any negation.
+"""The way to ask without negations, right on every kind of site.
 
-Every question is whether one set of contents lies within another, which two counts tell: what matches an entry within
-what is stamped so or with an earlier slug, what is stamped so within what matches. First a few counts over all entries
-together are asked, which settle it where nothing changed and no date or label makes an exception (docs/adr/0024); else
-each pair of sets is compared, and only where the two differ is anything listed. Right on every kind of site.
+Every question is whether one set of items lies within another, which two counts tell: what matches an entry within
+what is stamped so or with an earlier slug, and what is stamped so within what matches. A few counts over all entries
+together come first, and are enough where nothing changed and no date or label makes an exception (docs/adr/0024).
+Otherwise each pair of sets is compared, and only where the two differ is anything listed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How this site reads each form of negation, for content that lacks the field it negates.
+"""How this site reads each form of negation, for items that lack the field it negates.
 
-Confluence does not say (docs/rules/confluence-api.md 4.1), so each site is asked once a week: all contents T, those
-that have a value H, and those that a negation finds which no value meets, N. N = T: inclusive. N = H: exclusive.
-Neither, or T = H so that it cannot be told: not known, and asked again by the next run where it is NOT, on which most
-depends. Three points where all negations together find everything, up to eleven where each has to be asked by itself.
+Confluence does not say (docs/rules/confluence-api.md 4.1), so each site is asked once a week: all items T, those that
+have a value H, and those that a negation finds which no value meets, N. N = T: inclusive. N = H: exclusive. Neither, or
+T = H so that the two cannot be distinguished: not known, and asked again by the next run where it is NOT, on which most
+depends. Three points where all negations together find everything, up to eleven where each is asked on its own.
 """
 
 from __future__ import annotations

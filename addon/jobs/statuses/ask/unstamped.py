@@ -1,4 +1,4 @@
-"""Do contents whose status only the ledger knows still have it? Contents that refuse the stamp, or a whole space.
+"""The items whose status only the ledger knows: those that refuse the stamp, or a whole space without stamps.
 
 Their ids are asked for in chunks, one point for some hundred of them: a count that is the number of ids asked for
 proves that nothing changed. No question is negated, so the answer is right on every site.

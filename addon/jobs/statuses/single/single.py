@@ -1,31 +1,27 @@
-"""Which status has one content now, and why? And how does it get it at once, without a job?
+"""One item looked at, reviewed and refreshed, as a person asks for it.
 
-A single refresh is not an execution and runs beside one. Both use the version of the stamp's property: who comes second
-reads again, and a run never overwrites what was refreshed singly after it began to read (docs/rules/statuses.md 5.7).
-
-What it costs, in points: to find the content 2 (a blog post 3), its space 2, its review 1 or 2, and 1 or 2 for each
-query of its scheme that depends on more than the review; ancestor queries the page's ancestors and 1 or 2 besides. A
-refresh adds 1 or 2 to read the stamp, and 1 to write it.
+What it costs, in points: to find the item 2 (a blog post 3), its space 2, its review 1 or 2, and 1 or 2 for each query
+of its scheme that depends on more than the review; ancestor queries the page's ancestors and 1 or 2 more. A refresh
+adds 1 or 2 to read the stamp, and 1 to write it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from addon.base import Clock, Database, Space, TenantId, get_logger
-from addon.confluence import Conflict, Confluence, Content, CqlRejected, Kind, SiteClient
-from addon.confluence.cql import CONTENT, Clause, CqlSyntaxError, Spelling, all_of
+from addon.confluence import Conflict, Confluence, Content, Kind, SiteClient
+from addon.confluence.cql import Clause, Spelling
 from addon.engine import queries
 from addon.jobs import ledger, site_facts
 from addon.jobs.facts import judged, names_a_day, review_facts, site_time
 from addon.jobs.ledger import LedgerEntry
 from addon.jobs.models import ContentStamp
-from addon.jobs.plainly import plainly
 from addon.jobs.review import Review, review_key, write_review
 from addon.jobs.spaces import with_labels
-from addon.jobs.statuses.single.remaining import settled
+from addon.jobs.statuses.single.evaluation import Evaluation, Tested
 from addon.jobs.statuses.write.stamp import property_key, shown
 from addon.jobs.statuses.write.stamping import Change, Outcome, Stamper
 from addon.policies import Policies, PolicyDocument
@@ -33,47 +29,29 @@ from addon.policies import Policies, PolicyDocument
 log = get_logger(__name__)
 
 RUNS_BACK = 20
-"""In how many of the newest refreshes the last one of a content's space is looked for."""
+"""In how many of the newest refreshes the last one of an item's space is looked for."""
 _COMPARED = frozenset({"<", "<=", ">", ">="})
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
-    """One entry of the scheme and what became of its queries; None where one was not asked or not answered.
-
-    `problem`: why it could not be answered, in Confluence's words.
-    """
-
-    status: str
-    cql: str | None
-    ancestor_cql: str | None
-    direct: bool | None = None
-    above: bool | None = None
-    problem: str | None = None
-
-    @property
-    def matched(self) -> bool | None:
-        """Whether the entry matches; None when that is not known."""
-        if self.direct or self.above:
-            return True
-        return None if self.problem else False
-
-
-@dataclass(frozen=True, slots=True)
 class Look:
-    """Everything about one content that its dialog shows. `tested` and `review` are empty for an excluded space."""
+    """Everything about one item that its dialog shows.
+
+    `excluded`: why its space takes no part; then `tested` and `review` are empty. `entry`: its ledger entry.
+    `refreshed_at`: when it, or its space, was last refreshed. `began`: when the look began. `spelling`: how negations
+    are put to the site.
+    """
 
     content: Content
     space: Space
     policy: PolicyDocument
     excluded: str | None
-    row: LedgerEntry | None
+    entry: LedgerEntry | None
     refreshed_at: datetime | None
     began: datetime
     review: Review = field(default_factory=Review)
     tested: tuple[Tested, ...] = ()
     spelling: Spelling = "pieces"
-    """How negations are put to the site."""
 
     @property
     def default(self) -> str:
@@ -82,22 +60,22 @@ class Look:
 
     @property
     def current(self) -> str:
-        """The slug of the status that the content has as far as is known."""
-        return self.default if self.row is None else self.row.slug
+        """The slug of the status that the item has as far as is known."""
+        return self.default if self.entry is None else self.entry.slug
 
     @property
     def decided(self) -> str | None:
-        """The slug that the scheme gives the content now; None when a query that matters could not be answered."""
-        for entry in self.tested:
-            if entry.matched is None:
+        """The slug that the scheme gives the item now; None when a query that matters could not be answered."""
+        for each in self.tested:
+            if each.matched is None:
                 return None
-            if entry.matched:
-                return entry.status
+            if each.matched:
+                return each.status
         return self.default
 
 
 class Undecided(Exception):
-    """The content's status cannot be told now; the message says why, `words` how Confluence puts it.
+    """The item's status cannot be decided now; the message says why, `words` how Confluence puts it.
 
     Such words may quote the query, which is for administrators.
     """
@@ -108,11 +86,11 @@ class Undecided(Exception):
 
 
 class Gone(Exception):
-    """The content, or its space, is not there any more, or hides from the app."""
+    """The item, or its space, is not there any more, or hides from the app."""
 
 
 class Single:
-    """Looks at, reviews and refreshes one content at a time, as people ask for it."""
+    """Looks at, reviews and refreshes one item at a time, as people ask for it."""
 
     def __init__(
         self, confluence: Confluence, policies: Policies, db: Database, clock: Clock, *, namespace: str, base_url: str
@@ -128,8 +106,10 @@ class Single:
     def find(self, tenant_id: TenantId, content_id: str) -> Content | None:
         """Return the current page or blog post of this id as the app sees it. Raises SiteError and its like."""
         with self._db.read(tenant_id) as session:
-            row = ledger.load(session, [content_id]).get(content_id)
-        kinds: list[Kind] = ["blogpost", "page"] if row is not None and row.kind == "blogpost" else ["page", "blogpost"]
+            entry = ledger.load(session, [content_id]).get(content_id)
+        kinds: list[Kind] = (
+            ["blogpost", "page"] if entry is not None and entry.kind == "blogpost" else ["page", "blogpost"]
+        )
         with self._confluence.client(tenant_id) as client:
             for kind in kinds:
                 for content in client.contents(kind, [content_id]):
@@ -137,9 +117,9 @@ class Single:
         return None
 
     def look(self, tenant_id: TenantId, content: Content) -> Look:
-        """Return the content's status with every reason for it, asked of Confluence now.
+        """Return the item's status with every reason for it, asked of Confluence now.
 
-        Raises Gone when its space is not to be seen, SiteError and its like as the calls do.
+        Raises Gone when its space cannot be seen, SiteError and its like as the calls do.
         """
         with self._confluence.client(tenant_id) as client:
             return self._look(client, tenant_id, content)
@@ -148,15 +128,15 @@ class Single:
         began = self._clock.now()
         with self._db.read(tenant_id) as session:
             _, policy = self._policies.current(session, tenant_id)
-            row = ledger.load(session, [content.id]).get(content.id)
+            entry = ledger.load(session, [content.id]).get(content.id)
             refreshed_at = queries.last_done_at(
                 session, "refresh-statuses", content.space_id or "", runs_back=RUNS_BACK
             )
             spelling = site_facts.load(session).spelling
-        if row is not None:
-            refreshed_at = max(filter(None, (refreshed_at, row.written_at)))
+        if entry is not None:
+            refreshed_at = max(filter(None, (refreshed_at, entry.written_at)))
         space = _space(client, content, policy)
-        look = Look(content, space, policy, policy.exclusion(space), row, refreshed_at, began, spelling=spelling)
+        look = Look(content, space, policy, policy.exclusion(space), entry, refreshed_at, began, spelling=spelling)
         if look.excluded is not None:
             return look
         found = client.property(content.kind, content.id, review_key(self._namespace))
@@ -164,7 +144,7 @@ class Single:
         return replace(look, review=review, tested=self._tested(client, look, review))
 
     def refresh(self, tenant_id: TenantId, content: Content) -> Look:
-        """Give the content the status it has now, in stamp and ledger; return the look that decided it.
+        """Give the item the status it has now, in stamp and ledger; return the look that decided it.
 
         Raises Undecided, Gone, Conflict when the stamp was changed twice meanwhile; SiteError and its like.
         """
@@ -173,17 +153,18 @@ class Single:
             if look.excluded is not None:
                 raise Undecided(f"The space {look.space.key} is {look.excluded}.")
             if look.decided is None:
-                failed = next(entry for entry in look.tested if entry.matched is None)
+                failed = next(each for each in look.tested if each.matched is None)
                 raise Undecided(f"Confluence refuses a query of the status {failed.status}.", failed.problem)
             outcome = self._stamped(client, look, look.decided)
         if outcome.verdict == "gone":
             raise Gone
         if outcome.entry is None:
-            # Content that never had another status has no entry. This one says so until search has heard of the review.
+            # An item that never had another status has no entry. This one keeps runs from acting on what search shows
+            # until it has indexed the review: it is right for LAG, and then forgotten as needless.
             now = self._clock.now()
             known = LedgerEntry(content.id, content.kind, look.space.id, look.decided, None, now, None, None, now)
             outcome = replace(outcome, entry=known)
-        row = self._save(tenant_id, content.id, outcome)
+        entry = self._save(tenant_id, content.id, outcome)
         log.info(
             "one item was refreshed",
             action="content_refreshed",
@@ -191,10 +172,10 @@ class Single:
             content=content.id,
             verdict=str(outcome.verdict),
         )
-        return replace(look, row=row, refreshed_at=self._clock.now())
+        return replace(look, entry=entry, refreshed_at=self._clock.now())
 
     def review(self, tenant_id: TenantId, content: Content, change: Callable[[Review], Review]) -> Review:
-        """Change what people say about the content. Raises as `write_review`."""
+        """Change what people say about the item. Raises as `write_review`."""
         with self._confluence.client(tenant_id) as client:
             written = write_review(client, content.kind, content.id, review_key(self._namespace), change)
         log.info("the review of an item was changed", action="review_changed", tenant=tenant_id, content=content.id)
@@ -202,15 +183,15 @@ class Single:
 
     def _tested(self, client: SiteClient, look: Look, review: Review) -> tuple[Tested, ...]:
         known = review_facts(self._namespace, review.value())
-        day_named = any(text and names_a_day(text) for entry in _entries(look) for text in entry[1:])
+        day_named = any(text and names_a_day(text) for each in _entries(look) for text in each[1:])
         now = site_time(look.began, client.system_info().time_zone) if day_named else look.began
 
         def judge(clause: Clause) -> bool | None:
             ours = clause.field.lower() in known and clause.operator in _COMPARED
             return judged(clause, known, now) if ours else None
 
-        asking = _Asking(client, look.content, judge, look.spelling, self._namespace)
-        return tuple(asking.entry(*each) for each in _entries(look))
+        evaluation = Evaluation(client, look.content, judge, look.spelling, self._namespace)
+        return tuple(evaluation.test(*each) for each in _entries(look))
 
     def _stamped(self, client: SiteClient, look: Look, slug: str) -> Outcome:
         stamper = Stamper(
@@ -223,7 +204,7 @@ class Single:
             stamps=look.policy.status_stamps,
         )
         content = look.content
-        change = Change(content.id, content.kind, look.space.id, slug, look.row, read_first=True)
+        change = Change(content.id, content.kind, look.space.id, slug, look.entry, read_first=True)
         try:
             return stamper.apply(change)
         except Conflict:
@@ -244,55 +225,13 @@ class Single:
         return outcome.entry
 
 
-@dataclass(slots=True)
-class _Asking:
-    """The queries about one content."""
-
-    client: SiteClient
-    content: Content
-    judge: Callable[[Clause], bool | None]
-    spelling: Spelling
-    namespace: str
-    above: Sequence[str] | None = None
-
-    def entry(self, status: str, cql: str | None, ancestor_cql: str | None) -> Tested:
-        tested = Tested(status, cql, ancestor_cql)
-        try:
-            if cql is not None:
-                tested = replace(tested, direct=self._holds(cql))
-            if ancestor_cql is not None:
-                tested = replace(tested, above=self._above_holds(ancestor_cql))
-        except (CqlRejected, CqlSyntaxError) as error:
-            return replace(tested, problem=error.message)
-        return tested
-
-    def _holds(self, cql: str) -> bool:
-        left = settled(cql, self.judge)
-        if isinstance(left, bool):
-            return left
-        return self._any(left, CONTENT, f"id = {self.content.id}")
-
-    def _above_holds(self, cql: str) -> bool:
-        if self.above is None:
-            inherits = self.content.kind == "page" and self.content.parent_id is not None
-            self.above = self.client.ancestors(self.content.id) if inherits else ()
-        if not self.above:
-            return False
-        return self._any(cql, "type in (page)", f"id in ({', '.join(self.above)})")
-
-    def _any(self, cql: str, *within: str) -> bool:
-        # Read, not counted: what decides must not hang on the other search (docs/rules/confluence-api.md 2.2).
-        found = plainly(self.client, cql, self.spelling, self.namespace, lambda condition: all_of(*within, condition))
-        return next(found, None) is not None
-
-
 def _entries(look: Look) -> list[tuple[str, str | None, str | None]]:
     scheme = look.policy.status_scheme(look.space)
-    return [(entry.status, entry.cql, entry.ancestor_cql) for entry in scheme.entries[:-1]]
+    return [(each.status, each.cql, each.ancestor_cql) for each in scheme.entries[:-1]]
 
 
 def _space(client: SiteClient, content: Content, policy: PolicyDocument) -> Space:
-    """Return the content's space, with those of its labels that a policy asks for."""
+    """Return the item's space, with those of its labels that a policy asks for."""
     shown_spaces = client.spaces(ids=[content.space_id]) if content.space_id else []
     if not shown_spaces:
         raise Gone

@@ -1,10 +1,10 @@
-"""Did stamped contents go, and others come, so that the numbers still agree? Every stamp is looked for once a week.
+"""A weekly look for every stamp by its id, so that stamps which went and came in equal numbers are noticed.
 
-A refresh gives every content its status; but of the stamps that need no change it compares numbers only, so a stamped
+A refresh gives every item its status; but of the stamps that need no change it compares numbers only, so a stamped
 page that went to the trash and a copy that came with its stamp balance each other in the ledger's counts. Once a day
-the stamps of some spaces are looked for by id and space, some hundred for a point, so that within a week each has been.
-What is not found is looked up and put right in the ledger; then the numbers differ and the next refresh finds what came
-instead (docs/adr/0012).
+the stamps of some spaces are looked for by id and space, some hundred for a point, so that each has its turn within a
+week. What is not found is looked up and corrected in the ledger; then the numbers differ, and the next refresh finds
+what came instead (docs/adr/0012).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which stamps are left in spaces that are excluded now? They are removed after a run over the whole site.
+"""The stamps left in spaces that are excluded now, removed after a run over the whole site.
 
 Best effort: a stamp that cannot be removed now stays in the ledger and is tried again by the next run.
 """

@@ -1,8 +1,11 @@
-"""What stands in the status property of a content, and whose is it?
+"""The stamp: the status property of an item, whose it is, and the icon that it names.
 
 The property `<namespace>-status` holds {id, name:{value}, tooltip:{value}, icon:{url, width, height}, previous,
 changedOn, content}. It is shaped for a byline's `contentPropertyKey` (docs/rules/connect.md 1.3) and indexed for CQL.
-Copying a page copies its properties: a stamp that names another content is a copy and counts as absent.
+Copying a page copies its properties: a stamp that names another item is a copy and counts as absent.
+
+An icon is a small picture described by its address alone. A browser keeps it forever under that address, and every
+stamp names one: so the address holds shape and colour, and nothing of a tenant.
 """
 
 from __future__ import annotations

@@ -227,7 +227,7 @@ def months_later(day: date, months: int) -> date:
 
 
 def _said(look: Look) -> schemas.ContentStatus:
-    policy, row, content = look.policy, look.row, look.content
+    policy, entry, content = look.policy, look.entry, look.content
     said = schemas.ContentStatus(
         content_id=content.id,
         kind=content.kind,
@@ -242,9 +242,9 @@ def _said(look: Look) -> schemas.ContentStatus:
     default = Tested(scheme.default_status, None, None)
     said.scheme = schemas.SchemeOf(id=scheme.id, name=scheme.name)
     said.status = _status(policy, look.current)
-    had_another = row is not None and (row.previous is not None or row.slug != look.default)
-    said.changed_on = row.changed_on if row is not None and had_another else None
-    said.previous = _status(policy, row.previous) if row is not None and row.previous is not None else None
+    had_another = entry is not None and (entry.previous is not None or entry.slug != look.default)
+    said.changed_on = entry.changed_on if entry is not None and had_another else None
+    said.previous = _status(policy, entry.previous) if entry is not None and entry.previous is not None else None
     said.refreshed_at = look.refreshed_at
     said.outdated = decided is not None and decided != look.current
     said.tests = [_test(policy, each, decided) for each in look.tested]

@@ -10,7 +10,7 @@ import pytest
 
 from addon.confluence import SiteClient
 from addon.confluence.cql import Clause
-from addon.jobs.statuses.single.remaining import settled
+from addon.jobs.statuses.single.evaluation import undecided
 from addon.sandbox.records import Content
 from tests.support.clock import VirtualClock
 from tests.support.house import House, house_over
@@ -151,4 +151,4 @@ def test_what_is_known_falls_out_of_a_query(cql: str, left: str | bool) -> None:
     def judge(clause: Clause) -> bool | None:
         return {"known": True, "unknown": False}.get(clause.field)
 
-    assert settled(cql, judge) == left
+    assert undecided(cql, judge) == left

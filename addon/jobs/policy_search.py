@@ -1,7 +1,7 @@
-"""What a policy's CQL finds in some place, each content once, meaning the same on every site.
+"""What a policy's CQL finds in some spaces, each item once, meaning the same on every site.
 
-Asked as the site was found to read negations (addon/confluence/cql/negation.py): in one question, or in several and
-without what others find.
+Asked as the site was found to read negations (addon.confluence.cql): in one question, or in several and without what
+others find.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from addon.confluence import Content, SiteClient
 from addon.confluence.cql import Spelling, all_of, spelled
 
 
-def plainly(
+def search_policy(
     client: SiteClient,
     cql: str,
     way: Spelling,
