@@ -247,9 +247,9 @@ ALWAYS: dict[str, Plant] = {
 }
 MORE: dict[str, Plant] = {
     "a lost lease counts against the whole group": lambda patch: patch.setattr(
-        reaper._Taking, "_alone", lambda taking: True
+        reaper._Reaping, "_alone", lambda taking: True
     ),
-    "nobody is ever to blame": lambda patch: patch.setattr(reaper._Taking, "_alone", lambda taking: False),
+    "nobody is ever to blame": lambda patch: patch.setattr(reaper._Reaping, "_alone", lambda taking: False),
     "the last space takes its secret along": last_space_is_forgotten,
     "pause while cancelling": changed("pause", sources=("running", "cancelling"), target="running"),
     "what is given up is not written down": does_nothing("worker.runner", "settler"),

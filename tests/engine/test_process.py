@@ -39,7 +39,7 @@ def test_a_second_process_on_the_database_is_told_who_holds_it(rig: Rig) -> None
     try:
         assert other.stdout.readline() == "taken\n"
         engine = rig.engine(settings=QUIET)
-        with pytest.raises(LockTaken, match=f"held by process {other.pid} on .* since 20"):
+        with pytest.raises(LockTaken, match=f"locked by process {other.pid} on .* since 20"):
             engine.boot()
     finally:
         other.kill()
@@ -115,7 +115,7 @@ def test_who_is_started_in_the_place_of_a_killed_process_waits_until_the_dead_le
     assert len(clock.waits) == 3
     alive = LockFile(tmp_path / "db.lock")
     clock.waits = [0.0] * 3
-    with pytest.raises(LockTaken, match="held by process"):
+    with pytest.raises(LockTaken, match="locked by process"):
         alive.take("w-3", clock)
     assert sum(clock.waits) == pytest.approx(2)
     successor.release()

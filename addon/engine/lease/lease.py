@@ -1,4 +1,4 @@
-"""Who may act for an execution now? Claiming, checking the fence, and giving the lease back."""
+"""The owner's side of a lease: claiming an execution, showing the fence, and giving the execution back."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from sqlalchemy.orm import Session
 from addon.engine.context import EngineContext
 from addon.engine.errors import DATABASE_AWAY, Fenced
 from addon.engine.models import AuditEvent, ExecutionSpace, JobExecution, is_active
-from addon.engine.state.settlement import DETAIL, Later
+from addon.engine.state.settlement import SETTLE_LATER, Later
 from addon.engine.state.transitions import Actor, Lease, claimable, move
 
 OUTAGES_AT_ONCE = 5
-"""How many outages of the database within OUTAGES_COUNT_FOR an execution may go on from without waiting."""
+"""After so many outages of the database within OUTAGES_COUNT_FOR an execution still resumes without waiting."""
 OUTAGES_COUNT_FOR = timedelta(hours=1)
 OUTAGE = "databaseLost"
-OUTAGE_REASON = "the database could not be used several times; the run goes on by itself"
+OUTAGE_REASON = "the database could not be used several times; the run resumes automatically"
 
 
 def fenced(session: Session, lease: Lease) -> JobExecution:
-    """Lock the execution's row for this transaction and return it. Raises Fenced when the lease is not ours any more.
+    """Lock the execution's row until the transaction ends and return it. Raises Fenced when the lease is not ours.
 
-    First statement of every transaction on behalf of an execution (lock order: execution row first).
+    The first statement of every transaction on behalf of an execution; the lock order is the execution's row first.
     """
+    # Locked and compared in one statement: a check without the lock could be true and outdated before the next write.
+    # Without KEY, so that rows which refer to the execution can be inserted meanwhile. The cost is that two writes of
+    # one run queue up; they come from one thread anyway.
     row = session.scalars(
         sa.select(JobExecution)
         .where(
@@ -45,9 +48,12 @@ def fenced(session: Session, lease: Lease) -> JobExecution:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An execution that was claimed, its row as it was read under the claim's lock.
+    """An execution that was claimed.
 
-    `unsure` is the error with which the claim's transaction ended: the lease may be ours or not.
+    Parameters:
+        lease: the right to act for it.
+        row: the execution as it was read under the claim's lock, detached from any session.
+        unsure: the error with which the claim's transaction ended; then the lease may be ours or not.
     """
 
     lease: Lease
@@ -58,9 +64,13 @@ class Claim:
 def claim(context: EngineContext, stopping: threading.Event | None = None) -> Claim | None:
     """Take the oldest claimable execution of any tenant, or return None. An expired lease is never taken.
 
-    Nothing is taken once `stopping` is set: what this process hands over is for others. Everything that a runner needs
-    of the row is read in the same transaction, so that nothing can fail between the claim and its keeping.
+    Nothing is taken once `stopping` is set: what this process hands over is for others. Raises the database's errors
+    while nothing was taken.
     """
+    # Everything that a runner needs of the row is read in this transaction. A second one could fail after the claim,
+    # and leave an execution owned by a process that does not know it: its tenant would wait for the lease to expire.
+    # When the commit itself fails its effect is unknown, so the claim is returned with the error: the runner gives it
+    # back as soon as the database answers, which costs a lookup and no lease.
     taken: Claim | None = None
     try:
         with context.db.write_all() as session:
@@ -75,6 +85,8 @@ def claim(context: EngineContext, stopping: threading.Event | None = None) -> Cl
 def _claim(context: EngineContext, session: Session, stopping: threading.Event | None) -> Claim | None:
     now = context.clock.now()
     row = JobExecution
+    # SKIP LOCKED lets many runners ask at once: each takes another row, and none waits. Oldest first, by id, so that
+    # no tenant is passed over for long. `is_active` is spelled as in the partial index, or the index would not serve.
     candidate = session.execute(
         sa.select(row.id, row.tenant_id)
         .where(
@@ -86,7 +98,8 @@ def _claim(context: EngineContext, session: Session, stopping: threading.Event |
         .limit(1)
         .with_for_update(skip_locked=True, key_share=True)
     ).one_or_none()
-    # Asked after the look, because what this process handed over was not to be seen before it was set.
+    # Asked after the look: what this process hands over becomes claimable only after `stopping` was set, so a candidate
+    # seen without it cannot be ours. Asked before, our own other runner would take what we have just handed over.
     if candidate is None or (stopping is not None and stopping.is_set()):
         return None
     moved = move(
@@ -111,7 +124,8 @@ def _claim(context: EngineContext, session: Session, stopping: threading.Event |
 def hand_over(context: EngineContext, lease: Lease, counters: dict[str, Any]) -> bool:
     """Give a running or finalizing execution back, to be claimed at once. False when it is being cancelled.
 
-    Only to be called when all threads of the run have stopped. Raises Fenced when it was not ours.
+    Only to be called when all threads of the run have stopped. `counters` are newer columns of the row. Raises Fenced
+    when the lease was not ours.
     """
     with context.db.write(lease.tenant_id) as session:
         fenced(session, lease)
@@ -121,8 +135,8 @@ def hand_over(context: EngineContext, lease: Lease, counters: dict[str, Any]) ->
 def hand_over_after_outage(context: EngineContext, lease: Lease, counters: dict[str, Any]) -> bool:
     """Give a running or finalizing execution back whose owner lost the database and has it again. As `hand_over`.
 
-    No lease expired, so nothing counts as lost. Whoever meets outages again and again waits longer each time: a
-    running execution is put aside, a finalizing one is left to its lease.
+    No lease expired, so nothing counts as lost. An execution that meets outages again and again waits longer each
+    time: a running one is put aside, a finalizing one is left to its lease.
     """
     now = context.clock.now()
     with context.db.write(lease.tenant_id) as session:
@@ -171,13 +185,13 @@ def pause(
     *,
     to_settle: bool = False,
 ) -> bool:
-    """Put the execution aside until a time; no thread is held. False when it is being cancelled meanwhile.
+    """Put the execution aside until a time; no thread waits with it. False when it is being cancelled meanwhile.
 
     `to_settle`: it waits for nothing but what it has submitted.
     """
     with context.db.write(lease.tenant_id) as session:
         fenced(session, lease)
-        return _put_aside(context, session, lease, until, reason, counters, {DETAIL: True} if to_settle else {})
+        return _put_aside(context, session, lease, until, reason, counters, {SETTLE_LATER: True} if to_settle else {})
 
 
 def _put_aside(
@@ -204,7 +218,7 @@ def defer_settlement(
     values, detail = dict(counters), {}
     if later is not None:
         values |= {"not_before": later.until, "pause_reason": later.reason}
-        detail = {DETAIL: True, "until": later.until.isoformat(), "reason": later.reason}
+        detail = {SETTLE_LATER: True, "until": later.until.isoformat(), "reason": later.reason}
     moved = _left(context, session, "defer_settlement", lease, values, detail)
     if moved:
         context.dispatcher.wake(session, lease.tenant_id)

@@ -1,6 +1,6 @@
-"""Which clock do leases go by? The database's on PostgreSQL, so that no host's clock can end or prolong one.
+"""The clock of leases: PostgreSQL's own, so that no host's clock can end or prolong a lease.
 
-SQLite is one process by contract, so its own clock serves, and so does a test's. Why: docs/adr/0011.
+SQLite is one process by contract, so its own clock serves, and so does a test's (docs/adr/0011).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class LeaseTime:
         return sa.literal(self._clock.now() + span, UtcDateTime())
 
     def over(self, until: Column, ttl: float) -> sa.ColumnElement[bool]:
-        """Say of a lease that it is over: it has ended, or ends later than any lease that was given can."""
+        """Say of a lease of `ttl` seconds that it is over: it has ended, or ends later than any that was given can."""
         return sa.or_(until < self.now(), until > self.after(2 * ttl))
 
     def read(self, session: Session) -> datetime:

@@ -1,4 +1,4 @@
-"""Is this the only process on the SQLite database? A lock on `<database>.lock`, held for the life of the process."""
+"""The lock file of an SQLite database: `<database>.lock`, locked by its one process for as long as that lives."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from addon.base import Clock
 
 LOOKS = 21
 SECONDS_BETWEEN_LOOKS = 0.1
-"""A killed process has the lock until its last thread is gone: whoever is started in its place waits so long for it."""
+"""A killed process keeps the lock until its last thread is gone: the process started in its place waits for that."""
 
 
 class LockTaken(Exception):
-    """Another process holds the database. The message says which one."""
+    """Another process uses the database. The message says which one."""
 
 
 class LockFile:
@@ -30,11 +30,11 @@ class LockFile:
 
     @classmethod
     def beside(cls, database: str) -> LockFile:
-        """Return the lock of the SQLite database file `database`, whichever of its names is used."""
+        """Return the lock of the SQLite database file `database`, by whichever path or link it is named."""
         return cls(Path(f"{os.path.realpath(database)}.lock"))
 
     def take(self, worker_id: str, clock: Clock) -> None:
-        """Take the lock, within two seconds, and write who holds it. Raises LockTaken, naming the holder."""
+        """Take the lock within two seconds and write who has it. Raises LockTaken, naming the process that has it."""
         file = self.path.open("a+", encoding="utf-8")
         looks = 1
         while not (locked := _locked(file)) and looks < LOOKS:
@@ -45,7 +45,7 @@ class LockFile:
             holder = _holder(file.read())
             file.close()
             raise LockTaken(
-                f"{self.path} is held by {holder}. SQLite is one process: stop that one first, or use PostgreSQL."
+                f"{self.path} is locked by {holder}. SQLite is one process: stop that one first, or use PostgreSQL."
             )
         file.truncate(0)
         since = clock.now().isoformat()

@@ -1,4 +1,8 @@
-"""What becomes of executions whose owner is silent? They go on elsewhere, or fail, or end cancelled."""
+"""The reaper: a tick of every process that takes executions from owners that are dead or stuck.
+
+What becomes of each is in the table of lease/__init__. An execution is taken in a transaction of its own, under the
+lock of its row, so that one that cannot be taken keeps no other from it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from addon.engine.context import EngineContext
 from addon.engine.errors import DATABASE_AWAY
 from addon.engine.models import ExecutionSpace, JobExecution, Worker, is_active
 from addon.engine.state.finish import INTERRUPTED, OPEN, close_open_spaces, end
-from addon.engine.state.settlement import DETAIL, MAX_TRIES, tries, unsettled
+from addon.engine.state.settlement import SETTLE_LATER, MAX_TRIES, tries, unsettled
 from addon.engine.state.table import MAX_LOSSES, TO_SETTLE
 from addon.engine.state.transitions import Actor, claimable, move
 
@@ -30,8 +34,10 @@ _WORKER_SECONDS = 86400.0
 def reap(context: EngineContext, *, everyone: bool = False) -> int:
     """Take executions from owners that are dead or stuck; return how many.
 
-    `everyone`: every owner but this process is known to be dead (SQLite under its lock file).
+    Parameters: `everyone`: every owner but this process is known to be dead (SQLite under its lock file), so leases
+    need not expire first. Raises the database's errors; any other error concerns one execution and is logged.
     """
+    # Dead before stuck: an owner whose lease is over is blamed for the lease, and found no second time as stuck.
     settings, time = context.settings, context.time
     stuck = JobExecution.progress_at < time.after(-settings.stuck_seconds)
     expired = time.over(JobExecution.lease_until, settings.ttl)
@@ -45,7 +51,7 @@ def reap(context: EngineContext, *, everyone: bool = False) -> int:
 
 
 def wake_claimable(context: EngineContext) -> int:
-    """Wake runners for what nobody has claimed, so that a lost wake costs a tick and never a job; return how many."""
+    """Wake runners for what no one has claimed, so that a lost wakeup costs a tick and never a job; return how many."""
     now = context.clock.now()
     row = JobExecution
     unclaimed = sa.select(row.tenant_id).where(is_active(), claimable(now)).limit(_BATCH)
@@ -101,6 +107,8 @@ def _take(
 ) -> bool:
     """Take one execution from its owner. False when the owner came back or another process was first."""
     with context.db.write(tenant_id) as session:
+        # The condition is asked again under the lock: between the look and here the owner may have beaten. SKIP LOCKED,
+        # because who has the row locked now is either its owner, alive after all, or another reaper that takes it.
         execution = session.scalars(
             sa.select(JobExecution)
             .where(JobExecution.id == execution_id, is_active(), JobExecution.owner != TO_SETTLE)
@@ -110,7 +118,7 @@ def _take(
         if execution is None:
             return False
         owner = execution.owner
-        _Taking(context, session, execution, dead, stuck=stuck).take()
+        _Reaping(context, session, execution, dead, stuck=stuck).take()
     log.warning(
         "took an execution from its owner",
         action="execution_taken",
@@ -123,8 +131,12 @@ def _take(
 
 
 @dataclass(frozen=True, slots=True)
-class _Taking:
-    """One execution whose row is locked, and what becomes of it."""
+class _Reaping:
+    """One execution whose row is locked, and what becomes of it.
+
+    Parameters: `dead` is the proof against the owner, which the UPDATE repeats; `stuck` whether that proof is a missing
+    safe point rather than a lease that is over.
+    """
 
     context: EngineContext
     session: Session
@@ -134,6 +146,9 @@ class _Taking:
 
     def take(self) -> None:
         """Make the transition that its status, its losses and what it has submitted ask for."""
+        # Cancelling first: whatever its owner has come to, a person has asked for its end. Then stuck, which costs the
+        # spaces in work and no loss. Losses are bounded, because what kills one process would kill the next as well;
+        # beyond the bound only something without a known outcome on the site is worth more leases, and few of them.
         row = self.execution
         if row.status == "cancelling":
             self._cancelling()
@@ -154,15 +169,16 @@ class _Taking:
         if not worth:
             self._end("finish_cancelling")
         elif self.stuck:
+            # No lease has expired: the count that the transition raises is put back to what it was.
             self._move("expire_cancelling", lease_losses=row.lease_losses)
         else:
             self._move("expire_cancelling")
 
     def _stuck(self) -> None:
-        """The spaces in work are to blame; without any, the run is. No lease has expired, so no loss is counted.
-
-        A run that has failed as a whole, and hangs while it is settled, is not given to runners for ever.
-        """
+        """Blame the spaces in work, or without any the whole run. No lease has expired, so no loss is counted."""
+        # A thread cannot be killed: the one that hangs stays, with its process, until its call ends. Its fence is
+        # outdated by then. To fail its spaces at once costs the work on them, but a retry by the next owner would most
+        # likely hang in the same place, and the tenant would wait another half hour for it.
         at, space = self.context.clock.now(), ExecutionSpace
         reason = STUCK.format(minutes=round(self.context.settings.stuck_seconds / 60))
         failed = {"state": "failed", "reason": reason, "transient": False, "ended_at": at}
@@ -175,6 +191,7 @@ class _Taking:
         ).all()
         row = self.execution
         error = {"error": row.error or reason, "error_transient": False}
+        # A run that has failed as a whole, and hangs again and again while it is settled, is not rescued without end.
         if row.status == "finalizing" or (row.error is not None and tries(self.session, row.id) >= MAX_TRIES):
             self._end("fail_stuck", **error)
         elif in_work:
@@ -184,10 +201,10 @@ class _Taking:
             self._move("rescue_stuck", **error)
 
     def _give_back_spaces(self) -> None:
-        """Spaces in work go back to pending as suspects; one that was alone in two lost leases fails.
-
-        While others are in work nobody knows which of them is to blame, so none is.
-        """
+        """Make the spaces in work pending suspects; one that was alone in two lost leases fails."""
+        # Several were in work and one of them may have killed the process, but no one can tell which. Blaming all would
+        # fail good spaces; blaming none would let a bad one use up the five losses and fail the whole execution. So
+        # they run alone from then on, which costs concurrency once and finds the bad one (docs/adr/0026).
         space = ExecutionSpace
         of_this = sa.update(space).where(space.execution_id == self.execution.id)
         in_work = of_this.where(space.state == "running").execution_options(synchronize_session=False)
@@ -200,7 +217,7 @@ class _Taking:
         self.session.execute(in_work.values(suspected))
 
     def _alone(self) -> bool:
-        """Return whether one space was in work and the job had no other in its hands."""
+        """Return whether one space was in work and the job had been given no other."""
         space = ExecutionSpace
         open_ = sa.select(space.space_id, space.suspect, space.state).where(
             space.execution_id == self.execution.id, space.state.in_(OPEN)
@@ -218,7 +235,7 @@ class _Taking:
         context, row = self.context, self.execution
         at, actor = context.clock.now(), Actor("reaper", context.worker_id)
         only_settled = name == "expire_cancelling" or (name == "rescue_stuck" and row.error is not None)
-        detail = self._lost() | ({DETAIL: True} if only_settled else {})
+        detail = self._lost() | ({SETTLE_LATER: True} if only_settled else {})
         if move(self.session, name, row.id, at=at, actor=actor, dead=self.dead, values=values, detail=detail) is None:
             raise RuntimeError("a locked execution changed under its lock")
         context.dispatcher.wake(self.session, row.tenant_id)

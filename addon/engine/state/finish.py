@@ -57,6 +57,9 @@ def end(
     when something that was submitted is not read back. Raises RuntimeError, which rolls back, when the guard of the
     transition does not hold: under the lock that is a bug.
     """
+    # Everything of the end is one transaction, with the row locked by the caller: a process that dies before the commit
+    # has ended nothing, and one that dies after it has left nothing to do. So the sums are taken from the spaces' rows
+    # here and now, never from what a process remembers; that costs one more read of all spaces of the execution.
     at = context.clock.now()
     transition = BY_NAME[name]
     more = dict(values or {})
@@ -77,6 +80,7 @@ def end(
     }
     moved = move(session, name, execution.id, at=at, actor=actor, lease=lease, dead=dead, values=more, detail=event)
     if moved is None:
+        # Rolls back the closed spaces too. To go on without the transition would leave ended spaces in a live run.
         raise RuntimeError(f"execution {execution.id} is {execution.status}: no {name}")
     if transition.target == "failed":
         error = more.get("error", execution.error)

@@ -1,4 +1,4 @@
-"""Is anything that was submitted to the site still without a known outcome, and how long is it waited for?
+"""Settlement: reading back what was submitted to the site and has no known outcome yet.
 
 No execution ends cancelled, failed or interrupted before that is read back (docs/rules/executions.md 1.7). Where its
 owner cannot do it, because it stops, is dead, or the site does not answer, a later owner does
@@ -23,7 +23,8 @@ MAX_TRIES = 12
 _FIRST_WAIT = 30.0
 _LONGEST_WAIT = 600.0
 _ASIDE = ("paused", "left_to_settle", "lease_lost", "stuck")
-DETAIL = "settleLater"
+SETTLE_LATER = "settleLater"
+"""In an event's detail: the execution was put aside for nothing but its settlement."""
 
 
 @runtime_checkable
@@ -41,7 +42,7 @@ class Settles(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Settling goes on at `until`; `reason` is for people."""
+    """Settlement resumes at `until`; `reason` is for people."""
 
     until: datetime
     reason: str
@@ -66,7 +67,7 @@ def tries(session: Session, execution_id: str) -> int:
             AuditEvent.tag.in_([f"job:execution:{event}" for event in _ASIDE]),
         )
     )
-    return sum(bool(detail.get(DETAIL)) for detail in details)
+    return sum(bool(detail.get(SETTLE_LATER)) for detail in details)
 
 
 def wait_after(count: int) -> timedelta:
