@@ -17,7 +17,7 @@ from addon.engine.context import EngineContext
 from addon.engine.errors import DATABASE_AWAY
 from addon.engine.models import ExecutionSpace, JobExecution, Worker, is_active
 from addon.engine.state.finish import INTERRUPTED, OPEN, close_open_spaces, end
-from addon.engine.state.settlement import SETTLE_LATER, MAX_TRIES, tries, unsettled
+from addon.engine.state.settlement import MAX_TRIES, SETTLE_LATER, tries, unsettled
 from addon.engine.state.table import MAX_LOSSES, TO_SETTLE
 from addon.engine.state.transitions import Actor, claimable, move
 
