@@ -169,22 +169,15 @@ def _parts(settings: Settings, clock: Clock, web_threads: int) -> Parts:
         with db.read(tenant_id) as session:
             return rights_changes(session, tenant_id)
 
-    renderer = Renderer()
-    policies = _policies(settings, clock, renderer)
-    transport = None
-    if settings.smtp_url:
-        transport = SmtpTransport.from_url(settings.smtp_url.get_secret_value(), hello=settings.ehlo)
-    mailer = Mailer(db, clock, transport, settings.mail_from, per_minute=settings.mail_per_minute, renderer=renderer)
+    mailer = _mailer(settings, clock, db)
+    policies = _policies(settings, clock, mailer.renderer)
     jobs = build_jobs(
         confluence=confluence,
         policies=policies,
         mailer=mailer,
         db=db,
         clock=clock,
-        settings=JobSettings(
-            namespace=settings.namespace,
-            base_url=settings.base_url,
-        ),
+        settings=JobSettings(namespace=settings.namespace, base_url=settings.base_url),
     )
     engine = Engine(
         db,
@@ -212,6 +205,13 @@ def _parts(settings: Settings, clock: Clock, web_threads: int) -> Parts:
         engine=engine,
         mailer=mailer,
     )
+
+
+def _mailer(settings: Settings, clock: Clock, db: Database) -> Mailer:
+    transport = None
+    if settings.smtp_url:
+        transport = SmtpTransport.from_url(settings.smtp_url.get_secret_value(), hello=settings.ehlo)
+    return Mailer(db, clock, transport, settings.mail_from, per_minute=settings.mail_per_minute, renderer=Renderer())
 
 
 def _policies(settings: Settings, clock: Clock, renderer: Renderer) -> Policies:

@@ -36,14 +36,14 @@ On failure
 from addon.policies.checks import CheckCql, CheckTemplates, Notice
 from addon.policies.codec import MAX_BYTES, MEDIA_TYPES, dump, lines, parse
 from addon.policies.defaults import digest_template, refresh_cron, shipped
-from addon.policies.document import (
+from addon.policies.document import PolicyDocument
+from addon.policies.elements import (
     Action,
     Assignment,
     Automation,
     AutomationScheme,
     Hold,
     NotificationScheme,
-    PolicyDocument,
     Recipient,
     Rule,
     Selector,

@@ -9,7 +9,8 @@ from typing import Any
 
 from addon.base import FieldError, known_zone, pointer
 from addon.policies import crons, schemes
-from addon.policies.document import Automation, Cron, PolicyDocument, Rule, Template
+from addon.policies.document import PolicyDocument
+from addon.policies.elements import Automation, Cron, Rule, Template
 
 CheckCql = Callable[[str, bool], tuple[str, Sequence[str]]]
 """(text, may read our status aliases) -> (text to use, notices). Raises ValueError with the reason."""

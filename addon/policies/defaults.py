@@ -14,14 +14,14 @@ from typing import TypeVar
 
 from addon.base import TenantId
 from addon.base.resources import templates
-from addon.policies.document import (
+from addon.policies.document import PolicyDocument
+from addon.policies.elements import (
     Action,
     Automation,
     AutomationScheme,
     Cron,
     Hold,
     NotificationScheme,
-    PolicyDocument,
     Recipient,
     RefreshSchedule,
     Rule,

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 from addon.base import Space
 
 if TYPE_CHECKING:
-    from addon.policies.document import AutomationScheme, PolicyDocument, Selector
+    from addon.policies.document import PolicyDocument
+    from addon.policies.elements import AutomationScheme, Selector
 
 Sort = Literal["status_scheme", "notification_scheme", "automation_scheme"]
 

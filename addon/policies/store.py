@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from addon.base import Clock, FieldError, TenantId, insert, pointer
 from addon.policies import defaults, usage
 from addon.policies.checks import CheckCql, CheckTemplates, Notice, check_texts, inconsistencies, schedule_hints
-from addon.policies.document import Hold, PolicyDocument, Template
+from addon.policies.document import PolicyDocument
+from addon.policies.elements import Hold, Template
 from addon.policies.errors import InvalidPolicies, NoSuchVersion, PoliciesChanged, SavedTooOften
 from addon.policies.models import PolicyVersion, StatusSlug
 

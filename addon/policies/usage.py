@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from addon.base import pointer
 from addon.policies.checks import Notice
-from addon.policies.document import PolicyDocument, Selector
+from addon.policies.document import PolicyDocument
+from addon.policies.elements import Selector
 
 _VALUE = r"\"[^\"]*\"|'[^']*'|[\w-]+"
 _SLUG = re.compile(_VALUE)

@@ -8,12 +8,12 @@ from addon.parts import Parts
 from addon.screens.access import Access, Viewer, find
 from addon.screens.api.executions import schemas
 from addon.screens.api.executions.presenter import Presenter, item_result, named, space_result
+from addon.screens.api.executions.starting import NOTIFICATIONS
 from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
 from addon.screens.problems import Problem, known_cursor
 from addon.screens.schemas import InSpace, List, statuses
 
-NOTIFICATIONS = "send-notifications"
 LIST_PROBLEMS = (401, 403, 422, 503)
 ONE_PROBLEMS = (401, 403, 404, 422, 503)
 
