@@ -27,7 +27,7 @@ The ledger is the truth, the stamp is its copy
 Facts and search
     Search finds the candidates, because no other call names what changed for a few points. It lags, and its counts
     come from another endpoint than its rows. So nothing is decided from a count that reading can decide (`counting`),
-    and nothing destructive from search at all: an automation's candidate is read by id and its query held against
+    and nothing destructive from search at all: an automation's candidate is read by id and its query compared with
     `facts`, which are the item as read, its ledger entry and its review property. What facts cannot judge (labels,
     text) is left to search. `policy_search` puts an administrator's CQL so that it means the same on every site, by
     what `site_facts` says of the site.

@@ -149,8 +149,8 @@ def _holds(expression: Expression, known: Mapping[str, Fact], now: datetime) -> 
             sides = (_holds(left, known, now), _holds(right, known, now))
             return True if True in sides else (None if None in sides else False)
         case Not(operand):
-            held = _holds(operand, known, now)
-            return None if held is None else not held
+            value = _holds(operand, known, now)
+            return None if value is None else not value
         case Clause():
             return _clause(expression, known, now)
 
@@ -159,27 +159,27 @@ def _clause(clause: Clause, known: Mapping[str, Fact], now: datetime) -> bool | 
     field = clause.field.lower()
     if field not in known:
         return None
-    held = known[field]
+    value = known[field]
     negative = clause.operator in ("!=", "not in", "!~")
-    if held is None:
+    if value is None:
         return negative
-    if isinstance(held, datetime):
-        return _dated(clause, held, now)
+    if isinstance(value, datetime):
+        return _dated(clause, value, now)
     wanted = [value.text for value in clause.values if isinstance(value, Literal)]
     if len(wanted) != len(clause.values) or clause.operator not in ("=", "!=", "in", "not in"):
         return None
     if field == "type":
         wanted = [text.lower() for text in wanted]
-    return (held in wanted) != negative
+    return (value in wanted) != negative
 
 
-def _dated(clause: Clause, held: datetime, now: datetime) -> bool | None:
+def _dated(clause: Clause, value: datetime, now: datetime) -> bool | None:
     limit = _moment(clause.values[0], now)
     if limit is None or clause.operator not in ("<", "<=", ">", ">="):
         return None
     if clause.operator in ("<", "<="):
-        return held <= limit
-    return held >= limit
+        return value <= limit
+    return value >= limit
 
 
 def _moment(value: Value, now: datetime) -> datetime | None:

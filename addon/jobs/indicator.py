@@ -5,7 +5,7 @@ It is written here by a tick, soon after the policies change, and not within the
 cannot be reached must not refuse the policies. Writing it again changes nothing (docs/adr/0014).
 
 Points: 1 for a value that changed. To know it, nothing for `on` and for spaces by key; the spaces of a label and 1; the
-listing of all spaces for a type or a pattern. The last three are looked at once a day besides.
+listing of all spaces for a type or a pattern. The last three are looked at once a day as well.
 """
 
 from __future__ import annotations

@@ -19,15 +19,15 @@ from addon.confluence import Kind
 from addon.jobs.models import ContentStamp
 
 LAG = timedelta(minutes=15)
-"""How long search may go on disagreeing with what we wrote."""
+"""How long search may disagree with what we wrote."""
 READ_ONLY_REST = timedelta(days=7)
-"""When a content that refused our stamp is tried again."""
+"""How long an item that refused our stamp is left alone."""
 _CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One content's entry. `property_id` is None while the content refuses the stamp."""
+    """One item's entry. `property_id` is None while the item refuses the stamp."""
 
     content_id: str
     kind: Kind
@@ -40,7 +40,7 @@ class LedgerEntry:
     written_at: datetime
     read_only_since: datetime | None = None
     single: bool = False
-    """Whether a person's own refresh of this content wrote it, and no run since."""
+    """Whether a person's own refresh of this item wrote it, and no run since."""
 
     def ahead(self, now: datetime) -> bool:
         """Return whether the entry knows more than search: a person has just had it refreshed."""
@@ -51,7 +51,7 @@ class LedgerEntry:
         return within(LAG, self.written_at, now)
 
     def resting(self, now: datetime) -> bool:
-        """Return whether the content refused the stamp too recently to be asked again."""
+        """Return whether the item refused the stamp too recently to be asked again."""
         return self.read_only_since is not None and within(READ_ONLY_REST, self.read_only_since, now)
 
 
@@ -72,7 +72,7 @@ class Expected:
 
 
 def load(session: Session, content_ids: Iterable[str]) -> dict[str, LedgerEntry]:
-    """Return the rows of these contents by id."""
+    """Return the entries of these items by id."""
     found: dict[str, LedgerEntry] = {}
     ids = list(content_ids)
     for start in range(0, len(ids), _CHUNK):
@@ -86,12 +86,12 @@ def _near(span: timedelta, column: InstrumentedAttribute[Any], now: datetime) ->
 
 
 def resting(session: Session, now: datetime) -> dict[str, dict[str, str]]:
-    """Return {space id: {content id: slug}} of the contents that refused the stamp too recently to be asked again."""
+    """Return {space id: {content id: slug}} of the items that refused the stamp too recently to be asked again."""
     return _slugs_by_space(session, _near(READ_ONLY_REST, ContentStamp.read_only_since, now))
 
 
 def answered_for(session: Session, now: datetime, space_ids: Sequence[str] | None = None) -> dict[str, dict[str, str]]:
-    """Return {space id: {content id: slug}} of all contents, or of those in some spaces whose stamp needs no writing.
+    """Return {space id: {content id: slug}} of all items, or of those in some spaces whose stamp needs no writing.
 
     These have been stamped, or refused it too recently; the others of such a space are to be found again.
     """
@@ -102,10 +102,10 @@ def answered_for(session: Session, now: datetime, space_ids: Sequence[str] | Non
 
 
 def bare(session: Session, space_ids: Sequence[str], now: datetime) -> list[str]:
-    """Return the ids of contents in these spaces that have no stamp and that no query leaves out.
+    """Return the ids of items in these spaces that have no stamp and that no query leaves out.
 
     They refused it long enough ago, or have their status from a time without stamps: a refresh finds them, or they are
-    like all contents that never had one.
+    like all items that never had one.
     """
     refused = ContentStamp.read_only_since
     rested = sa.or_(refused.is_(None), sa.not_(_near(READ_ONLY_REST, refused, now)))
@@ -115,13 +115,13 @@ def bare(session: Session, space_ids: Sequence[str], now: datetime) -> list[str]
 
 
 def stamps_by_space(session: Session) -> dict[str, int]:
-    """Return {space id: contents that have a stamp}."""
+    """Return {space id: items that have a stamp}."""
     query = sa.select(ContentStamp.space_id, sa.func.count()).where(ContentStamp.property_id.is_not(None))
     return dict(session.execute(query.group_by(ContentStamp.space_id)).all())
 
 
 def searchable_in(session: Session, space_ids: Sequence[str], now: datetime) -> list[LedgerEntry]:
-    """Return the rows of these spaces whose stamp search must know by now, by space and slug."""
+    """Return the entries of these spaces whose stamp search must know by now, by space and slug."""
     query = sa.select(ContentStamp).where(
         ContentStamp.space_id.in_(space_ids),
         ContentStamp.property_id.is_not(None),
@@ -145,7 +145,7 @@ def retry_read_only(session: Session, space_id: str, at: datetime) -> None:
 
 
 def searchable(session: Session, space_ids: Sequence[str], slug: str, now: datetime) -> dict[str, LedgerEntry]:
-    """Return the stamped rows of one slug that search must know by now."""
+    """Return the stamped entries of one slug that search must know by now."""
     return _entries(
         session,
         ContentStamp.space_id.in_(space_ids),
@@ -156,18 +156,18 @@ def searchable(session: Session, space_ids: Sequence[str], slug: str, now: datet
 
 
 def entries_of(session: Session, space_ids: Iterable[str], *, limit: int) -> list[LedgerEntry]:
-    """Return up to `limit` rows of these spaces, in the order of their content ids."""
+    """Return up to `limit` entries of these spaces, in the order of their content ids."""
     query = sa.select(ContentStamp).where(ContentStamp.space_id.in_(list(space_ids)))
     return [_entry(stamp) for stamp in session.scalars(query.order_by(ContentStamp.content_id).limit(limit))]
 
 
 def empty_before(session: Session, before: datetime) -> bool:
-    """Return whether the ledger held nothing before a moment: a new installation, or one begun anew."""
+    """Return whether the ledger knew nothing before a moment: a new installation, or one that began again."""
     return session.scalar(sa.select(ContentStamp.content_id).where(ContentStamp.written_at < before).limit(1)) is None
 
 
 def spaces_known(session: Session) -> list[str]:
-    """Return the ids of all spaces that have rows."""
+    """Return the ids of all spaces that have entries."""
     return list(session.scalars(sa.select(ContentStamp.space_id).distinct()))
 
 
@@ -189,7 +189,7 @@ def expectations(
 
 
 def counts_by_space(session: Session, space_ids: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Return {space id: {slug: contents}} for these spaces; contents without a row are not in it."""
+    """Return {space id: {slug: items}} for these spaces; items without an entry are not in it."""
     query = (
         sa.select(ContentStamp.space_id, ContentStamp.slug, sa.func.count())
         .where(ContentStamp.space_id.in_(space_ids))
@@ -202,13 +202,13 @@ def counts_by_space(session: Session, space_ids: Sequence[str]) -> dict[str, dic
 
 
 def entries_by_space(session: Session, space_ids: Sequence[str]) -> dict[str, int]:
-    """Return {space id: rows} for these spaces."""
+    """Return {space id: number of entries} for these spaces."""
     query = sa.select(ContentStamp.space_id, sa.func.count()).where(ContentStamp.space_id.in_(space_ids))
     return dict(session.execute(query.group_by(ContentStamp.space_id)).all())
 
 
 def read_only_by_space(session: Session, space_ids: Sequence[str]) -> dict[str, int]:
-    """Return {space id: contents that are read-only for the app}."""
+    """Return {space id: items that are read-only for the app}."""
     query = (
         sa.select(ContentStamp.space_id, sa.func.count())
         .where(ContentStamp.space_id.in_(space_ids), ContentStamp.read_only_since.is_not(None))
@@ -218,17 +218,17 @@ def read_only_by_space(session: Session, space_ids: Sequence[str]) -> dict[str, 
 
 
 def slugs_of(session: Session, content_ids: Iterable[str]) -> Mapping[str, str]:
-    """Return {content id: slug} for the contents that have a row."""
+    """Return {content id: slug} for the items that have an entry."""
     return {id: row.slug for id, row in load(session, content_ids).items()}
 
 
 def save(
     session: Session, tenant_id: TenantId, rows: Sequence[LedgerEntry], *, since: datetime | None = None
 ) -> list[LedgerEntry]:
-    """Insert or replace rows, but not those that people's own refreshes wrote after `since`.
+    """Insert or replace entries, but not those that people's own refreshes wrote after `since`.
 
-    Of two entries for the same property the later version wins, whoever wrote it. Returns the rows that the database
-    refuses, which cost no other row its place.
+    Of two entries for the same property the later version wins. Returns the entries that the database refuses, which
+    cost no other entry its place.
     """
     statement = insert(session, ContentStamp)
     columns = [column.name for column in ContentStamp.__table__.columns if not column.primary_key]
@@ -249,7 +249,7 @@ def save(
 
 
 def drop(session: Session, content_ids: Sequence[str], *, since: datetime | None = None) -> None:
-    """Delete rows, but not those that people's own refreshes wrote after `since`."""
+    """Delete entries, but not those that people's own refreshes wrote after `since`."""
     kept = () if since is None else (sa.not_(_single_after(since)),)
     for start in range(0, len(content_ids), _CHUNK):
         chosen = ContentStamp.content_id.in_(content_ids[start : start + _CHUNK])

@@ -50,7 +50,7 @@ class Review:
 def write_review(
     client: SiteClient, kind: Kind, content_id: str, key: str, change: Callable[[Review], Review]
 ) -> Review:
-    """Change what stands in the property and return it; 3 points, 1 or 2 when nothing changes.
+    """Change what the property says and return it; 3 points, 1 or 2 when nothing changes.
 
     Somebody else's version that came first is read, and the change made to that, once. Raises Conflict when it
     happens again, otherwise SiteError as the calls do.

@@ -16,7 +16,7 @@ The price
     is found costs a point for the row and one for the write. So the shipped scheme costs 6 points for 50 idle spaces,
     where a point for each of their 20,000 pages would use up a third of an hour's quota.
 
-    The counts of stamps are held against the ledger, since stamps appear and vanish without a refresh: a page goes to
+    The counts of stamps are compared with the ledger, since stamps appear and vanish without a refresh: a page goes to
     the trash, is moved, copied, restored. Where a number differs, the stamps of that slug are listed and compared.
 
 Three ways to ask
@@ -36,7 +36,7 @@ One group
 
     ask     the plan of each group, its queries, and the reading that they fill. No database: call threads.
     write   what follows from a reading, and its way into the ledger and to Confluence.
-    upkeep  what a run over the whole site does besides: excluded spaces are cleared, stamps are looked for by id.
+    upkeep  what a run over the whole site does in addition: excluded spaces are cleared, stamps are looked for by id.
     single  the status of one item, at once and without a job, as a person asks for it.
 
 Interruptions

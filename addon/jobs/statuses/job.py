@@ -145,8 +145,8 @@ class _Refresh:
             since = self._run.clock.now() - ledger.READ_ONLY_REST
             hints = hints_since(session, self._run.tenant_id, since, SPACES_ONLY)
             changed = [hint for hint in hints if hint.event == PERMISSIONS_CHANGED]
-            heard = {name: hint.heard_at for hint in changed for name in (hint.subject_id, hint.space_key) if name}
-        changed_at = {space.id: heard.get(space.id) or heard.get(space.key) for space in spaces}
+            named = {name: hint.heard_at for hint in changed for name in (hint.subject_id, hint.space_key) if name}
+        changed_at = {space.id: named.get(space.id) or named.get(space.key) for space in spaces}
         if any(changed_at.values()):
             with self._run.write() as session:
                 for space_id, at in changed_at.items():

@@ -81,7 +81,7 @@ class TestWhatRefusesTheStamp:
         bench.client.faults.append(broken)
         run, metrics = bench.refresh()
         assert run.states() == {"DOCS": "failed", "OPS": "done"}
-        assert run.spaces()["DOCS"].reason == "1 content could not be stamped: 500: out of order"
+        assert run.spaces()["DOCS"].reason == "1 item could not be stamped: 500: out of order"
         assert bench.stamp(pages["ageing"]) == "not-updated"
         assert bench.stamp(other["old"]) == "expired"
         assert metrics["statusCounts"] == {"expired": 1, "not-updated": 2, "up-to-date": 5}

@@ -31,7 +31,7 @@ def test_a_refresh_keeps_the_status_of_all_others_and_says_what_failed(bench: Be
     assert rows(bench).keys() == every - {bad}
     assert run.states() == {"DOCS": "done", "ENG": "failed", "OPS": "done"}
     assert run.spaces()["ENG"].reason == (
-        "1 content could not be stamped: the database refuses to keep its status; the add-on's log says more"
+        "1 item could not be stamped: the database refuses to keep its status; the add-on's log says more"
     )
     assert metrics["statusCounts"]["expired"] == len(every) - 1
     run, _ = bench.refresh()

@@ -30,9 +30,9 @@ def read_group(client: SiteClient, counting: Counting, clock: Clock, plan: Plan)
     except QueryTooLong:
         if len(plan.spaces) > 1:
             raise
-        anew = replace(asked, reading=Reading(asked.reading.started, asked.reading.total))
-        listing.read(anew)
-        return anew.reading
+        by_hand = replace(asked, reading=Reading(asked.reading.started, asked.reading.total))
+        listing.read(by_hand)
+        return by_hand.reading
     return asked.reading
 
 

@@ -32,13 +32,13 @@ from addon.jobs.counting import chunked, ids_in
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A set of contents and a part of it: what meets all of `within`, and of that what meets `besides` as well.
+    """A set of items and a part of it: what meets all of `within`, and of that what meets `part` as well.
 
-    Asked for are the contents that are in the set and not in its part. An empty `besides` is met by nothing.
+    Asked for are the items that are in the set and not in its part. An empty `part` is met by nothing.
     """
 
     within: tuple[str, ...]
-    besides: str = ""
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Terms:
 
 
 URL_BYTES = 5_500
-"""Encoded bytes of one query: what else a search's URL carries must fit beside it."""
+"""Encoded bytes of one query: there must be room for what else a search's URL carries."""
 SPAN_BYTES = 150
 """Encoded bytes of a span of creation dates."""
 FEWEST_IDS = 20
@@ -213,7 +213,7 @@ class Group:
         return [Pair((stamped, piece.has), piece.lacks) for piece in self.fails(index)]
 
     def rightly(self) -> str:
-        """What is stamped with an entry's slug and meets what all of its contents meet."""
+        """What is stamped with an entry's slug and meets what all of its items meet."""
         mains = [next((piece.lacks for piece in self.fails(i) if not piece.has), "") for i in self._indices]
         return any_of(*(all_of(self.stamped([e.slug]), mains[i]) for i, e in enumerate(self.terms.entries)))
 
@@ -244,9 +244,9 @@ class Group:
         return f"{self.terms.alias} in {values(slugs)}"
 
     def id_chunks(self, ids: Iterable[str], *others: Pieces) -> Iterator[tuple[list[str], str]]:
-        """Yield `ids` in chunks that fit beside the longest question, each with its condition.
+        """Yield `ids` in chunks that fit next to the longest question, each with its condition.
 
-        `others`: pieces that are asked about besides those of the entries.
+        `others`: pieces that are asked about in addition to those of the entries.
         """
         pieces = [piece for pieces in (*map(self.holds, self._indices), *others) for piece in pieces]
         longest = max((encoded_length(all_of(piece.has, piece.lacks)) for piece in pieces), default=0)

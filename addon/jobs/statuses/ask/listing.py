@@ -15,7 +15,7 @@ from addon.jobs.statuses.ask.reading import Questions, listed
 from addon.jobs.statuses.write.stamp import own_stamp
 
 MOST = 10_000
-"""Contents of a space that are listed without asking anybody."""
+"""Items of a space that are listed without an administrator's consent."""
 
 
 class ListingRefused(Exception):
@@ -56,7 +56,7 @@ def read(asked: Questions) -> None:
 
 
 def _everything(asked: Questions) -> Iterable[Content]:
-    """Return all contents of the space. Where it may be too large that is counted, or else seen while it is read."""
+    """Return all items of the space. Where it may be too large they are counted, or noticed while they are read."""
     expand = ("space", "ancestors", f"metadata.properties.{asked.plan.property_key}")
     found = asked.client.search(asked.group.everything(), expand=expand)
     if asked.plan.may_list:
@@ -64,7 +64,7 @@ def _everything(asked: Questions) -> Iterable[Content]:
     number = asked.reading.total or asked.counting.known(asked.group.everything())
     contents = list(islice(found, MOST + 1)) if number is None or number <= MOST else ()
     if len(contents) > MOST or (number or 0) > MOST:
-        size = f"all {number:,} contents" if number else f"more than {MOST:,} contents"
+        size = f"all {number:,} items" if number else f"more than {MOST:,} items"
         raise ListingRefused(
             f"its ancestor CQL finds more pages than fit into a query, so {size} would have to be "
             "listed at every refresh: narrow the ancestor CQL, or agree with listLargeSpaces: true in the policies"

@@ -17,7 +17,7 @@ from addon.jobs.statuses.ask.reading import Plan, Reading
 MOST = 8
 """Parts that are read at the same time: as many as an execution has call threads (docs/rules/executions.md 1.3)."""
 WORTH = 1_000
-"""Contents for which the points of one more part are worth their time."""
+"""Items for which the points of one more part are worth their time."""
 
 
 def parallel_read(

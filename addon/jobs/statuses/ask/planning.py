@@ -145,7 +145,7 @@ def longest_query(terms: Terms, *, stamps: bool) -> int:
 
 def _both(group: Group, pairs: Iterable[Pair]) -> Iterator[str]:
     for pair in pairs:
-        yield group.asked(*pair.within, pair.besides)
+        yield group.asked(*pair.within, pair.part)
 
 
 def groups(
@@ -230,6 +230,6 @@ def _questions(terms: Terms, plans: Sequence[Plan]) -> Iterator[_Question]:
     for index, entry in enumerate(terms.entries):
         if entry.ancestor_cql:
             probe = Group(terms, ("",))
-            alone = max(encoded_length(probe.asked(*pair.within, pair.besides)) for pair in probe.above(index))
+            alone = max(encoded_length(probe.asked(*pair.within, pair.part)) for pair in probe.above(index))
             for group in group_spaces(spaces, alone, most=len(spaces), url_bytes=URL_BYTES):
                 yield _Question(terms, index, tuple(space.key for space in group))

@@ -1,6 +1,6 @@
 """The way to ask without negations, right on every kind of site.
 
-Every question is whether one set of items lies within another, which two counts tell: what matches an entry within
+Every question is whether one set of items lies within another, which two counts answer: what matches an entry within
 what is stamped so or with an earlier slug, and what is stamped so within what matches. A few counts over all entries
 together come first, and are enough where nothing changed and no date or label makes an exception (docs/adr/0024).
 Otherwise each pair of sets is compared, and only where the two differ is anything listed.
@@ -17,7 +17,7 @@ from addon.jobs.statuses.ask.clauses import Pair, Span
 from addon.jobs.statuses.ask.reading import Questions, difference
 
 FEW = 50
-"""So many contents are listed rather than counted on."""
+"""So few items are listed rather than counted further."""
 _FIRST = datetime(2004, 1, 1, tzinfo=UTC)
 """Confluence's own year; what is older is in the first span all the same."""
 _SHORTEST = timedelta(minutes=2)
@@ -81,9 +81,9 @@ def _leaving(asked: Questions) -> None:
 
 
 def outside(asked: Questions, pair: Pair) -> Iterator[Content]:
-    """Yield the contents of one pair, counting first where they are. Raises SiteError as the calls do.
+    """Yield the items of one pair, counting first where they are. Raises SiteError as the calls do.
 
-    While the counts of both sets differ, the span of creation dates is halved, until few contents remain, half of them
+    While the counts of both sets differ, the span of creation dates is halved, until few items remain, half of them
     differ or the site does not count; only those are listed.
     """
     group = asked.group
@@ -92,10 +92,10 @@ def outside(asked: Questions, pair: Pair) -> Iterator[Content]:
         return group.asked(*pair.within, span.cql)
 
     def part(span: Span) -> str:
-        return group.asked(*pair.within, pair.besides, span.cql)
+        return group.asked(*pair.within, pair.part, span.cql)
 
     of_whole = asked.counting.known(whole(Span()))
-    of_part = asked.counting.known(part(Span())) if pair.besides and of_whole else 0
+    of_part = asked.counting.known(part(Span())) if pair.part and of_whole else 0
     known = of_whole is not None and of_part is not None
     spans = uneven(asked, whole, part, (of_whole or 0, of_part or 0)) if known else [Span()]
     for span in spans:

@@ -68,7 +68,7 @@ def probe(counting: Counting, namespace: str, slugs: Collection[str]) -> dict[st
 
 
 def verdict(readings: Readings) -> Negation:
-    """Return what matters most of the readings: whether NOT finds content that lacks the field."""
+    """Return what matters most of the readings: whether NOT finds items that lack the field."""
     if spelling(readings) != "pieces":
         return "inclusive"
     known = {readings.get(f"not {kind}") for kind in TYPES}

@@ -24,7 +24,7 @@ Way = Literal["stamped", "positive", "ledger"]
 class Plan:
     """Some spaces of one scheme, read together. `uncounted`: those not yet in contentsChecked.
 
-    `unstamped`: content id -> slug of what the ledger alone answers for: contents that refuse the stamp; all the ledger
+    `unstamped`: content id -> slug of what the ledger alone answers for: items that refuse the stamp; all the ledger
     knows in these spaces when `way` is "ledger". `may_list`: an administrator agreed to list spaces of any size.
     """
 
@@ -52,13 +52,13 @@ class Plan:
         return [space.id for space in self.spaces]
 
     def space_of(self, content: Content) -> str | None:
-        """Return the id of the space of the plan that holds `content`, None when it meanwhile moved elsewhere."""
+        """Return the id of the space of the plan that has `content`, None when it meanwhile moved elsewhere."""
         return self.space_ids_by_name.get(content.space_id or "") or self.space_ids_by_name.get(content.space_key or "")
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A content that search says should get `slug`. `seen` is its property where the query brought it along."""
+    """An item that search says should get `slug`. `seen` is its property where the query brought it along."""
 
     content_id: str
     kind: Kind
@@ -71,9 +71,9 @@ class Candidate:
 class Reading:
     """What a group's queries found.
 
-    `total`: contents of the plan's uncounted spaces, None where the site does not count them. `listed`: slug -> all
-    contents search holds for stamped so, where listed. `unmatched`: ids the plan holds that match no entry any more, or
-    are in these spaces no more.
+    `total`: items of the plan's uncounted spaces, None where the site does not count them. `listed`: slug -> all
+    items that search shows as stamped so, where listed. `unmatched`: ids of the plan's `unstamped`
+    that match no entry any more, or are in these spaces no more.
     """
 
     started: datetime
@@ -115,7 +115,7 @@ class Questions:
 
 
 def questions(client: SiteClient, counting: Counting, clock: Clock, plan: Plan) -> Questions:
-    """Count the plan's contents, find the pages whose descendants inherit, and return what can be asked then.
+    """Count the plan's items, find the pages whose descendants inherit, and return what can be asked then.
 
     Raises SiteError as the calls do.
     """
@@ -142,7 +142,7 @@ def _topmost_by_entry(client: SiteClient, group: Group) -> dict[int, list[str]]:
 
 
 def listed(client: SiteClient, group: Group, pairs: Iterable[Pair], expand: Sequence[str] = ()) -> Iterator[Content]:
-    """Yield the contents of all `pairs`, each once, read to the end. Raises SiteError as the calls do."""
+    """Yield the items of all `pairs`, each once, read to the end. Raises SiteError as the calls do."""
     seen: set[str] = set()
     for pair in pairs:
         for content in difference(client, group, pair, expand=expand):
@@ -154,9 +154,9 @@ def listed(client: SiteClient, group: Group, pairs: Iterable[Pair], expand: Sequ
 def difference(
     client: SiteClient, group: Group, pair: Pair, extra: str = "", expand: Sequence[str] = ()
 ) -> Iterator[Content]:
-    """Yield the contents of one pair that meet `extra`. Raises SiteError as the calls do."""
+    """Yield the items of one pair that meet `extra`. Raises SiteError as the calls do."""
     contents = {content.id: content for content in client.search(group.asked(*pair.within, extra), expand=expand)}
-    if contents and pair.besides:
-        for content in client.search(group.asked(*pair.within, pair.besides, extra)):
+    if contents and pair.part:
+        for content in client.search(group.asked(*pair.within, pair.part, extra)):
             contents.pop(content.id, None)
     yield from contents.values()

@@ -55,7 +55,7 @@ def read(asked: Questions) -> None:
 
 
 def judge(asked: Questions, ids: Iterable[str]) -> dict[str, tuple[Content, str]]:
-    """Return which of the contents match an entry, each with the slug of the first.
+    """Return which of the items match an entry, each with the slug of the first.
 
     Raises QueryTooLong, and SiteError as the calls do.
     """
@@ -101,7 +101,7 @@ def _union(group: Group, number: int) -> Pieces:
 
 
 def _has_number(asked: Questions, group: Group, pieces: Pieces, expected: int) -> bool:
-    """Return whether the pieces together are `expected` contents, or at most so many where that is all they can be.
+    """Return whether the pieces together are `expected` items, or at most so many where that is all they can be.
 
     Numbers of sets that overlap are added up and those of what they share taken off; many of them are not counted.
     """
@@ -123,7 +123,7 @@ def _has_number(asked: Questions, group: Group, pieces: Pieces, expected: int) -
 
 
 def _all_match(asked: Questions, group: Group, fails: Pieces, condition: str, number: int) -> bool:
-    """Return whether as many contents meet the condition as are expected, and none of them is in `fails`."""
+    """Return whether as many items meet the condition as are expected, and none of them is in `fails`."""
     main = next((piece for piece in fails if not piece.has), None)
     if main is not None and not main.lacks:
         return number == 0

@@ -84,7 +84,8 @@ class Drift:
             if isinstance(seen, Exception):
                 reason_of(seen)
                 continue
-            # The refresh before has found its status right: so is what stands there, and nothing is right for none.
+            # The refresh before this sweep found its status right. So the stamp that is there now is right too, and
+            # an item without one has the default: no query found it.
             if seen is None:
                 lost.append(entry.content_id)
             else:
@@ -115,7 +116,7 @@ def _turn(sizes: Mapping[str, int], after: str | None) -> list[str]:
 def _queries(
     alias: str, entries: Sequence[LedgerEntry], keys: Mapping[str, str]
 ) -> Iterator[tuple[str, list[LedgerEntry]]]:
-    """Yield questions that find exactly the contents of `entries`, each with its part of them."""
+    """Yield questions that find exactly the items of `entries`, each with its part of them."""
     parts: list[str] = []
     asked: list[LedgerEntry] = []
     for (space_id, slug), own in groupby(entries, lambda entry: (entry.space_id, entry.slug)):

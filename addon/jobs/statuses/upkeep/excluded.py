@@ -28,14 +28,14 @@ def clear_excluded(context: JobContext, run: Run, client: SiteClient, key: str, 
     """
     with run.read() as session:
         listed = queries.spaces_taking_part(session, run.execution_id)
-        strange = [space_id for space_id in ledger.spaces_known(session) if space_id not in listed]
-    if not strange:
+        unlisted = [space_id for space_id in ledger.spaces_known(session) if space_id not in listed]
+    if not unlisted:
         return
     live = context.live_policy(run)
-    shown = {space.id: space for space in client.spaces(ids=strange)}
+    shown = {space.id: space for space in client.spaces(ids=unlisted)}
     standing = with_labels(client, list(shown.values()), live)
     excluded = [space.id for space in standing if live.exclusion(space) is not None]
-    vanished = [id for id in strange if id not in shown]
+    vanished = [id for id in unlisted if id not in shown]
     _forget(run, vanished)
     _remove_stamps(run, client, key, excluded, stamps=stamps)
 

@@ -111,7 +111,7 @@ def _time(text: Any) -> datetime | None:
 
 
 ICON_SIZE = 16
-"""Width and height in pixels, as the stamp tells Confluence (docs/rules/connect.md 1.3)."""
+"""Width and height in pixels, as the stamp says (docs/rules/connect.md 1.3)."""
 PLAIN_ICON = "circle"
 _DISC = "M8 1.5a6.5 6.5 0 1 1 0 13 6.5 6.5 0 0 1 0-13z"
 _PATHS = {

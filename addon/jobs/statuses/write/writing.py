@@ -186,8 +186,8 @@ class SpaceProgress:
         transient = any(failure.transient for failure in self.failures)
         first = next(failure for failure in self.failures if failure.transient == transient)
         number = len(self.failures)
-        contents = "1 content" if number == 1 else f"{number} contents"
-        return Reason(f"{contents} could not be stamped: {first.text}", transient)
+        items = "1 item" if number == 1 else f"{number} items"
+        return Reason(f"{items} could not be stamped: {first.text}", transient)
 
 
 class GroupProgress:
