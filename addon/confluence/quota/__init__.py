@@ -16,6 +16,7 @@ for each tenant, hour and share:
     quota_table  the statements over quota_hour: PoolState, read under the pool row's lock
     fairness     whether a tenant may take more: decide(), pure arithmetic
     budgets      one person's part, and the reserve for administrators
+    hour         when an hour begins, what part of it is whose, when the refused ones resume
     ledger       Quota: drawing, reserving, charging, giving back
 
 ## Reserved and returned

@@ -7,12 +7,11 @@ cost beyond their reservation is the one exception, and is booked afterwards.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,10 +20,20 @@ from addon.confluence.errors import QuotaExhausted
 from addon.confluence.quota import budgets, quota_table
 from addon.confluence.quota.budgets import Person, PersonBudgets
 from addon.confluence.quota.fairness import Decision, decide
-from addon.confluence.quota.quota_table import POOL, PoolState, Share
+from addon.confluence.quota.hour import (
+    EXPECTED,
+    HOUR,
+    OTHERS_FIRST,
+    PERSONS_PART,
+    hour_of,
+    next_turn,
+    part_of,
+    reason,
+    reserve_of,
+    resumes_at,
+)
+from addon.confluence.quota.quota_table import POOL, Share
 from addon.confluence.quota.ratelimits import RateLimit
-
-__all__ = ["BLOCK", "POOL", "SPREAD_SECONDS", "Quota", "QuotaUsage", "Reservation", "Share", "hour_of", "spread"]
 
 log = get_logger(__name__)
 
@@ -32,23 +41,9 @@ BLOCK = 200
 """Points a job reserves at once: one write to the database for some hundred calls."""
 PEOPLES_BLOCK = 50
 """The same for people, who together have a tenth of the points."""
-INTERACTIVE_PERCENT = 10
-"""The part of every hour that is kept for people at the screens, so that a long job never locks them out."""
-SPREAD_SECONDS = 600
-"""The seconds after a reset over which the tenants' jobs resume."""
-EXPECTED = timedelta(seconds=SPREAD_SECONDS + 120)
-"""How long into an hour points are left for tenants that were refused in the last one: the spread, and two minutes for
-their first call."""
-TURN_SECONDS = 600
-"""How long a run pauses while other tenants have a claim to what is left."""
 CLOSED_FRESH = timedelta(seconds=5)
 """How long a process relies on what it read about a closed hour; another process may have closed it since."""
 CLOSED_REMEMBERED = 10_000
-
-_USED_UP = "this hour's API points {whose} {share} are used up"
-_PERSONS_PART = "your own part of this hour's API points for people's requests is used up"
-_HAD_ITS_SHARE = "this site has had its share of this hour's API points; what is left is kept for other sites"
-_OTHERS_FIRST = "other sites are getting their share of this hour's API points first"
 
 
 @dataclass(slots=True)
@@ -147,15 +142,15 @@ class Quota:
             raise RuntimeError("points are reserved by an open client only")
         self._refuse_closed(local, now)
         hour = hour_of(now)
-        whole = _part(share, self._tenant_points)
+        whole = part_of(share, self._tenant_points)
         # The most a page of a listing may cost can exceed a small quota. It still has to let single pages through, so
         # no reservation is more than a quarter of the hour; the charge after the call corrects it.
         wanted = min(points, max(1, whole // 4))
         person = budgets.served() if share == "interactive" else None
         allowance = max(1, whole * budgets.PERSON_PERCENT // 100)
         if person is not None and not self._persons.take(person, hour, wanted, allowance):
-            raise QuotaExhausted(hour + timedelta(hours=1), _PERSONS_PART)
-        reserve = 0 if person is None or person.privileged else _reserve(share, whole)
+            raise QuotaExhausted(hour + HOUR, PERSONS_PART)
+        reserve = 0 if person is None or person.privileged else reserve_of(share, whole)
         try:
             with local.lock:
                 self._turn_hour(local, hour, now)
@@ -182,10 +177,10 @@ class Quota:
         scope = POOL if limit.scope == "pool" else tenant_id
         points = self._pool_points if scope == POOL else self._tenant_points
         with self._db.write_all() as session:
-            quota_table.close(session, hour_of(now), scope, _part("job", points), limit.until, limit.reason)
+            quota_table.close(session, hour_of(now), scope, part_of("job", points), limit.until, limit.reason)
         self._closed.clear()
         self._remember_refusal(self._local(tenant_id, share), hour_of(now))
-        return QuotaExhausted(self._resume(tenant_id, share, limit.until), limit.reason)
+        return QuotaExhausted(resumes_at(tenant_id, share, limit.until), limit.reason)
 
     def reserved(self, scope: str) -> int:
         """Return the points reserved in this hour by the jobs of `scope`: POOL or a tenant id."""
@@ -203,15 +198,15 @@ class Quota:
                 unspent = local.left if local.hour == hour else 0
                 scope = quota_table.scope_of(share, tenant_id)
                 used[share] = max(0, quota_table.reserved(session, hour, scope) - unspent)
-            until, reason = quota_table.closed(session, tenant_id, now)
+            until, closed_for = quota_table.closed(session, tenant_id, now)
         return QuotaUsage(
-            hour + timedelta(hours=1),
+            hour + HOUR,
             used["job"],
-            _part("job", self._tenant_points),
+            part_of("job", self._tenant_points),
             used["interactive"],
-            _part("interactive", self._tenant_points),
+            part_of("interactive", self._tenant_points),
             until,
-            reason,
+            closed_for,
         )
 
     def _local(self, tenant_id: TenantId, share: Share) -> LocalBudget:
@@ -231,13 +226,13 @@ class Quota:
         kept for them.
         """
         block = BLOCK if local.share == "job" else PEOPLES_BLOCK
-        own_limit = _part(local.share, self._tenant_points)
-        kept = _reserve(local.share, own_limit)
+        own_limit = part_of(local.share, self._tenant_points)
+        kept = reserve_of(local.share, own_limit)
         # One transaction decides and books, with the pool's row locked from its beginning: two processes that read the
         # same rest would both take it. The cost is that draws of all tenants queue, for some milliseconds each, which
         # is why a draw takes a block and not a call's points.
         with self._db.write_all() as session:
-            pool_limit = _part(local.share, self._pool_points)
+            pool_limit = part_of(local.share, self._pool_points)
             pool = quota_table.lock_pool(session, hour, local.share, local.tenant_id, pool_limit)
             # Tenants that were refused in the last hour resume spread over SPREAD_SECONDS. Until then they have no row
             # in this hour, and the first to come would take what they were promised. After that they are not coming.
@@ -257,16 +252,16 @@ class Quota:
                     local.left += points
                     local.drawing, local.refused = True, None
                     return pool.had + points > own_limit - kept
-            turn = self._next_turn(local, now) if decision is Decision.OTHERS_FIRST else None
+            turn = next_turn(local.tenant_id, local.share, now) if decision is Decision.OTHERS_FIRST else None
             waits = turn is not None and hour_of(turn) == hour
             # Written down before the run pauses, so that the other tenants leave points for it: in this hour when it
             # waits, in the next one when it was refused. Without the row the loudest tenant would get them again.
             quota_table.refuse(session, hour, local.share, local.tenant_id, own_limit, waits=waits)
         local.refused = hour
         if turn is not None:
-            raise QuotaExhausted(turn, _OTHERS_FIRST)
-        reason = _reason(local.share, pool, need, own_limit - reserve)
-        raise QuotaExhausted(self._resume(local.tenant_id, local.share, hour + timedelta(hours=1)), reason)
+            raise QuotaExhausted(turn, OTHERS_FIRST)
+        why = reason(local.share, pool, need, own_limit - reserve)
+        raise QuotaExhausted(resumes_at(local.tenant_id, local.share, hour + HOUR), why)
 
     def _charge(self, reservation: Reservation, spent: int) -> None:
         local, rest = reservation.local, reservation.points - spent
@@ -323,7 +318,7 @@ class Quota:
         """Let others leave this tenant its part of the next hour, in which it will resume."""
         if local.share == "interactive" or local.refused == hour:
             return
-        own_limit = _part(local.share, self._tenant_points)
+        own_limit = part_of(local.share, self._tenant_points)
         with self._db.write_all() as session:
             quota_table.refuse(session, hour, local.share, local.tenant_id, own_limit)
         local.refused = hour
@@ -331,50 +326,11 @@ class Quota:
     def _refuse_closed(self, local: LocalBudget, now: datetime) -> None:
         known = self._closed.get(local.tenant_id)
         if known is not None:
-            until, reason = known.value
+            until, closed_for = known.value
         else:
             with self._db.read_all() as session:
-                until, reason = quota_table.closed(session, local.tenant_id, now)
-            self._closed.put(local.tenant_id, (until, reason))
+                until, closed_for = quota_table.closed(session, local.tenant_id, now)
+            self._closed.put(local.tenant_id, (until, closed_for))
         if until is not None and until > now:
             self._remember_refusal(local, hour_of(now))
-            raise QuotaExhausted(self._resume(local.tenant_id, local.share, until), reason or "quota")
-
-    def _resume(self, tenant_id: TenantId, share: Share, until: datetime) -> datetime:
-        return until if share == "interactive" else until + timedelta(seconds=spread(tenant_id))
-
-    def _next_turn(self, local: LocalBudget, now: datetime) -> datetime:
-        turn = now + timedelta(seconds=TURN_SECONDS + spread(local.tenant_id) // 10)
-        return min(turn, self._resume(local.tenant_id, local.share, hour_of(now) + timedelta(hours=1)))
-
-
-def spread(tenant_id: TenantId) -> int:
-    """Return the seconds after a reset at which this tenant's jobs resume, so that not all start at once."""
-    digest = hashlib.sha256(tenant_id.encode()).digest()
-    return int.from_bytes(digest[:4]) % SPREAD_SECONDS
-
-
-def hour_of(moment: datetime) -> datetime:
-    """Return the start of the UTC hour that `moment` lies in."""
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-
-
-def _part(share: Share, points: int) -> int:
-    interactive = points * INTERACTIVE_PERCENT // 100
-    return interactive if share == "interactive" else points - interactive
-
-
-def _reserve(share: Share, limit: int) -> int:
-    """Return how many of a tenant's points are kept for Confluence administrators."""
-    return limit * budgets.RESERVE_PERCENT // 100 if share == "interactive" else 0
-
-
-def _reason(share: Share, pool: PoolState, need: int, own_limit: int) -> str:
-    """Return in words whose points are used up: the tenant's own, its part of the pool, or the whole pool."""
-    own_left = pool.had + need <= own_limit
-    if own_left and pool.taken + need <= pool.limit:
-        return _HAD_ITS_SHARE
-    return _USED_UP.format(
-        whose="of the add-on" if own_left else "of this site",
-        share="for people's requests" if share == "interactive" else "for jobs",
-    )
+            raise QuotaExhausted(resumes_at(local.tenant_id, local.share, until), closed_for or "quota")

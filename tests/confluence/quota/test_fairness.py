@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from addon.base import Database, TenantId
 from addon.confluence.errors import QuotaExhausted
 from addon.confluence.quota.fairness import NEWCOMERS, Decision, TenantUsage, decide
-from addon.confluence.quota.ledger import Quota, hour_of
+from addon.confluence.quota.hour import hour_of
+from addon.confluence.quota.ledger import Quota
 from tests.support.clock import VirtualClock
 
 POINTS = 65_000

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from addon.base import TenantId
 from addon.confluence import QuotaExhausted
-from addon.confluence.quota.ledger import spread
+from addon.confluence.quota.hour import spread
 from addon.connect.models import Tenant
 from addon.sandbox.site import Site
 from tests.support.clock import VirtualClock
