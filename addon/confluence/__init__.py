@@ -3,7 +3,7 @@
 The package owns the tables `quota_hour`, `site_hint` and `rights_change`. It has two doors: this one, for what is asked
 of a site, and `addon.confluence.cql` for the query language, which asks nothing of any site.
 
-    client    what can be asked: one typed method for each question        content   what comes back
+    client    what can be asked, with people: typed methods                content   what comes back
     http/     how one request is made, repeated and read                   errors    what can go wrong
     quota/    whether it may be made now, and who pays                     hints     what webhooks said
     rights/   what one person may do on a site                             gateway   where clients come from
