@@ -44,7 +44,7 @@ Doors
 
 from addon.jobs.context import JobContext, JobSettings
 from addon.jobs.counting import count_seen
-from addon.jobs.housekeeping import forget_batches, forget_matches, forget_person_matched, people_matched
+from addon.jobs.housekeeping import forget_batches, forget_matches, forget_person, people_named
 from addon.jobs.indicator import Indicator, IndicatorState, indicator_state
 from addon.jobs.notifications import mail_addresses
 from addon.jobs.registry import apply_policies, build_jobs
@@ -61,10 +61,10 @@ __all__ = [
     "count_seen",
     "forget_batches",
     "forget_matches",
-    "forget_person_matched",
+    "forget_person",
     "indicator_state",
     "mail_addresses",
     "negation_of_site",
-    "people_matched",
+    "people_named",
     "with_labels",
 ]

@@ -29,7 +29,7 @@ def forget_batches(db: Database, tenant_id: TenantId, executions: Executions, *,
     return sweep(db, tenant_id, ArchiveTask, *ended, ArchiveTask.execution_id.in_(executions))
 
 
-def forget_person_matched(session: Session, tenant_id: TenantId, account_id: str) -> None:
+def forget_person(session: Session, tenant_id: TenantId, account_id: str) -> None:
     """Delete what was collected for the mails of one person; safe to repeat."""
     matched = sa.delete(NotificationMatch).where(
         NotificationMatch.tenant_id == tenant_id, NotificationMatch.account_id == account_id
@@ -37,7 +37,7 @@ def forget_person_matched(session: Session, tenant_id: TenantId, account_id: str
     session.execute(matched.execution_options(synchronize_session=False))
 
 
-def people_matched(session: Session) -> list[tuple[TenantId, str]]:
+def people_named(session: Session) -> list[tuple[TenantId, str]]:
     """Return (tenant, account id) of everyone something was collected for, over all tenants."""
     query = sa.select(NotificationMatch.tenant_id, NotificationMatch.account_id).distinct()
     return [(tenant_id, account_id) for tenant_id, account_id in session.execute(query)]

@@ -1,23 +1,30 @@
-"""The spaces of a run: the list made at its start, and what of it still takes part when its turn comes.
+"""The spaces of a run: the list made at its start, what of it takes part when its turn comes, and what has gone.
 
 The list is fixed. Schemes come from the policy version the run started with, exclusion alone is read live: a space
 excluded meanwhile is skipped when its turn comes. The policies decide both from a space's key, type and labels, and
 refuse to for a space whose labels were never asked for; `with_labels` is the one place that asks for them.
+
+A space that the site no longer shows is skipped with the reason that people read. One run reports it: the one during
+which it went, or the next full run of the same kind after it. From then on it is on no list (docs/adr/0022).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
-from addon.base import Space
+from addon.base import Clock, Space
 from addon.confluence import SiteClient
-from addon.engine.job import UNSEEN, Run, RunSpace
-from addon.jobs.census import taking_part
+from addon.engine import queries
+from addon.engine.job import ARCHIVED, MISSING, UNSEEN, Run, RunSpace
+from addon.jobs.census import still_counted, taking_part
+from addon.jobs.counting import Counting
 from addon.jobs.faults import reason_of
-from addon.jobs.presence import absent, why_absent, worked_on_before
 from addon.policies import PolicyDocument
 
+FRESH = timedelta(minutes=1)
+"""How long after its start a run's list is not doubted."""
 NAMED = 250
 """So many spaces fit into one call that names them; more are found in the listing of all spaces of a label."""
 
@@ -29,6 +36,35 @@ class Member:
     run_space: RunSpace
     space: Space
     skip: str | None = None
+
+
+class Absent(Exception):
+    """Some spaces that were to be read are not there. `reasons`: why, by space id."""
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__("spaces are gone")
+        self.reasons = reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Finds out which spaces of one run went since it began, when their turn comes. For call threads."""
+
+    client: SiteClient
+    counting: Counting
+    clock: Clock
+    began: datetime
+
+    def require(self, spaces: Sequence[RunSpace]) -> None:
+        """Raise Absent when some of `spaces` are not to be seen now; SiteError as the calls do.
+
+        Costs nothing in a run's first minute, then a point for some two hundred spaces while all of them are there.
+        """
+        if self.clock.now() - self.began < FRESH or still_counted(self.counting, spaces) == len(spaces):
+            return
+        reasons = absent(self.client, [space.id for space in spaces])
+        if reasons:
+            raise Absent(reasons)
 
 
 def list_spaces(run: Run, client: SiteClient, live: PolicyDocument) -> list[RunSpace]:
@@ -47,7 +83,7 @@ def list_spaces(run: Run, client: SiteClient, live: PolicyDocument) -> list[RunS
     shown = taking_part(run, client, live)
     listed = [_run_space(space, live.exclusion(space)) for space in with_labels(client, shown, live)]
     here = {space.id for space in shown}
-    strange = _named(client, live, [space for space in worked_on_before(run) if space.id not in here])
+    strange = _named(client, live, [space for space in _worked_on_before(run) if space.id not in here])
     return [space for space in (*listed, *strange) if space.state != "skipped" or space.reason in UNSEEN]
 
 
@@ -114,6 +150,31 @@ def vanished(client: SiteClient, space: RunSpace) -> str | None:
         return None
 
 
+def presence(run: Run, client: SiteClient, counting: Counting) -> Presence:
+    """Return the presence of a run's spaces, for which `counting` counts."""
+    with run.read() as session:
+        began = queries.started_at(session, run.execution_id)
+    return Presence(client, counting, run.clock, began)
+
+
+def absent(client: SiteClient, ids: Sequence[str]) -> dict[str, str]:
+    """Return {space id: reason} of those spaces that the site does not show as current. Raises as the calls do."""
+    shown = {space.id for space in client.spaces(ids=ids)} if ids else set()
+    return why_absent(client, [space_id for space_id in ids if space_id not in shown])
+
+
+def why_absent(client: SiteClient, ids: Sequence[str]) -> dict[str, str]:
+    """Return {space id: reason} of spaces that the site does not show as current. Raises as the calls do."""
+    archived = {space.id for space in client.spaces(ids=ids, status="archived")} if ids else set()
+    return {space_id: ARCHIVED if space_id in archived else MISSING for space_id in ids}
+
+
 def _run_space(space: Space, exclusion: str | None) -> RunSpace:
     state = "pending" if exclusion is None else "skipped"
     return RunSpace(id=space.id, key=space.key, name=space.name, type=space.type, state=state, reason=exclusion)
+
+
+def _worked_on_before(run: Run) -> list[RunSpace]:
+    """Return the spaces that the last full run of the same kind was to work on and that no run has reported since."""
+    with run.read() as session:
+        return queries.last_worked_on(session, run)

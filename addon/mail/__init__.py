@@ -1,8 +1,8 @@
 """Mail: the outbox, rendering and SMTP. A mail that was decided on is not lost, and is handed over at most once.
 
 The room knows no Confluence and no policies. Jobs decide who gets which mail; a look-up that the caller brings finds
-the address at the moment of sending, and no address is ever stored. Rules: docs/rules/notifications.md; why at most
-once: docs/adr/0006-mail-at-most-once.md; why mails wait: docs/adr/0031-mails-wait-for-their-server.md.
+the address at the moment of sending, and no address is ever stored. Rules: docs/rules/notifications.md 6.0 and 6.7; why
+at most once: docs/adr/0006-mail-at-most-once.md; why mails wait: docs/adr/0031-mails-wait-for-their-server.md.
 
 The way of a mail
 -----------------
@@ -77,9 +77,9 @@ from addon.mail.digest import DigestContent, DigestSection, digest_context
 from addon.mail.housekeeping import (
     forget_greetings,
     forget_mails,
-    forget_person_mailed,
+    forget_person,
     mails_by_state,
-    people_mailed,
+    people_named,
 )
 from addon.mail.mailer import Mailer
 from addon.mail.message import Sender, usable_address
@@ -106,8 +106,8 @@ __all__ = [
     "digest_context",
     "forget_greetings",
     "forget_mails",
-    "forget_person_mailed",
+    "forget_person",
     "mails_by_state",
-    "people_mailed",
+    "people_named",
     "usable_address",
 ]

@@ -30,7 +30,7 @@ def forget_mails(db: Database, tenant_id: TenantId, before: datetime) -> int:
     return sweep(db, tenant_id, OutboxMail, OutboxMail.state != "pending", OutboxMail.ended_at < before, ~younger)
 
 
-def forget_person_mailed(session: Session, tenant_id: TenantId, account_id: str, now: datetime) -> None:
+def forget_person(session: Session, tenant_id: TenantId, account_id: str, now: datetime) -> None:
     """Take account and text out of one person's mails; safe to repeat.
 
     They are still counted. Those that were not handed over end as `suppressed` and are not sent.
@@ -60,7 +60,7 @@ def forget_greetings(session: Session, account_id: str) -> None:
     session.execute(sa.update(OutboxMail).where(ended).values(EMPTIED).execution_options(synchronize_session=False))
 
 
-def people_mailed(session: Session) -> list[tuple[TenantId, str, datetime]]:
+def people_named(session: Session) -> list[tuple[TenantId, str, datetime]]:
     """Return (tenant, account id, when its newest mail was decided on) of everyone in the outbox, over all tenants."""
     newest = sa.func.max(OutboxMail.created_at, type_=OutboxMail.created_at.type)
     query = sa.select(OutboxMail.tenant_id, OutboxMail.account_id, newest)

@@ -13,11 +13,9 @@ from itertools import chain
 
 from sqlalchemy.orm import Session
 
-from addon import engine, policies
+from addon import engine, jobs, mail, policies
 from addon.base import REMOVED_PERSON, TenantId
 from addon.connect import installed_since, tenant_ids
-from addon.jobs import forget_person_matched, people_matched
-from addon.mail import forget_person_mailed, people_mailed
 
 _NO_ONE = ("", "unknown", REMOVED_PERSON)
 
@@ -46,8 +44,8 @@ def erase_person(session: Session, tenant_id: TenantId, account_id: str, now: da
     lose account and text but are still counted, and those not handed over are not sent.
     """
     engine.forget_person(session, tenant_id, account_id)
-    forget_person_matched(session, tenant_id, account_id)
-    forget_person_mailed(session, tenant_id, account_id, now)
+    jobs.forget_person(session, tenant_id, account_id)
+    mail.forget_person(session, tenant_id, account_id, now)
     policies.forget_person(session, tenant_id, account_id)
 
 
@@ -64,8 +62,8 @@ def people_held(session: Session) -> dict[str, Holding]:
     """
     found: dict[str, Holding] = {}
     installed = installed_since(session)
-    matched = ((tenant, who, None) for tenant, who in people_matched(session))
-    dated = chain(engine.people_named(session), matched, people_mailed(session), policies.people_named(session))
+    matched = ((tenant, who, None) for tenant, who in jobs.people_named(session))
+    dated = chain(engine.people_named(session), matched, mail.people_named(session), policies.people_named(session))
     known = (each for each in dated if each[0] in installed and each[1] not in _NO_ONE)
     _merge(found, ((tenant, who, at or installed[tenant]) for tenant, who, at in known))
     return found

@@ -2,7 +2,7 @@
 
 This is the one job that removes something, so two promises come before all others. Nothing is removed on search's word
 alone. And whatever dies on the way, the item log says of each item what became of it: done, skipped with the reason,
-failed with the reason. Rules: docs/rules/automations.md.
+failed with the reason. Rules: docs/rules/automations.md 7.0 and what follows it.
 
 The way of an item
 ------------------

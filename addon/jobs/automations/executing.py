@@ -24,8 +24,7 @@ from addon.jobs.context import JobContext
 from addon.jobs.counting import Counting
 from addon.jobs.facts import names_a_day, site_time
 from addon.jobs.faults import SITE_FAULTS, Reason, reason_of
-from addon.jobs.presence import Absent, presence, why_absent
-from addon.jobs.spaces import Member, members, skip, vanished
+from addon.jobs.spaces import Absent, Member, members, presence, skip, vanished, why_absent
 
 ROUND = 300
 """Items judged at a time: as many as one archive call may name."""

@@ -2,7 +2,7 @@
 
 A rule of the policies says what is reported (a CQL) and to whom (its recipients). Running collects matches for each
 space; only finalizing makes mails of them, so a run that is cancelled or loses a space has sent nothing wrong. Rules:
-docs/rules/notifications.md.
+docs/rules/notifications.md 6.0 and what follows it.
 
 The way of a match
 ------------------

@@ -26,8 +26,7 @@ from addon.jobs.faults import SITE_FAULTS, Reason, reason_of
 from addon.jobs.ledger import slugs_of
 from addon.jobs.models import NotificationMatch
 from addon.jobs.policy_search import search_policy
-from addon.jobs.presence import Absent, presence
-from addon.jobs.spaces import Member, members, skip, vanished
+from addon.jobs.spaces import Absent, Member, members, presence, skip, vanished
 from addon.policies import PolicyDocument, Recipient, Rule
 
 _CHUNK = 500

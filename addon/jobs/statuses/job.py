@@ -18,8 +18,7 @@ from addon.jobs import ledger, site_facts
 from addon.jobs.context import JobContext, SpaceJob
 from addon.jobs.counting import Counting
 from addon.jobs.faults import Reason, reason_of, translated
-from addon.jobs.presence import Absent, Presence
-from addon.jobs.spaces import members, skip, vanished
+from addon.jobs.spaces import Absent, Presence, members, skip, vanished
 from addon.jobs.statuses.ask.asking import read_group
 from addon.jobs.statuses.ask.clauses import QueryTooLong
 from addon.jobs.statuses.ask.listing import ListingRefused

@@ -11,7 +11,7 @@ from addon.engine.job import Run
 from addon.jobs import ledger
 from addon.jobs.faults import SITE_FAULTS, reason_of
 from addon.jobs.ledger import LedgerEntry
-from addon.jobs.presence import absent
+from addon.jobs.spaces import absent
 
 LOOK_UP = 250
 """Ids one look-up may name (docs/rules/confluence-api.md 2.1)."""
