@@ -1,4 +1,4 @@
-"""What do all parts of the engine share? One process's database, clock, numbers, jobs and dispatcher."""
+"""The context that all parts of one process's engine share: database, clocks, numbers, jobs and dispatcher."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ PolicyVersion = Callable[[Session, TenantId], int]
 
 @dataclass(frozen=True, slots=True)
 class EngineContext:
-    """Handed to every part. `worker_id` is new at every process start: no old lease is ever taken for ours."""
+    """Passed to every part.
+
+    Parameters:
+        db, clock, settings, jobs: as given to the engine.
+        dispatcher: wakes runners, here or in another process.
+        policy_version: returns the version of a tenant's policies that a new execution keeps.
+        time: the clock of leases and due slots.
+        worker_id: this process as an owner; new at every start, so that no old lease is ever taken for ours.
+    """
 
     db: Database
     clock: Clock

@@ -1,4 +1,7 @@
-"""What may the rest of the house ask of the engine? The facade over its parts, and the life of its threads."""
+"""The engine of one process: what other rooms may do to executions, schedules and lanes, and the life of its threads.
+
+The methods delegate; their decisions are in the rooms below. Only boot, drain and shutdown have an order of their own.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,14 @@ class Engine:
         dispatcher: Dispatcher | None = None,
         policy_version: PolicyVersion = _first_version,
     ) -> None:
-        """`jobs` by type; `policy_version` returns the version of the policies a new execution keeps."""
+        """Build the engine; nothing runs before `boot`.
+
+        Parameters:
+            db, clock, settings: the database, the present, and the engine's numbers.
+            jobs: the jobs by type.
+            dispatcher: wakes runners of other processes; None wakes those of this one only.
+            policy_version: returns the version of the policies that a new execution of a tenant keeps.
+        """
         self._local = dispatcher if isinstance(dispatcher, LocalDispatcher) else LocalDispatcher()
         time = LeaseTime(db, clock)
         self._context = EngineContext(db, clock, settings, dict(jobs), dispatcher or self._local, policy_version, time)
@@ -110,30 +120,34 @@ class Engine:
         actor_type: str = "user",
         actor_id: str | None = None,
     ) -> JobExecution:
-        """Cancel an execution: cancelling while somebody works on it, else cancelled at once. Idempotent.
+        """Cancel an execution and return its row: cancelling while it has an owner, else cancelled at once. Idempotent.
 
-        Raises NotFound, or NotCancellable when it is finalizing or has ended.
+        `actor_type` is user, uninstall, disable or system, `actor_id` the account of a person. Raises NotFound, or
+        NotCancellable when it is finalizing or has ended.
         """
         execution = cancel.cancel(self._context, session, tenant_id, execution_id, Actor(actor_type, actor_id))
         self._notify_cancelled(session, execution.id)
         return execution
 
     def cancel_active(self, session: Session, tenant_id: TenantId, actor_type: str) -> None:
-        """End what the tenant has at work, waiting retries included (uninstall). One that is finalizing stays."""
+        """End what the tenant has at work, waiting retries included (uninstall). One that is finalizing stays.
+
+        `actor_type` as in `cancel`.
+        """
         execution = admission.active(session, tenant_id)
         cancel.cancel_active(self._context, session, tenant_id, Actor(actor_type))
         if execution is not None:
             self._notify_cancelled(session, execution.id)
 
     def _notify_cancelled(self, session: Session, execution_id: str) -> None:
-        """Tell a run of this process right after the commit, so that it need not wait for the next heartbeat."""
+        """Stop a run of this process right after the commit, so that it need not wait for the next heartbeat."""
 
-        def tell(session: Session) -> None:
+        def notify(session: Session) -> None:
             run = self._heartbeat.run_of(execution_id)
             if run is not None and not session.in_nested_transaction():
                 run.cancelled.set()
 
-        event.listen(session, "after_commit", tell)
+        event.listen(session, "after_commit", notify)
 
     # The lane and its schedules
 
@@ -146,7 +160,7 @@ class Engine:
         admission.close_lane(self._context, session, tenant_id)
 
     def confirm_first_run(self, session: Session, tenant_id: TenantId, by: str | None = None) -> None:
-        """End the first run's hold. Raises NotAdmitted when the tenant has no lane."""
+        """Confirm the first run: from now on executions start. Raises NotAdmitted when the tenant has no lane."""
         admission.confirm_first_run(self._context, session, tenant_id, by)
 
     def set_hold(
@@ -159,7 +173,10 @@ class Engine:
         by: str | None = None,
         until: datetime | None = None,
     ) -> None:
-        """Hold or release scheduled starts; manual ones work meanwhile. Raises NotAdmitted without a lane."""
+        """Put schedules on hold or release them; manual starts work meanwhile. Raises NotAdmitted without a lane.
+
+        `until` ends the hold automatically; `reason` and `by` (an account) are shown to people.
+        """
         admission.set_hold(self._context, session, tenant_id, on=on, reason=reason, by=by, until=until)
 
     def replace_schedules(self, session: Session, tenant_id: TenantId, specs: Sequence[ScheduleSpec]) -> None:
@@ -167,11 +184,11 @@ class Engine:
         schedules.replace_schedules(self._context, session, tenant_id, specs)
 
     def restart_schedules(self, session: Session, tenant_id: TenantId) -> None:
-        """Compute every next time anew from now (re-install)."""
+        """Compute every next time again, from now on (re-install)."""
         schedules.restart_schedules(self._context, session, tenant_id)
 
     def waiting(self, session: Session, tenant_id: TenantId) -> list[scheduler.Waiting]:
-        """Return what starts when the lane is free, the first one first; nothing while starts are held."""
+        """Return what starts when the lane is free, in order; nothing while schedules are on hold."""
         return scheduler.waiting(self._context, session, tenant_id)
 
     # Ticks
@@ -181,7 +198,7 @@ class Engine:
         return scheduler.schedule_tick(self._context)
 
     def reaper_tick(self) -> int:
-        """Take executions from dead or stuck owners and wake runners for what nobody has claimed; return the former."""
+        """Take executions from dead or stuck owners and wake runners for what no one has claimed; return the former."""
         taken = reaper.reap(self._context)
         if reaper.wake_claimable(self._context):
             self._local.notify()

@@ -1,4 +1,4 @@
-"""What can the engine refuse, and with which facts for the person who asked?"""
+"""What the engine refuses, each with the facts that a person needs: the active execution, the reason, until when."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from addon.engine.job import Interrupted
 from addon.engine.models import JobExecution
 
 DATABASE_AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
-"""What says that the database cannot be reached now, and nothing about the work itself."""
+"""Errors which say that the database cannot be reached now, and nothing about the work itself."""
 
 
 def log_failure(log: BoundLogger, error: Exception, event: str, *, action: str, **ids: str) -> None:
@@ -33,7 +33,7 @@ class UnknownJob(Exception):
 
 
 class Busy(Exception):
-    """The tenant's lane is taken: `active` is the execution that holds it."""
+    """The tenant's lane is taken: `active` is the execution that runs there."""
 
     def __init__(self, active: JobExecution) -> None:
         super().__init__(f"execution {active.id} ({active.job_type}) is {active.status}")
@@ -77,4 +77,4 @@ class NotRetryable(Exception):
 
 
 class Fenced(Interrupted):
-    """The lease is gone: another owner, or none, holds the execution. Nothing may be written for it any more."""
+    """The lease is gone: the execution has another owner, or none. Nothing may be written for it any more."""

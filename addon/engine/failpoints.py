@@ -1,4 +1,4 @@
-"""Where may a process die so that recovery has to be proved? Named points on both sides of each commit of the engine.
+"""Failpoints: a name for both sides of each commit of the engine, where a test lets the process die.
 
 In production nothing is armed and a point costs one comparison. Tests arm a callable that raises or exits; no setting
 and no environment variable of the add-on can.

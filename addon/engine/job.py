@@ -1,4 +1,4 @@
-"""What a job is to the engine, and what the engine gives a job while it runs.
+"""The protocol between jobs and the engine: what a job implements, and what it is given while it runs.
 
 The engine knows nothing of Confluence or HTTP. A job knows nothing of leases: it asks `run` before each call and at
 each outcome, and writes through `run.write()` only.
@@ -37,7 +37,7 @@ class CancelRequested(Exception):
 
 
 class Pause(Exception):
-    """Go on later: the quota is used up. Spaces in work go back to pending, no thread is held."""
+    """Resume later, for `reason`: the quota is used up. Spaces in work become pending again, and no thread waits."""
 
     def __init__(self, until: datetime, reason: str) -> None:
         super().__init__(reason)
@@ -68,7 +68,7 @@ class JobRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunSpace:
-    """One space of the run. `weight` is its share of the progress (contents where known, else 1).
+    """One space of the run. `weight` is its share of the progress (its number of items where known, else 1).
 
     `checkpoint` is what the job last saved for it, `state` pending|running|done|failed|skipped|cancelled. A job may
     list a space with state "skipped" and a `reason`: it is reported and never worked on.
@@ -86,7 +86,7 @@ class RunSpace:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What was done to one content. `outcome`: done|skipped|failed|planned (dry run); `title` only for removed ones."""
+    """What was done to one page or post. `outcome`: done|skipped|failed|planned (dry run); `title` only if removed."""
 
     space: RunSpace
     content_id: str
@@ -118,7 +118,7 @@ class Run(Protocol):
         ...
 
     def safe_point(self) -> None:
-        """Safe point: where a content's outcome is recorded. Raises CancelRequested or Interrupted; marks progress."""
+        """Safe point: where an item's outcome is recorded. Raises CancelRequested or Interrupted; marks progress."""
         ...
 
     def wait(self, seconds: float) -> None:
@@ -144,7 +144,7 @@ class Run(Protocol):
 
         Interrupted, CancelRequested, Pause, Abandon and Fatal end the iteration: no further item is started, those in
         work come to their end and are yielded, then the exception is raised here. A cancel ends it between two items
-        in the same way. Other exceptions are yielded, so that one content or space never stops the others.
+        in the same way. Other exceptions are yielded, so that one item or space never stops the others.
         """
         ...
 
@@ -153,7 +153,7 @@ class Run(Protocol):
         ...
 
     def write(self) -> AbstractContextManager[Session]:
-        """Open a fenced write transaction of this tenant: it commits only while this run still holds its lease.
+        """Open a fenced write transaction of this tenant: it commits only while this run still has its lease.
 
         Raises Interrupted when the fence is lost. Keep it short, never hold it across a call.
         """
@@ -170,7 +170,7 @@ class Run(Protocol):
         ...
 
     def progress(self, session: Session, space: RunSpace, done: int, total: int) -> None:
-        """Say that `done` of the `total` contents of a space in work are through, for percentage and remaining time."""
+        """Report that `done` of the `total` items of a space in work are through, for percentage and remaining time."""
         ...
 
     def done(self, session: Session, space: RunSpace, metrics: Metrics) -> None:

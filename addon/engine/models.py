@@ -1,4 +1,7 @@
-"""The engine's tables. The state row is the lock: at most one active execution per tenant by a unique partial index."""
+"""The engine's tables. The execution's row is the lock: at most one is active per tenant, by a unique partial index.
+
+Each CHECK and each partial index has its reason next to it. No other room queries these tables; it asks `queries`.
+"""
 
 from __future__ import annotations
 
@@ -271,7 +274,7 @@ class ExecutionSpace(TenantScoped, Base):
 
 
 class ExecutionItem(TenantScoped, Base):
-    """What one execution did to one content, and why. Titles are kept only for what an action removed."""
+    """What one execution did to one page or post, and why. Titles are kept only for what an action removed."""
 
     __tablename__ = "execution_item"
 

@@ -1,4 +1,4 @@
-"""How is the engine configured? Every span derives from the lease's ttl (docs/rules/executions.md 1.4)."""
+"""The numbers of the engine. Every span of time derives from the lease's ttl (docs/rules/executions.md 1.4)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """Numbers of one process. All spans are seconds.
+    """Numbers of one process. All spans are in seconds.
 
-    `ttl` is how long a lease lasts without a beat; `runners` how many executions run here at once (0: none);
-    `call_threads` the concurrent calls of one execution; `retry_seconds` the wait from a failed scheduled run to its
-    retry; `max_attempts` the length of a retry chain including the first run; `precedence_attempts` how many failed
-    attempts keep other job types' slots waiting; `tick_seconds` how often due schedules are looked for;
-    `stuck_seconds` how long a run may pass no safe point before its spaces are failed as stuck; `recorded_slots` how
-    many missed slots of one site are recorded one by one at a time, before the rest of them is a number.
+    Parameters:
+        ttl: how long a lease lasts without a beat.
+        runners: how many executions run here at once; 0 for none.
+        call_threads: how many calls of one execution are made at once.
+        retry_seconds: the wait from a failed scheduled run to its retry.
+        max_attempts: the length of a retry chain, the first run included.
+        precedence_attempts: after so many failed attempts the slots of other job types need not wait any more.
+        tick_seconds: how often due schedules are looked for.
+        stuck_seconds: how long a run may pass no safe point before its spaces fail as stuck.
+        recorded_slots: how many missed slots of one site are recorded one by one at a time; the rest is a number.
+        version: this release, as the worker registry shows it.
     """
 
     ttl: float = 60.0

@@ -15,10 +15,10 @@ from addon.engine.state.admission import active
 
 
 def revision(session: Session, tenant_id: TenantId) -> str:
-    """Return a text that is another one as soon as anything has changed among the tenant's executions.
+    """Return a text that differs as soon as anything has changed among the tenant's executions.
 
     An execution is never older than one that changes after it: one is active at a time, and what has ended stays as it
-    is. So the newest one tells of all.
+    is. So the newest one speaks for all.
     """
     row = JobExecution
     newest = sa.select(row.id, row.seq).where(row.tenant_id == tenant_id).order_by(row.id.desc()).limit(1)

@@ -1,4 +1,4 @@
-"""May anything start for this tenant? The lane: open or closed, in its first run, held."""
+"""Admission: whether anything may start for a tenant. Its lane is open or closed, in its first run, on hold or not."""
 
 from __future__ import annotations
 
@@ -21,12 +21,17 @@ HOLD = "All schedules are on hold."
 
 
 def on_hold(lane: Lane, now: datetime) -> bool:
-    """Return whether scheduled starts are held now; a hold ends by itself when its time has come."""
+    """Return whether schedules are on hold at `now`; a hold with an end is over automatically when that has come."""
     return lane.hold and (lane.hold_until is None or lane.hold_until > now)
 
 
 def require_open(session: Session, tenant_id: TenantId, now: datetime, *, scheduled: bool) -> Lane:
-    """Return the tenant's lane, kept from closing until this transaction ends. Raises NotAdmitted with the reason."""
+    """Return the tenant's lane, kept from closing until this transaction ends. Raises NotAdmitted with the reason.
+
+    `scheduled`: the start is a schedule's or a retry's, for which a hold counts.
+    """
+    # A shared lock: starts do not wait for each other here, which the unique index decides anyway; closing waits for
+    # them all, so that a cancel after it finds every execution that was let in.
     lane = session.scalars(
         sa.select(Lane)
         .where(Lane.tenant_id == tenant_id)
@@ -54,7 +59,7 @@ def open_lane(context: EngineContext, session: Session, tenant_id: TenantId, *, 
 
 
 def close_lane(context: EngineContext, session: Session, tenant_id: TenantId) -> None:
-    """Let nothing start any more; what runs goes on unless it is cancelled as well."""
+    """Let nothing start any more; what runs continues unless it is cancelled as well."""
     lane = session.get(Lane, tenant_id)
     if lane is None:
         session.add(Lane(tenant_id=tenant_id, open=False, first_run=True, hold=False))
@@ -86,9 +91,9 @@ def set_hold(
     by: str | None,
     until: datetime | None,
 ) -> None:
-    """Hold or release all scheduled starts; manual ones work meanwhile. Raises NotAdmitted without a lane.
+    """Put all schedules on hold or release them; manual starts work meanwhile. Raises NotAdmitted without a lane.
 
-    The hold as it is already, whoever asks for it, stays that of the person who set it, and is no second event.
+    Asking for the hold that there is already changes nothing: it stays that of the person who set it.
     """
     lane = session.get(Lane, tenant_id)
     if lane is None:
@@ -99,8 +104,8 @@ def set_hold(
     lane.hold, lane.hold_reason, lane.hold_until = wanted
     lane.hold_by = by if on else None
     session.flush()
-    told = {"until": until.isoformat()} if on and until is not None else None
-    _note(context, session, tenant_id, "held" if on else "released", Actor("user", by), told)
+    detail = {"until": until.isoformat()} if on and until is not None else None
+    _note(context, session, tenant_id, "held" if on else "released", Actor("user", by), detail)
 
 
 def end_chains(session: Session, tenant_id: TenantId, job_type: str | None = None) -> list[str]:
@@ -115,7 +120,7 @@ def end_chains(session: Session, tenant_id: TenantId, job_type: str | None = Non
 
 
 def active(session: Session, tenant_id: TenantId) -> JobExecution | None:
-    """Return the execution that holds the tenant's lane, if any."""
+    """Return the tenant's active execution, if any."""
     return session.scalars(
         sa.select(JobExecution)
         .where(JobExecution.tenant_id == tenant_id, is_active())

@@ -1,4 +1,4 @@
-"""How is an execution cancelled? Durable flag first; the owner stops at its next safe point."""
+"""The cancelling of an execution: a durable flag first; then its owner stops at the next safe point."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SITE_LEFT = ("uninstall", "disable")
 def cancel(
     context: EngineContext, session: Session, tenant_id: TenantId, execution_id: str, actor: Actor
 ) -> JobExecution:
-    """Cancel an execution and return its row: cancelling, or cancelled at once when nobody holds it.
+    """Cancel an execution and return its row: cancelling, or cancelled at once when it has no owner.
 
-    One that has submitted what is not read back yet is cancelling until a runner has settled that, except when the
-    app was uninstalled or disabled, after which nothing can be read.
+    One that has submitted something that is not read back yet is cancelling until a runner has settled that, except
+    when the app was uninstalled or disabled, after which nothing can be read.
 
     Cancelling twice is the same as once. Raises NotFound, or NotCancellable when it is finalizing or has ended.
     """

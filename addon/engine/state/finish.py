@@ -1,6 +1,6 @@
 """The end of an execution: open spaces are closed, the result is summed, a retry may be noted, in one transaction.
 
-Every terminal transition goes through `end`, whoever makes it, so that no execution ends without its result.
+Every terminal transition goes through `end`, so that no execution ends without its result.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def end(
     }
     moved = move(session, name, execution.id, at=at, actor=actor, lease=lease, dead=dead, values=more, detail=event)
     if moved is None:
-        # Rolls back the closed spaces too. To go on without the transition would leave ended spaces in a live run.
+        # Rolls back the closed spaces too. Without the transition they would be ended spaces of a live run.
         raise RuntimeError(f"execution {execution.id} is {execution.status}: no {name}")
     if transition.target == "failed":
         error = more.get("error", execution.error)

@@ -1,8 +1,8 @@
-"""How does a person repeat what failed? A manual start over exactly the spaces that failed in an execution.
+"""A retry by hand: a manual start over exactly the spaces that failed in an execution.
 
-It is manual in every respect but its spaces: it works while schedules are held, ends the job's waiting retry, is not
-retried by itself, and keeps to the newest policies, because a permanent failure is mended there. `retry_of` links it;
-its `attempt` is 1, as it belongs to no chain (docs/adr/0009-retry-by-hand.md).
+It is manual in every respect but its spaces: it works while schedules are on hold, ends the job's waiting retry, is not
+retried automatically, and keeps to the newest policies, because a permanent failure is mended there. `retry_of` links
+it; its `attempt` is 1, as it belongs to no chain (docs/adr/0009-retry-by-hand.md).
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ def retry_failed(
     space: Space | None,
     by: str | None,
 ) -> JobExecution:
-    """Start the retry in the caller's transaction; raises what `start` raises, NotFound and NotRetryable."""
+    """Start the retry in the caller's transaction and return its row.
+
+    `space` is that of a space-scope execution, `by` the account of the person. Raises what `start` raises, NotFound,
+    NotRetryable, and ValueError when `space` is not the one of the failed execution.
+    """
     failed = queries.get(session, tenant_id, execution_id)
     if failed.status != "failed":
         raise NotRetryable("not-failed", failed.status)
@@ -50,7 +54,7 @@ def retry_failed(
         retry_of=failed.id,
     )
     execution = start(context, session, request)
-    # Asked with the lane in hand: of two that retry the same execution one after the other, the second is told.
+    # Asked once the lane is ours: of two that retry the same execution one after the other, the second is refused.
     other = retried_by(session, failed.id, but=execution.id)
     if other is not None:
         raise NotRetryable("retried", failed.status, other)

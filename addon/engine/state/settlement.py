@@ -29,7 +29,7 @@ SETTLE_LATER = "settleLater"
 
 @runtime_checkable
 class Settles(Protocol):
-    """What a job has besides `settle` when the site goes on without it with what it has submitted."""
+    """What a job has in addition to `settle` when the site continues without it with what it has submitted."""
 
     def unsettled(self, session: Session, execution_id: str) -> bool:
         """Return whether something submitted for this execution is not read back. Asked without HTTP."""

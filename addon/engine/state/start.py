@@ -1,4 +1,4 @@
-"""How does an execution start? One insert that the unique partial index lets through, or not."""
+"""The start of an execution: one insert, which the unique partial index lets through or not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """A start that somebody asks for: built once by a person's call, the scheduler or a retry, and passed on as it is.
+    """A start that is asked for: built once by a person's call, the scheduler or a retry, and passed on as it is.
 
     Parameters:
         tenant_id, job_type: whose start, and of which registered job.
@@ -117,7 +117,7 @@ def _insert(context: EngineContext, session: Session, request: StartRequest) -> 
             return execution
         holder = active(session, request.tenant_id)
         if holder is not None:
-            # The rollback that usually follows would expire what the caller wants to tell.
+            # The rollback that usually follows would expire what the caller wants to report.
             session.expunge(holder)
             raise Busy(holder)
     raise RuntimeError("the lane was taken and freed again and again while starting")

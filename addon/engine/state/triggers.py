@@ -1,4 +1,4 @@
-"""What keeps terminal rows as they are? A trigger on both databases.
+"""The trigger that keeps ended executions as they are, on both databases.
 
 Deleting them stays possible, and so does clearing who started or cancelled them: a person may have to be erased.
 """
