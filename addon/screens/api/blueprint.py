@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, jsonify
@@ -52,15 +54,20 @@ def blueprint(parts: Parts, access: Access, lookups: Lookups) -> Blueprint:
                 flask_path(declared), endpoint=declared.name, view_func=admits("api")(answer), methods=[declared.method]
             )
     server = urlsplit(parts.settings.base_url).path + "/api"
-    described = document(all_operations(), problem=ProblemDocument, version=version("content-steward"), server=server)
 
     @routes.get("/openapi.json")
     @admits("public")
     def openapi() -> Response:
-        return jsonify(described)
+        return jsonify(described(server))
 
     del openapi
     return routes
+
+
+@cache
+def described(server: str) -> dict[str, Any]:
+    """Return the OpenAPI document for the base address `server`; made when it is first asked for, which few do."""
+    return document(all_operations(), problem=ProblemDocument, version=version("content-steward"), server=server)
 
 
 def all_operations() -> list[Operation]:
