@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.script import ScriptDirectory
 
 from addon.base import Database, metadata
 from addon.engine import ExecutionSpace, JobExecution
@@ -88,14 +89,14 @@ def checks(db: Database) -> dict[str, dict[str, str]]:
     }
 
 
-def at_first_light(db: Database) -> None:
-    """Bring a database to revision 0001, with an installation, a run in work and one that has ended."""
+def at_revision(db: Database, revision: str) -> None:
+    """Bring a database to an earlier revision, with the rows that one may have held."""
     config = schema._config()
     with db.engine.execution_options(steward_write=True).begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, revision)
     with db.engine.execution_options(steward_write=True).begin() as connection:
-        for table, rows in FIRST_LIGHT.items():
+        for table, rows in ROWS[revision].items():
             reflected = sa.Table(table, sa.MetaData(), autoload_with=connection)
             for row in rows:
                 connection.execute(sa.insert(reflected), row)
@@ -147,21 +148,8 @@ FIRST_LIGHT: dict[str, list[dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@BOTH
-def test_a_database_of_the_first_revision_keeps_its_rows_on_the_way_to_the_newest(
-    backend: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    if backend == "postgresql":
-        server = request.getfixturevalue("postgres_server")
-        server.execute("CREATE DATABASE first_light")
-        db = Database(server.url("first_light"), patience=None)
-    else:
-        db = Database(f"sqlite:///{tmp_path / 'first_light.sqlite3'}", patience=None)
-    at_first_light(db)
-
-    assert schema.upgrade(db) == schema.head()
-
-    assert schema.differences(db) == []
+def first_light_kept(db: Database) -> None:
+    """What became of the rows of 0001: an installation, a run in work and one that has ended."""
     with db.read_all() as session:
         spaces = session.scalars(sa.select(ExecutionSpace).order_by(ExecutionSpace.position)).all()
         assert [(space.space_key, space.state) for space in spaces] == [
@@ -178,4 +166,35 @@ def test_a_database_of_the_first_revision_keeps_its_rows_on_the_way_to_the_newes
         assert (batch.action, batch.page_ids) == (None, ["9"])
     with pytest.raises(sa.exc.DBAPIError), db.write_all() as session:
         session.execute(sa.update(JobExecution).where(JobExecution.id == "ended").values(points=8))
+
+
+ROWS = {"0001": FIRST_LIGHT}
+"""Rows of each revision but the newest, as it had its tables. A new migration adds those of the one before it."""
+KEPT = {"0001": first_light_kept}
+"""What has to be true of them at the newest."""
+
+
+def test_there_are_rows_of_every_revision_before_the_newest() -> None:
+    revisions = [each.revision for each in ScriptDirectory.from_config(schema._config()).walk_revisions()]
+    assert revisions[0] == schema.head()
+    assert ROWS.keys() == KEPT.keys() == set(revisions[1:])
+
+
+@BOTH
+@pytest.mark.parametrize("revision", ROWS)
+def test_a_database_of_each_earlier_revision_keeps_its_rows_on_the_way_to_the_newest(
+    backend: str, revision: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if backend == "postgresql":
+        server = request.getfixturevalue("postgres_server")
+        server.execute(f"CREATE DATABASE revision_{revision}")
+        db = Database(server.url(f"revision_{revision}"), patience=None)
+    else:
+        db = Database(f"sqlite:///{tmp_path / 'earlier.sqlite3'}", patience=None)
+    at_revision(db, revision)
+
+    assert schema.upgrade(db) == schema.head()
+
+    assert schema.differences(db) == []
+    KEPT[revision](db)
     db.dispose()
