@@ -264,7 +264,7 @@ def _stranger(name: str) -> str:
 
 
 def _words(error: Mapping[str, Any]) -> str:
-    """Return what is wrong in words; pydantic's own say \"input should be\"."""
+    """Return what is wrong in words; pydantic's own say 'input should be'."""
     limits = error.get("ctx", {})
     match error["type"]:
         case "value_error":

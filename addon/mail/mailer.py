@@ -46,9 +46,11 @@ class Mailer:
         per_minute: int = 0,
         renderer: Renderer | None = None,
     ) -> None:
-        """Parameters: `mail_from` is the From header; a mail is given up after `max_attempts` failures; `per_minute`
-        mails are handed over in a minute, by all processes together (0: any number); `renderer` makes mails from
-        templates, a new one when not given.
+        """Keep what senders share.
+
+        `mail_from` is the From header; a mail is given up after `max_attempts` failures; `per_minute` mails are handed
+        over in a minute, by all processes together (0: any number); `renderer` makes mails from templates, a new one
+        when not given.
 
         Raises ValueError when `mail_from` holds no address.
         """

@@ -1,7 +1,8 @@
 """The rows of the outbox and their transitions, each one conditional UPDATE; none of them talks to a server.
 
 A mail is `pending` until it is `sent`, `suppressed` (no usable address) or `dead` (refused permanently, tried too
-often, or of unknown fate). The states and what leads from one to the other: addon/mail/__init__.py."""
+often, or of unknown fate). The states and what leads from one to the other: addon/mail/__init__.py.
+"""
 
 from __future__ import annotations
 

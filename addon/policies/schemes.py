@@ -67,8 +67,10 @@ def matches(selector: Selector, space: Space) -> bool:
 
 
 def assigned(document: PolicyDocument, space: Space, sort: Sort, schemes: Sequence[S]) -> S:
-    """Return the scheme of `space` among `schemes`: that of the first assignment naming one of this sort, else the
-    default, else (in a document from before a check) the first.
+    """Return the scheme of `space` among `schemes`.
+
+    That is the one of the first assignment naming one of this sort, else the default, else (in a document from before a
+    check) the first.
     """
     for assignment in document.assignments:
         wanted = getattr(assignment, sort)

@@ -64,8 +64,10 @@ class Policies:
         check_cql: CheckCql = accept_cql,
         check_templates: CheckTemplates = accept_templates,
     ) -> None:
-        """Parameters: `namespace` prefixes the CQL aliases of the shipped document; `time_zone`, `first_run` and
-        `switched_on` are its defaults (see `seed`); the two checks judge CQL and template texts.
+        """Keep the defaults of the shipped document, and who judges what a document says.
+
+        `namespace` prefixes its CQL aliases; `time_zone`, `first_run` and `switched_on` are its defaults (see `seed`);
+        the two checks judge CQL and template texts.
         """
         self._clock = clock
         self._namespace = namespace
