@@ -168,8 +168,10 @@ def test_at_the_end_of_every_hour_of_a_day_of_idle_refreshes(tenants: int, clock
 
 @pytest.mark.parametrize("how", ["killed", "stopped"])
 def test_after_the_end_of_the_process(how: str, tmp_path: Path) -> None:
-    """A process that stops in order gives its points back; one that is killed loses its block and what its calls cost
-    at most, until the hour turns."""
+    """A process that stops in order gives its points back.
+
+    One that is killed loses its block and what its calls cost at most, until the hour turns.
+    """
     site = small_site(SystemClock())
     with stack_over(site, tmp_path) as stack:
         fault = site.faults.add("hang", path=SEARCH, seconds=60)
