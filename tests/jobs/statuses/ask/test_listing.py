@@ -31,7 +31,7 @@ def test_a_large_space_waits_for_an_administrators_word(bench: Bench) -> None:
         run, _ = bench.refresh()
         assert run.states() == {"DOCS": "failed", "OPS": "done"}
         reason = run.spaces()["DOCS"].reason or ""
-        assert "501 contents" in reason
+        assert "501 items" in reason
         assert "listLargeSpaces" in reason
         assert bench.stamp(below) is None
         bench.put(lambda data: data.update(listLargeSpaces=True))
@@ -63,7 +63,7 @@ def test_a_site_that_does_not_count_is_read_to_see_whether_the_space_is_too_larg
     with patch.object(listing, "MOST", 400):
         run, _ = bench.refresh()
         assert run.states() == {"DOCS": "failed", "OPS": "done"}
-        assert "more than 400 contents" in (run.spaces()["DOCS"].reason or "")
+        assert "more than 400 items" in (run.spaces()["DOCS"].reason or "")
     run, _ = bench.refresh()
     assert run.states() == {"DOCS": "done", "OPS": "done"}
     assert bench.stamp(below) == "expired"
