@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
@@ -34,7 +35,7 @@ from addon.confluence.cql import (
 from addon.jobs.ledger import LedgerEntry
 
 Fact = str | datetime | None
-"""What a field holds; None where the content has no such value."""
+"""What a field holds; None where the item has no such value."""
 
 _STATUS = {"status": "id", "statusname": "name.value", "previousstatus": "previous", "statuschangedon": "changedon"}
 _REVIEW = {"expirationdate": "expirationdate", "reviewedon": "reviewedon"}
@@ -62,54 +63,82 @@ def read_by(cql: str, fields: Mapping[str, str]) -> set[str]:
     return {fields[name] for clause in clauses(_parsed(cql).where) if (name := clause.field.lower()) in fields}
 
 
-def facts(
-    namespace: str, content: Content, row: LedgerEntry | None, names: Mapping[str, str], review: Mapping[str, Any]
-) -> dict[str, Fact]:
-    """Return what is known for sure, by CQL field in lower case.
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """One item as it was read and as the ledger knows it, at one moment.
 
-    Parameters: `content` as read by id, `row` its ledger entry, `names` of statuses by slug, `review` the value of
-    its review property.
+    `known`: CQL field in lower case -> what it holds; what cannot be known for sure is not in it. `now`: the moment, in
+    the site's zone, in which dates of CQL are read (docs/rules/confluence-api.md 8).
     """
-    status: dict[str, Fact] = {
-        "status": row.slug if row else None,
-        "statusname": names.get(row.slug) if row else None,
-        "previousstatus": row.previous if row else None,
-        "statuschangedon": row.changed_on if row else None,
-    }
-    known: dict[str, Fact] = {"type": content.kind}
-    known |= {field: status[short] for field, short in status_fields(namespace).items()}
-    known |= review_facts(namespace, review)
-    return known | {"lastmodified": content.updated_at, "created": content.created_at}
+
+    namespace: str
+    known: Mapping[str, Fact]
+    now: datetime
+
+    @classmethod
+    def of(
+        cls,
+        namespace: str,
+        content: Content,
+        entry: LedgerEntry | None,
+        names: Mapping[str, str],
+        review: Mapping[str, Any],
+        now: datetime,
+    ) -> Inspection:
+        """Return what is known of an item.
+
+        Parameters: `content` as read by id, `entry` of the ledger, `names` of statuses by slug, `review` the value of
+        its review property.
+        """
+        status: dict[str, Fact] = {
+            "status": entry.slug if entry else None,
+            "statusname": names.get(entry.slug) if entry else None,
+            "previousstatus": entry.previous if entry else None,
+            "statuschangedon": entry.changed_on if entry else None,
+        }
+        known: dict[str, Fact] = {"type": content.kind, "lastmodified": content.updated_at}
+        known["created"] = content.created_at
+        known |= {field: status[short] for field, short in status_fields(namespace).items()}
+        return cls(namespace, known | _review_facts(namespace, review), now)
+
+    @classmethod
+    def of_review(cls, namespace: str, review: Mapping[str, Any], now: datetime) -> Inspection:
+        """Return what the value of a review property says, and nothing else."""
+        return cls(namespace, _review_facts(namespace, review), now)
+
+    def without(self, fields: Collection[str]) -> Inspection:
+        """Return the inspection that knows nothing of `fields`."""
+        return replace(self, known={field: fact for field, fact in self.known.items() if field not in fields})
+
+    def judge(self, clause: Clause) -> bool | None:
+        """Return whether a condition holds by what is known, None where that cannot be said."""
+        return _clause(clause, self.known, self.now)
+
+    def confirms(self, cql: str) -> bool:
+        """Return whether nothing known for sure speaks against the match that search reported.
+
+        A condition on our statuses that cannot be judged here speaks against it: search reads them from a property
+        that every editor can write.
+        """
+        where = _parsed(cql).where
+        fields = status_fields(self.namespace)
+        for clause in clauses(where):
+            if clause.field.lower() in fields and self.judge(clause) is None:
+                return False
+        return where is None or _holds(where, self.known, self.now) is not False
+
+    def proves(self, cql: str) -> bool:
+        """Return whether a query holds by what is known alone, whatever search says and whatever else may be."""
+        where = _parsed(cql).where
+        return where is None or _holds(where, self.known, self.now) is True
 
 
-def review_facts(namespace: str, review: Mapping[str, Any]) -> dict[str, Fact]:
-    """Return what the value of a review property says, by CQL field in lower case."""
+def _review_facts(namespace: str, review: Mapping[str, Any]) -> dict[str, Fact]:
     reviewed: dict[str, Fact] = {
         "expirationdate": stored_date(review.get("expirationDate")),
         "reviewedon": stored_date(review.get("reviewedOn")),
     }
     return {field: reviewed[short] for field, short in review_fields(namespace).items()}
-
-
-def judged(clause: Clause, known: Mapping[str, Fact], now: datetime) -> bool | None:
-    """Return whether a condition holds by what is known, None where that cannot be said.
-
-    `now` is in the site's zone, in which dates of CQL are read (docs/rules/confluence-api.md 8).
-    """
-    return _clause(clause, known, now)
-
-
-def confirmed(cql: str, known: Mapping[str, Fact], now: datetime, *, namespace: str) -> bool:
-    """Return whether nothing known for sure speaks against the match that search reported.
-
-    A condition on our statuses that cannot be judged here speaks against it. `now` is in the site's zone.
-    """
-    where = _parsed(cql).where
-    fields = status_fields(namespace)
-    for clause in clauses(where):
-        if clause.field.lower() in fields and _clause(clause, known, now) is None:
-            return False
-    return where is None or _holds(where, known, now) is not False
 
 
 def names_a_day(cql: str) -> bool:
@@ -127,12 +156,6 @@ def site_time(now: datetime, time_zone: str) -> datetime:
         return now.astimezone(known_zone(time_zone))
     except ValueError:
         return now
-
-
-def certain(cql: str, known: Mapping[str, Fact], now: datetime) -> bool:
-    """Return whether a query holds by what is known alone, whatever search says and whatever else may be."""
-    where = _parsed(cql).where
-    return where is None or _holds(where, known, now) is True
 
 
 @lru_cache(maxsize=256)

@@ -14,7 +14,7 @@ from addon.base import Space
 from addon.confluence import Content, NotFound, SiteClient
 from addon.jobs.automations.matches import Match
 from addon.jobs.automations.new_dates import NewDates
-from addon.jobs.facts import confirmed, facts, uses_statuses
+from addon.jobs.facts import Inspection, uses_statuses
 from addon.jobs.ledger import LAG, LedgerEntry
 from addon.jobs.review import review_key
 
@@ -89,10 +89,11 @@ class Guards:
             if review.get("keep") is True:
                 return KEPT
             cql = match.automation.cql
-            known = facts(self.namespace, content, self.rows.get(content.id), self.names, review)
-            if not confirmed(cql, known, self.now, namespace=self.namespace):
+            entry = self.rows.get(content.id)
+            inspection = Inspection.of(self.namespace, content, entry, self.names, review, self.now)
+            if not inspection.confirms(cql):
                 return NOT_CONFIRMED
-            new = self.dates.reason(cql, content, match.content.ancestors, found, known)
+            new = self.dates.reason(cql, content, match.content.ancestors, found, inspection)
             if new is not None:
                 return new
             return self._children(content.id) if content.kind == "page" else None

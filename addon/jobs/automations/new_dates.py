@@ -7,12 +7,12 @@ the date is. The same is true of a status that dates lead to, also those of the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from addon.confluence import Content, Kind, NotFound, Property, SiteClient
-from addon.jobs.facts import Fact, certain, read_by, review_fields, status_fields
+from addon.jobs.facts import Inspection, read_by, review_fields, status_fields
 from addon.jobs.review import review_key
 from addon.policies import StatusEntry
 
@@ -41,11 +41,11 @@ class NewDates:
     _above: dict[str, Property | None] = field(default_factory=dict)
 
     def reason(
-        self, cql: str, content: Content, ancestors: Sequence[str], review: Property | None, known: Mapping[str, Fact]
+        self, cql: str, content: Content, ancestors: Sequence[str], review: Property | None, inspection: Inspection
     ) -> str | None:
         """Return why an item that matches is skipped, None where no date set just now has to do with it.
 
-        `review`: its review property, `known`: what is known of it for sure. Costs nothing where that has stood long
+        `review`: its review property, `inspection`: what is known of it. Costs nothing where that has stood long
         enough; else up to 5 points and the space's permissions for each person who set one, and where statuses
         depend on dates of pages above, 1 or 2 for each of these. Raises SiteError as the calls do.
         """
@@ -53,12 +53,12 @@ class NewDates:
         entries = self.entries if read_by(cql, by_status) else ()
         led = self._read(entry.cql for entry in entries)
         read = read_by(cql, dates) | led
-        if read and not certain(cql, _without(known, {*dates, *(by_status if led else ())}), self.now):
+        if read and not inspection.without({*dates, *(by_status if led else ())}).proves(cql):
             words = self._words(review, content.kind, NEW, UNDATED)
             if words is not None:
                 return words.format(_name(read))
         led = self._read(entry.ancestor_cql for entry in entries)
-        if led and not certain(cql, _without(known, by_status), self.now):
+        if led and not inspection.without(by_status).proves(cql):
             words = self._words_above(ancestors)
             if words is not None:
                 return words.format(_name(led))
@@ -98,10 +98,6 @@ class NewDates:
         if asked not in self._setters:
             self._setters[asked] = self.client.may_delete(account_id, kind, self.space_id)
         return self._setters[asked]
-
-
-def _without(known: Mapping[str, Fact], fields: Collection[str]) -> dict[str, Fact]:
-    return {field: fact for field, fact in known.items() if field not in fields}
 
 
 def _name(dates: set[str]) -> str:

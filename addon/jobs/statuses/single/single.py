@@ -16,7 +16,7 @@ from addon.confluence import Conflict, Confluence, Content, Kind, SiteClient
 from addon.confluence.cql import Clause, Spelling
 from addon.engine import queries
 from addon.jobs import ledger, site_facts
-from addon.jobs.facts import judged, names_a_day, review_facts, site_time
+from addon.jobs.facts import Inspection, names_a_day, site_time
 from addon.jobs.ledger import LedgerEntry
 from addon.jobs.models import ContentStamp
 from addon.jobs.review import Review, review_key, write_review
@@ -182,13 +182,13 @@ class Single:
         return written
 
     def _tested(self, client: SiteClient, look: Look, review: Review) -> tuple[Tested, ...]:
-        known = review_facts(self._namespace, review.value())
         day_named = any(text and names_a_day(text) for each in _entries(look) for text in each[1:])
         now = site_time(look.began, client.system_info().time_zone) if day_named else look.began
+        inspection = Inspection.of_review(self._namespace, review.value(), now)
 
         def judge(clause: Clause) -> bool | None:
-            ours = clause.field.lower() in known and clause.operator in _COMPARED
-            return judged(clause, known, now) if ours else None
+            ours = clause.field.lower() in inspection.known and clause.operator in _COMPARED
+            return inspection.judge(clause) if ours else None
 
         evaluation = Evaluation(client, look.content, judge, look.spelling, self._namespace)
         return tuple(evaluation.test(*each) for each in _entries(look))
