@@ -34,7 +34,6 @@ STOPPING = "steward_stopping"
 WAKES = "steward_wakes"
 OUTBOX_SECONDS = 30.0
 WAKES_SECONDS = 5.0
-WAKES_PRUNED_SECONDS = 600.0
 LEAST_PATIENCE = 10.0
 """Seconds that a statement waits for the database at least; otherwise half a lease, so that one dead connection
 leaves a heartbeat the time for a second attempt."""
@@ -126,9 +125,8 @@ def _begin(app: Flask, parts: Parts) -> None:
     outbox = Tick("outbox", OUTBOX_SECONDS, send_leftovers, OUTBOX_SECONDS / 10)
     ticks = [*parts.engine.ticks(), outbox, *housekeeping(parts)]
     if schema.scaled(parts.db):
-        from addon.engine.scale import WakeWorker, prune
+        from addon.engine.scale import WakeWorker
 
-        ticks.append(Tick("wakes", WAKES_PRUNED_SECONDS, lambda: prune(parts.db), WAKES_PRUNED_SECONDS / 10))
         if parts.settings.runners:
             wakes = WakeWorker(parts.db, parts.clock, parts.engine.run_one, parts.settings.runners)
             wakes.start()

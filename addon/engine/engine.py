@@ -23,7 +23,8 @@ from addon.engine.lease import reaper
 from addon.engine.lease.leasetime import LeaseTime
 from addon.engine.lease.lockfile import LockFile
 from addon.engine.models import JobExecution, Worker
-from addon.engine.schedule import scheduler, schedules
+from addon.engine.schedule import scheduler, schedules, starts
+from addon.engine.schedule.plan import Candidate
 from addon.engine.settings import EngineSettings
 from addon.engine.state import admission, cancel, start
 from addon.engine.state.retry_failed import retry_failed
@@ -187,9 +188,9 @@ class Engine:
         """Compute every next time again, from now on (re-install)."""
         schedules.restart_schedules(self._context, session, tenant_id)
 
-    def waiting(self, session: Session, tenant_id: TenantId) -> list[scheduler.Waiting]:
+    def waiting(self, session: Session, tenant_id: TenantId) -> list[Candidate]:
         """Return what starts when the lane is free, in order; nothing while schedules are on hold."""
-        return scheduler.waiting(self._context, session, tenant_id)
+        return starts.waiting(self._context, session, tenant_id)
 
     # Ticks
 

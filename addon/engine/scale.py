@@ -3,6 +3,6 @@
 `addon.engine` works without it: then other processes find work by the reaper's tick.
 """
 
-from addon.engine.wake.procrastinate import ProcrastinateDispatcher, WakeWorker, apply_schema, missing, prune
+from addon.engine.wake.procrastinate import ProcrastinateDispatcher, WakeWorker, apply_schema, missing
 
-__all__ = ["ProcrastinateDispatcher", "WakeWorker", "apply_schema", "missing", "prune"]
+__all__ = ["ProcrastinateDispatcher", "WakeWorker", "apply_schema", "missing"]

@@ -16,7 +16,7 @@ from addon.base import Database
 from addon.engine import Fenced, JobExecution, JobSchedule
 from addon.engine.lease import lease, reaper
 from addon.engine.models import ExecutionSpace, Lane, ScheduleFire
-from addon.engine.schedule import scheduler, schedules, slots
+from addon.engine.schedule import scheduler, schedules, slots, starts
 from addon.engine.schedule.cron import next_fire
 from addon.engine.state import table, transitions
 from addon.engine.worker import runner, spaces
@@ -182,12 +182,12 @@ def everybody_is_asked(patch: pytest.MonkeyPatch) -> None:
 
 def hold_not_asked(patch: pytest.MonkeyPatch) -> None:
     everybody_is_asked(patch)
-    patch.setattr(scheduler, "on_hold", lambda lane, now: False)
+    patch.setattr(starts, "on_hold", lambda lane, now: False)
 
 
 def retry_comes_early(patch: pytest.MonkeyPatch) -> None:
     everybody_is_asked(patch)
-    retries = scheduler._retries
+    retries = starts._retries
 
     def hasty(session: Any, tenant: Any) -> Any:
         found = retries(session, tenant)

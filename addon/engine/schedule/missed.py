@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from addon.base import TenantId
 from addon.engine.context import EngineContext
 from addon.engine.models import AuditEvent, JobExecution, Lane, RetryDue
+from addon.engine.schedule.plan import precedes
 
 NEAR = timedelta(minutes=5)
 """What came into the way so soon after a slot counts: ticks reach one site after the other."""
@@ -105,14 +106,14 @@ def _runs(context: EngineContext, runs: Sequence[Any]) -> Iterator[Blocker]:
     ends = {row.id: row.ended_at for row in runs}
     for row in runs:
         yield Blocker("busy", row.started_at, row.ended_at or _END, row.id)
-        if row.trigger == "retry" and row.attempt - 1 <= context.settings.precedence_attempts:
+        if row.trigger == "retry" and precedes(row.attempt, context.settings.precedence_attempts):
             waited_since = ends.get(row.retry_of) or _BEGINNING
             yield Blocker("retry_waiting", waited_since, row.started_at, row.id, except_for=row.job_type)
 
 
 def _waiting(context: EngineContext, session: Session, tenant_id: TenantId) -> Iterator[Blocker]:
     for retry in session.scalars(sa.select(RetryDue).where(RetryDue.tenant_id == tenant_id)):
-        if retry.attempt - 1 <= context.settings.precedence_attempts:
+        if precedes(retry.attempt, context.settings.precedence_attempts):
             since = retry.due_at - timedelta(seconds=context.settings.retry_seconds)
             yield Blocker("retry_waiting", since, retry.due_at, retry.failed_execution_id, except_for=retry.job_type)
 

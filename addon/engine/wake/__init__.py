@@ -45,11 +45,13 @@ process after the commit; processes that share a PostgreSQL without it find each
 When something fails
 --------------------
 - The queue's table is missing or locked: the savepoint rolls back, a warning is logged, the reaper's tick wakes.
-- The worker's connection breaks: procrastinate ends its worker; it starts again after 2 s, and polls when it does.
-- The database takes the question and never answers: a check every 5 s gives up after the database's patience and the
-  worker starts again.
+- The worker's connection breaks: procrastinate ends its worker when a side task fails, such as the listener; it is
+  started again after 2 s, and first fetches what was inserted meanwhile.
+- The database takes the question and never answers: a check every 5 s gives up after the database's patience, and the
+  worker is started again.
 - A process dies with a wakeup that it had taken: what it had claimed comes back by its lease. The wakeup's row stays in
-  the state `doing`, blocks nothing, and is deleted by `prune`.
+  the state `doing`, blocks nothing, and is deleted by a periodic task within ten minutes after its worker is taken for
+  dead.
 - A tick overruns its interval: the next call is left out (`max_instances=1`). A tick raises: logged, called again.
 
 APScheduler keeps its jobs in memory and has no misfire grace: what a stopped process did not tick is not made up for,

@@ -1,9 +1,9 @@
 """Wakes between the processes on one PostgreSQL, carried by procrastinate. They are hints: our rows are the truth.
 
 A wake is a job `engine.wake` in procrastinate's table, inserted on the session's own connection, so that it commits or
-rolls back with what it announces. procrastinate's `lock`, retries, periodic tasks and recovery are not used: a dead
-worker that had a `lock` would keep the tenant blocked permanently, and what a dead process was doing is found by our
-leases. Only its documented interface is used (docs/adr/0043-procrastinate-by-its-documented-interface.md).
+rolls back with what it announces. procrastinate's `lock`, retries and recovery are not used: a dead worker that had a
+`lock` would keep the tenant blocked permanently, and what a dead process was doing is found by our leases.
+Only its documented interface is used (docs/adr/0043-procrastinate-by-its-documented-interface.md).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
+from procrastinate import App, JobContext, PsycopgConnector, SyncPsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
+from procrastinate.manager import JobManager
 from procrastinate.schema import SchemaManager
-from psycopg_pool import PoolTimeout
 from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
@@ -31,13 +31,16 @@ from addon.base import PATIENCE, Clock, Database, TenantId, get_logger
 log = get_logger(__name__)
 
 TASK = "engine.wake"
+PRUNE_TASK = "engine.prune_wakes"
 QUEUE = "steward"
 _PENDING = "steward_wake_tenants"
 _RESTART_SECONDS = 2.0
-_CONNECT_SECONDS = 30.0
+_CONNECT_SECONDS = 5.0
+"""How long the worker's pool looks for a connection, with waits that double: then a new pool begins with short ones."""
 _POLL_SECONDS = 5.0
+_PRUNED = "*/10 * * * *"
 _HEARTBEAT_SECONDS = 10.0
-_STALLED_SECONDS = 120.0
+_STALLED_SECONDS = 120
 """A worker that has been silent for so long is taken for dead. Nothing depends on it but the wakes it had taken."""
 
 
@@ -153,6 +156,10 @@ class WakeWorker:
         )
         app = App(connector=connector)
         app.task(name=TASK, queue=QUEUE)(self._woken)
+        prune = app.task(name=PRUNE_TASK, queue=QUEUE, queueing_lock=PRUNE_TASK, pass_context=True)(_prune)
+        # Also because procrastinate 3.10 watches its listener and its heartbeat only where something is periodic: the
+        # watch ends with the first side task that ends, and without periodic tasks the deferrer does so at once.
+        app.periodic(cron=_PRUNED)(prune)
         async with app.open_async():
             with self._guard:
                 self._stop = lambda: loop.call_soon_threadsafe(stop.set)
@@ -208,39 +215,24 @@ class WakeWorker:
             self._work()
 
 
-def prune(db: Database) -> int:
+async def _prune(context: JobContext, timestamp: int) -> None:
+    await finish_stalled(context.app.job_manager)
+
+
+async def finish_stalled(jobs: JobManager) -> int:
     """Delete the wakes that dead workers had taken and never finished; return how many.
 
-    They are hints that were followed: what the dead had claimed comes back by its lease. Rows of dead workers are
-    deleted by procrastinate, whenever a worker starts.
+    They are hints that were followed: what the dead had claimed comes back by its lease. The rows of dead workers
+    themselves are deleted by procrastinate, whenever a worker starts.
     """
-    limit = db.patience or PATIENCE
-    try:
-        return asyncio.run(asyncio.wait_for(_finish_stalled(db.conninfo()), limit))
-    except (TimeoutError, ConnectorException, PoolTimeout) as error:
-        cause = error.__cause__ if isinstance(error, ConnectorException) else error
-        log.warning(
-            "the wakes of dead workers stay for now: the database cannot be used",
-            action="wakes_kept",
-            error=repr(cause),
-        )
-        return 0
-
-
-async def _finish_stalled(conninfo: str) -> int:
-    connector = PsycopgConnector(conninfo=conninfo, min_size=1, max_size=1, timeout=_CONNECT_SECONDS)
-    async with App(connector=connector).open_async() as app:
-        jobs = app.job_manager
-        stalled = await jobs.get_stalled_jobs(
-            queue=QUEUE, task_name=TASK, seconds_since_heartbeat=round(_STALLED_SECONDS)
-        )
-        finished = 0
-        for job in stalled:
-            # Refused when another process was first, or when the worker was only slow and has finished it.
-            with suppress(ConnectorException):
-                await jobs.finish_job(job, status=Status.FAILED, delete_job=True)
-                finished += 1
-        return finished
+    stalled = await jobs.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=_STALLED_SECONDS)
+    finished = 0
+    for job in stalled:
+        # Refused when the worker was only slow and has finished it meanwhile.
+        with suppress(ConnectorException):
+            await jobs.finish_job(job, status=Status.FAILED, delete_job=True)
+            finished += 1
+    return finished
 
 
 def apply_schema(connection: sa.Connection) -> None:

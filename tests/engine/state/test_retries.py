@@ -10,7 +10,7 @@ import pytest
 
 from addon.base import ScheduleSpec
 from addon.engine import Engine, JobExecution, Run, RunSpace, queries
-from addon.engine.schedule.scheduler import precedes
+from addon.engine.schedule.plan import precedes
 from tests.engine.conftest import EVERYWHERE, Rig
 from tests.support.fakejob import Trouble, spaces
 
@@ -231,7 +231,7 @@ def test_late_in_a_longer_chain_other_types_go_first_and_end_it(rig: Rig) -> Non
         engine.run_due()
     (waiting,) = rig.retries()
     assert waiting.attempt == 5
-    assert not precedes(engine._context, waiting)
+    assert not precedes(waiting.attempt, engine.settings.precedence_attempts)
     rig.clock.advance(timedelta(minutes=3))
     rig.mails.refusal = "no mail transport"
     assert engine.schedule_tick() == 0

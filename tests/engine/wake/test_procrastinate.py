@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
+from procrastinate import App, PsycopgConnector
 
 from addon.base import Database, SystemClock, TenantId
-from addon.engine.wake.procrastinate import TASK, ProcrastinateDispatcher, WakeWorker, apply_schema, missing, prune
+from addon.engine.wake.procrastinate import (
+    TASK,
+    ProcrastinateDispatcher,
+    WakeWorker,
+    apply_schema,
+    finish_stalled,
+    missing,
+)
 from addon.migrations import schema
 from tests.support.postgres import PostgresServer
 from tests.support.servers import eventually
@@ -33,6 +42,11 @@ def wakes(db: Database) -> list[tuple[str, str, str | None]]:
             sa.text("SELECT queueing_lock, status::text, lock FROM procrastinate_jobs ORDER BY id")
         )
         return [tuple(row) for row in found]
+
+
+async def pruned(db: Database) -> int:
+    async with App(connector=PsycopgConnector(conninfo=db.conninfo())).open_async() as app:
+        return await finish_stalled(app.job_manager)
 
 
 def test_a_wake_commits_or_rolls_back_with_what_it_announces(
@@ -169,7 +183,7 @@ def test_what_a_dead_worker_had_taken_is_pruned(queue: Database, new_tenant: Cal
             )
     with queue.write(waiting) as session:
         ProcrastinateDispatcher().wake(session, waiting)
-    assert prune(queue) == 1
+    assert asyncio.run(pruned(queue)) == 1
     assert sorted(wakes(queue)) == sorted([(alive, "doing", None), (waiting, "todo", None)])
 
 
