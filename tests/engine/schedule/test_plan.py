@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from addon.engine.models import RetryDue
-from addon.engine.schedule.plan import DueJob, LaneState, Plan, plan, precedes
+from addon.engine.schedule.plan import Candidate, DueJob, LaneState, Plan, plan, precedes
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 PRECEDENCE = 3
@@ -27,17 +27,17 @@ def retry(job: str, due: int, attempt: int = 2) -> RetryDue:
     return RetryDue(failed_execution_id=f"{job}-failed", job_type=job, due_at=at(due), attempt=attempt)
 
 
-def told(found: Plan) -> tuple[list[str], list[str]]:
+def named(found: Plan) -> tuple[list[str], list[str]]:
     """Name each start, and each that waits with its reason; a retry has a star, a fallback two."""
 
-    def name(each: object) -> str:
-        job, stars = each.job_type, "*" if each.retry is not None else ""  # type: ignore[attr-defined]
-        return job + ("**" if each.fallback else stars) + (" late" if each.late else "")  # type: ignore[attr-defined]
+    def name(each: Candidate) -> str:
+        stars = "**" if each.fallback else "*" if each.retry is not None else ""
+        return each.job_type + stars + (" late" if each.late else "")
 
     return [name(each) for each in found.starts], [f"{name(each)}: {why}" for each, why in found.waits]
 
 
-CASES = {
+CASES: dict[str, tuple[list[DueJob], list[RetryDue], list[str], list[str]]] = {
     "nothing is due": ([], [], [], []),
     "the job whose slot came due first starts first": (
         [slots(MAILS, -5), slots(REFRESH, -60), slots(ACTIONS, -30)],
@@ -95,7 +95,7 @@ CASES = {
         [MAILS, f"{REFRESH}**"],
         [],
     ),
-    "late in a long chain a retry that is not due waits for nobody and keeps nobody waiting": (
+    "late in a long chain a retry that is not due keeps nothing waiting": (
         [slots(MAILS, -1)],
         [retry(REFRESH, 2, attempt=5)],
         [MAILS],
@@ -120,7 +120,7 @@ CASES = {
 def test_the_plan(case: str) -> None:
     due, retries, starts, waits = CASES[case]
     found = plan(due, retries, FREE, NOW, precedence_attempts=PRECEDENCE)
-    assert told(found) == (starts, waits)
+    assert named(found) == (starts, waits)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_the_plan(case: str) -> None:
 def test_a_lane_that_lets_nothing_start_is_why_everything_waits(lane: LaneState, why: str) -> None:
     due, retries = [slots(MAILS, -60), slots(ACTIONS, -90)], [retry(REFRESH, 3)]
     found = plan(due, retries, lane, NOW, precedence_attempts=PRECEDENCE)
-    assert told(found) == ([], [f"{REFRESH}*: {why}", f"{ACTIONS}: {why}", f"{MAILS}: {why}"])
+    assert named(found) == ([], [f"{REFRESH}*: {why}", f"{ACTIONS}: {why}", f"{MAILS}: {why}"])
 
 
 def test_people_see_what_will_start_without_what_is_only_recorded_or_given_up() -> None:
