@@ -11,6 +11,7 @@ from addon.base import Space
 from addon.base.bounds import identifier
 from addon.confluence import errors
 from addon.confluence.content import Content, Kind, LongTask, Operation, Property, Restriction, SystemInfo
+from addon.confluence.cql.queries import URL_BYTES
 from addon.confluence.http import answers, endpoints
 from addon.confluence.people import PeopleCalls
 
@@ -22,8 +23,6 @@ ARCHIVE_MOST = 300
 """Pages of one archive job (docs/rules/confluence-api.md 2.4)."""
 RESTRICTIONS_MOST = 200
 """A guess at the most that one content's restrictions name; corrected after the call like every price."""
-URL_BYTES = 6000
-"""How long the varying part of a request's URL may get, in bytes."""
 
 
 class SiteClient(PeopleCalls):

@@ -63,7 +63,7 @@ from addon.connect.errors import BadPayload, CannotVerify, ConnectError, Payload
 from addon.connect.headers import BARE_HEADERS
 from addon.connect.hosts import AllowedHosts
 from addon.connect.installkeys import InstallKeys
-from addon.connect.lifecycle import PATHS, LifecycleListener, lifecycle_blueprint
+from addon.connect.lifecycle import LIFECYCLE_PATHS, LifecycleListener, lifecycle_blueprint
 from addon.connect.report_cycle import (
     claim_reporting,
     forget_reports,
@@ -71,7 +71,7 @@ from addon.connect.report_cycle import (
     put_off_reporting,
     reports_due,
 )
-from addon.connect.reporting import REPORT_AT_ONCE, REPORT_ORIGIN, ReportFailed, Verdicts, report
+from addon.connect.reporting import REPORT_AT_ONCE, REPORT_ORIGIN, ReportFailed, Verdicts, report_accounts
 from addon.connect.route_access import (
     UndeclaredRoute,
     admits,
@@ -82,7 +82,7 @@ from addon.connect.route_access import (
     known_caller,
 )
 from addon.connect.siteauth import ForeignUrl, SiteAuth
-from addon.connect.tenant_writes import cut_off, delete_tenant
+from addon.connect.tenant_writes import cut_off_uninstalled, delete_tenant
 from addon.connect.tenants import (
     Installation,
     InstallationCounts,
@@ -96,7 +96,7 @@ from addon.connect.webhooks import WEBHOOK_EVENTS, SiteEvent, WebhookListener, w
 
 __all__ = [
     "BARE_HEADERS",
-    "PATHS",
+    "LIFECYCLE_PATHS",
     "REPORT_AT_ONCE",
     "REPORT_ORIGIN",
     "WEBHOOK_EVENTS",
@@ -127,7 +127,7 @@ __all__ = [
     "count_installations",
     "current_caller",
     "current_installation",
-    "cut_off",
+    "cut_off_uninstalled",
     "delete_tenant",
     "forget_reports",
     "install_boundary",
@@ -136,7 +136,7 @@ __all__ = [
     "lifecycle_blueprint",
     "note_reports",
     "put_off_reporting",
-    "report",
+    "report_accounts",
     "reports_due",
     "tenant_ids",
     "webhook_blueprint",

@@ -32,7 +32,7 @@ from addon.connect.tenants import Tenants
 
 log = get_logger(__name__)
 
-PATHS = {name: f"/connect/{name}" for name in ("installed", "uninstalled", "enabled", "disabled")}
+LIFECYCLE_PATHS = {name: f"/connect/{name}" for name in ("installed", "uninstalled", "enabled", "disabled")}
 """The lifecycle's addresses below the base URL, as the descriptor names them."""
 
 
@@ -150,11 +150,11 @@ def lifecycle_blueprint(
     settings: Settings,
     listener: LifecycleListener,
 ) -> Blueprint:
-    """Return the blueprint with the four addresses of PATHS. `install_boundary` must be in place."""
+    """Return the blueprint with the four addresses of LIFECYCLE_PATHS. `install_boundary` must be in place."""
     lifecycle = Lifecycle(db, tenants, keys, clock, settings, AllowedHosts(settings.allowed_hosts), listener)
     blueprint = Blueprint("connect_lifecycle", __name__)
 
-    @blueprint.post(PATHS["installed"])
+    @blueprint.post(LIFECYCLE_PATHS["installed"])
     @admits("install")
     def installed() -> Response:
         body, issued = lifecycle.asymmetric("installed")
@@ -167,7 +167,7 @@ def lifecycle_blueprint(
         log.info("installed", action="tenant_installed", tenant=outcome.tenant_id, outcome=str(outcome))
         return Response(status=204)
 
-    @blueprint.post(PATHS["uninstalled"])
+    @blueprint.post(LIFECYCLE_PATHS["uninstalled"])
     @admits("install")
     def uninstalled() -> Response:
         body, issued = lifecycle.asymmetric("uninstalled")
@@ -180,12 +180,12 @@ def lifecycle_blueprint(
         log.info("uninstalled", action="tenant_uninstalled", tenant=tenant_id or "unknown or unchanged")
         return Response(status=204)
 
-    @blueprint.post(PATHS["enabled"])
+    @blueprint.post(LIFECYCLE_PATHS["enabled"])
     @admits("switch")
     def enabled() -> Response:
         return lifecycle.switch("enabled", listener.on_enabled)
 
-    @blueprint.post(PATHS["disabled"])
+    @blueprint.post(LIFECYCLE_PATHS["disabled"])
     @admits("switch")
     def disabled() -> Response:
         return lifecycle.switch("disabled", listener.on_disabled)

@@ -3,7 +3,7 @@
 The contract is that of docs/rules/connect.md 6.3. One doubt remains there (section 9): for pure Connect apps the
 documentation speaks of the app's JWT flow and shows no example. We sign as for a site: HS256 with the shared secret of
 an installation that stores the accounts, `iss` the add-on key, `aud` its clientKey, qsh of this very request. Should
-Atlassian want another token, it is refused with 401, nothing is lost, and only `report` has to change.
+Atlassian want another token, it is refused with 401, nothing is lost, and only `report_accounts` has to change.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Verdicts:
     cycle_days: int | None
 
 
-def report(auth: AuthBase, accounts: Mapping[str, datetime], now: datetime) -> Verdicts:
+def report_accounts(auth: AuthBase, accounts: Mapping[str, datetime], now: datetime) -> Verdicts:
     """Report accounts, each with the time of our last retrieval; at most REPORT_AT_ONCE.
 
     Raises ReportFailed: refused, asked to wait, not reached, or answered with something else.

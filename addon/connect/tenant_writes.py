@@ -129,7 +129,9 @@ _CUT_OFF = "erased:"
 """Begins the clientKey of a tenant that is being erased: no site's clientKey does."""
 
 
-def cut_off(session: Session, before: datetime, *, busy: Collection[TenantId], now: datetime) -> list[TenantId]:
+def cut_off_uninstalled(
+    session: Session, before: datetime, *, busy: Collection[TenantId], now: datetime
+) -> list[TenantId]:
     """Cut the tenants that were uninstalled before a moment off from their sites; return all that are to be erased.
 
     What names the site goes (clientKey and addresses), so that an installation at that very moment begins afresh

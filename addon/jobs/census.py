@@ -28,7 +28,7 @@ from addon.jobs.models import SiteSpace, SpaceListing
 from addon.jobs.site_facts import SiteFacts
 from addon.policies import PolicyDocument
 
-TYPES = ("global", "collaboration", "knowledge_base", "personal", "system", "onboarding", "xflow_sample_space")
+NEGATION_TYPES = ("global", "collaboration", "knowledge_base", "personal", "system", "onboarding", "xflow_sample_space")
 """The types that Confluence lists on their own (docs/rules/confluence-api.md 2.1)."""
 DAY = timedelta(hours=23)
 """Four refreshes a day: the first that begins so long after a listing lists."""
@@ -166,8 +166,8 @@ def _worth_keeping(
 def _types_to_list(known: SiteFacts, document: PolicyDocument) -> list[str] | None:
     """Return the types to list one by one, None where it is as cheap to list everything."""
     excluded = {selector.type.casefold() for selector in document.exclusion_rules if selector.type is not None}
-    types = sorted({*TYPES, *known.census} - excluded)
-    if not set(types) <= set(TYPES):
+    types = sorted({*NEGATION_TYPES, *known.census} - excluded)
+    if not set(types) <= set(NEGATION_TYPES):
         return None
     saved = sum(number for kind, number in known.census.items() if kind in excluded)
     return types if saved - len(types) >= WORTH else None

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from addon.base import TenantGone, Unreachable, get_logger
 from addon.confluence import CqlRejected, Postponed, SiteClient, SiteError
-from addon.confluence.cql import base
+from addon.confluence.cql import in_spaces
 from addon.engine.job import Run
 
 log = get_logger(__name__)
@@ -82,7 +82,7 @@ def count_seen(client: SiteClient, space_key: str, content_ids: Iterable[str]) -
     """
     counting = Counting(client)
     chunks = chunked(dict.fromkeys(content_ids), ID_BYTES)
-    return sum(counting.number(base([space_key], ids_in(chunk))) for chunk in chunks)
+    return sum(counting.number(in_spaces([space_key], ids_in(chunk))) for chunk in chunks)
 
 
 def ids_in(ids: Iterable[str]) -> str:

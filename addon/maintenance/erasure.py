@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, TenantId, get_logger, metadata
 from addon.confluence import forget_quota
-from addon.connect import cut_off, delete_tenant
+from addon.connect import cut_off_uninstalled, delete_tenant
 from addon.engine import queries
 
 log = get_logger(__name__)
@@ -41,7 +41,7 @@ class Erasure:
         with self.db.write_all() as session:
             now = self.clock.now()
             busy = set(queries.tenants_at_work(session))
-            return cut_off(session, now - self.grace, busy=busy, now=now)
+            return cut_off_uninstalled(session, now - self.grace, busy=busy, now=now)
 
     def _erase(self, tenant_id: TenantId) -> bool:
         for table in tenant_tables():

@@ -21,7 +21,7 @@ from addon.connect import (
     forget_reports,
     note_reports,
     put_off_reporting,
-    report,
+    report_accounts,
     reports_due,
 )
 from addon.mail import forget_greetings
@@ -81,7 +81,7 @@ class Reporting:
     def _report(self, tenant_id: TenantId, accounts: Mapping[str, datetime]) -> None:
         now = self.clock.now()
         try:
-            verdicts = report(self.tenants.auth_at(tenant_id, REPORT_ORIGIN), accounts, now)
+            verdicts = report_accounts(self.tenants.auth_at(tenant_id, REPORT_ORIGIN), accounts, now)
         except (TenantGone, SecretUnreadable) as error:
             raise ReportFailed(f"was not asked: {error}") from error
         with self.db.write_all() as session:

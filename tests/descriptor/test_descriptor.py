@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 
 from addon.config import Settings
-from addon.connect import PATHS, check_routes
+from addon.connect import LIFECYCLE_PATHS, check_routes
 from descriptor import DescriptorInvalid, build, descriptor_blueprint, implied, template_path, validate
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def test_it_asks_for_signed_installs_context_tokens_and_account_ids() -> None:
     descriptor = build(settings())
     assert descriptor["authentication"] == {"type": "jwt"}
     assert descriptor["apiMigrations"] == {"signed-install": True, "context-qsh": True, "gdpr": True}
-    assert descriptor["lifecycle"] == PATHS
+    assert descriptor["lifecycle"] == LIFECYCLE_PATHS
 
 
 def test_it_puts_jobs_where_administrators_look() -> None:

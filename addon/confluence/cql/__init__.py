@@ -5,7 +5,7 @@ Whatever one of our queries says, it is built in four steps, and each has a modu
     an administrator's text  --parser-->    a tree              parse, to_cql, clauses
                              --checks-->    accepted or refused check_administrators_cql
                              --negation-->  pieces to ask       holding, failing, spelled
-    pieces and spaces        --queries-->   one or more queries base, all_of, any_of, none_of, group_spaces
+    pieces and spaces        --queries-->   one or more queries in_spaces, all_of, any_of, none_of, group_spaces
 
 Two facts of Confluence rule all of it (docs/rules/confluence-api.md 8). AND and OR have equal precedence and are read
 from left to right, so every query of ours puts each part in parentheses. A query may not begin with a negation, so each
@@ -20,8 +20,8 @@ sentence for its author, and what has too many alternatives around its negations
 
 from addon.confluence.cql.checks import Checked, CqlRefused, check_administrators_cql
 from addon.confluence.cql.negation import (
-    FORMS,
-    TYPES,
+    NEGATION_FORMS,
+    NEGATION_TYPES,
     Piece,
     Pieces,
     Spelling,
@@ -58,18 +58,18 @@ from addon.confluence.cql.queries import (
     Keyed,
     all_of,
     any_of,
-    base,
     encoded_length,
     group_spaces,
+    in_spaces,
     none_of,
     values,
 )
 
 __all__ = [
     "CONTENT",
-    "FORMS",
     "MOST_SPACES",
-    "TYPES",
+    "NEGATION_FORMS",
+    "NEGATION_TYPES",
     "URL_BYTES",
     "And",
     "Checked",
@@ -90,7 +90,6 @@ __all__ = [
     "Value",
     "all_of",
     "any_of",
-    "base",
     "check_administrators_cql",
     "clauses",
     "crossed",
@@ -98,6 +97,7 @@ __all__ = [
     "failing",
     "group_spaces",
     "holding",
+    "in_spaces",
     "none_of",
     "others_fields",
     "parse",

@@ -46,8 +46,8 @@ class Piece:
 Pieces = tuple[Piece, ...]
 Spelling = Literal["written", "not", "pieces"]
 """How negations are put to a site: as written, all as NOT, or, where it does not read them plainly, not at all."""
-FORMS = ("!=", "not in", "not")
-TYPES = ("string", "date")
+NEGATION_FORMS = ("!=", "not in", "not")
+NEGATION_TYPES = ("string", "date")
 
 
 def spelling(readings: Mapping[str, str]) -> Spelling:
@@ -55,9 +55,9 @@ def spelling(readings: Mapping[str, str]) -> Spelling:
 
     `readings`: "<form> <type>", such as "not date", -> inclusive or exclusive; what is not in it is not known.
     """
-    if all(readings.get(f"{form} {kind}") == "inclusive" for form in FORMS for kind in TYPES):
+    if all(readings.get(f"{form} {kind}") == "inclusive" for form in NEGATION_FORMS for kind in NEGATION_TYPES):
         return "written"
-    return "not" if all(readings.get(f"not {kind}") == "inclusive" for kind in TYPES) else "pieces"
+    return "not" if all(readings.get(f"not {kind}") == "inclusive" for kind in NEGATION_TYPES) else "pieces"
 
 
 def spelled(cql: str, way: Spelling, namespace: str) -> Pieces:

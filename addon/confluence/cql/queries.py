@@ -14,7 +14,7 @@ from addon.confluence.cql.parser import quote
 
 CONTENT = "type in (page, blogpost)"
 URL_BYTES = 6_000
-"""How many bytes the encoded CQL of one request may have."""
+"""Bytes that the varying part of one request's URL may have, encoded: its CQL, or its ids. Our own bound."""
 MOST_SPACES = 50
 
 
@@ -31,7 +31,7 @@ S = TypeVar("S")
 K = TypeVar("K", bound=Keyed)
 
 
-def base(spaces: Iterable[Keyed | str], extra: str | None = None) -> str:
+def in_spaces(spaces: Iterable[Keyed | str], extra: str | None = None) -> str:
     """Return the CQL for the pages and blog posts of `spaces` (or their keys) that also match `extra`.
 
     Raises ValueError without any space: a query over everything is never meant.

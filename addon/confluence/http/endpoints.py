@@ -67,6 +67,7 @@ GROUP_MEMBERS = Endpoint("GET", "/wiki/rest/api/group/{groupId}/membersByGroupId
 SYSTEM_INFO = Endpoint("GET", "/wiki/rest/api/settings/systemInfo")
 EMAILS = Endpoint("GET", "/wiki/rest/api/user/email/bulk")
 APP_PROPERTY = Endpoint("PUT", "/wiki/rest/atlassian-connect/1/addons/{addonKey}/properties/{propertyKey}")
+"""Connect's own, about the app's own data (docs/rules/connect.md 1.4): in neither spec, and in need of no scope."""
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     SPACES,
@@ -101,9 +102,6 @@ APPROVED_ENDPOINTS: tuple[Endpoint, ...] = (EMAILS,)
 
 See docs/rules/confluence-api.md 2.5.
 """
-
-FRAMEWORK_ENDPOINTS: tuple[Endpoint, ...] = (APP_PROPERTY,)
-"""Endpoints of Connect itself about the app's own data: in neither spec, and in need of no scope."""
 
 _PARAMETER = re.compile(r"\{[^{}]+\}")
 

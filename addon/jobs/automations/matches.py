@@ -13,7 +13,7 @@ from functools import partial
 
 from addon.base import Space
 from addon.confluence import Content, SiteClient
-from addon.confluence.cql import Spelling, base
+from addon.confluence.cql import Spelling, in_spaces
 from addon.engine.job import Run
 from addon.jobs.policy_search import search_policy
 from addon.policies import Action, PolicyDocument
@@ -61,7 +61,7 @@ def find_matches(
     """
     found: dict[str, Match] = {}
     for automation in automations:
-        query = partial(base, [space.key])
+        query = partial(in_spaces, [space.key])
         for content in search_policy(client, automation.cql, spelling, namespace, query, expand=_EXPAND):
             found.setdefault(content.id, Match(automation, content))
     return list(found.values())

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import REMOVED_PERSON, Space, insert, write_piecemeal
 from addon.confluence import Content, SiteClient
-from addon.confluence.cql import base
+from addon.confluence.cql import in_spaces
 from addon.engine.job import Run, RunSpace
 from addon.jobs import site_facts
 from addon.jobs.context import JobContext
@@ -133,7 +133,7 @@ class Collecting:
                     rule.cql,
                     self._spelling,
                     self._context.settings.namespace,
-                    partial(base, [member.space]),
+                    partial(in_spaces, [member.space]),
                     expand=_EXPAND,
                     statuses=rule.content_states,
                 ):

@@ -20,9 +20,9 @@ from addon.confluence.cql import (
     Spelling,
     all_of,
     any_of,
-    base,
     encoded_length,
     group_spaces,
+    in_spaces,
     none_of,
     with_not,
 )
@@ -303,8 +303,10 @@ def _counts(client: SiteClient, scheme: StatusScheme, spaces: Sequence[Space]) -
     if len(groups) > MOST_GROUPS:
         return _unknown(scheme)
     try:
-        total = sum(client.count(base(group)) for group in groups)
-        counts = {status: sum(client.count(base(group, cql)) for group in groups) for status, cql in wanted.items()}
+        total = sum(client.count(in_spaces(group)) for group in groups)
+        counts = {
+            status: sum(client.count(in_spaces(group, cql)) for group in groups) for status, cql in wanted.items()
+        }
     except SiteError as error:
         log.info("the first run's counts are left out", action="counts_left_out", error=str(error))
         return _unknown(scheme)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import Cache, Caller, Space, TenantId
 from addon.confluence import READ_AGE
-from addon.confluence.cql import base, none_of, quote, values
+from addon.confluence.cql import in_spaces, none_of, quote, values
 from addon.engine import queries
 from addon.jobs import count_seen, negation_of_site
 from addon.jobs.statuses import status_alias
@@ -203,16 +203,19 @@ class OverviewApi:
                 refreshed_at=None,
                 scheme=None,
                 tracked=space is not None,
-                total=base([key]) if space is None else None,
+                total=in_spaces([key]) if space is None else None,
                 cells=[],
             )
         scheme = policies.status_scheme(space)
         others = [entry.status for entry in scheme.entries if entry.status != scheme.default_status]
         cells = [
-            Cell(status=slug, default=False, cql=base([space], f"{self._alias} = {quote(slug)}")) for slug in others
+            Cell(status=slug, default=False, cql=in_spaces([space], f"{self._alias} = {quote(slug)}"))
+            for slug in others
         ]
         # Where negation leaves out what has no stamp, no short CQL finds the default: then there is no link.
-        rest = None if exclusive else base([space], none_of(f"{self._alias} in {values(others)}") if others else None)
+        rest = (
+            None if exclusive else in_spaces([space], none_of(f"{self._alias} in {values(others)}") if others else None)
+        )
         cells.append(Cell(status=scheme.default_status, default=True, cql=rest))
         return OverviewSpace(
             key=space.key,
@@ -222,8 +225,8 @@ class OverviewApi:
             refreshed_at=refreshed.get(space.id),
             scheme=scheme.name,
             tracked=True,
-            total=base([space]),
-            others=base([space], f"{self._alias} in {values(others)}") if others else None,
+            total=in_spaces([space]),
+            others=in_spaces([space], f"{self._alias} in {values(others)}") if others else None,
             cells=cells,
         )
 

@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from addon.base import Space
 from addon.confluence.cql.parser import And, Clause, Literal, clauses, parse
-from addon.confluence.cql.queries import URL_BYTES, all_of, any_of, base, encoded_length, group_spaces, none_of, values
+from addon.confluence.cql.queries import (
+    URL_BYTES,
+    all_of,
+    any_of,
+    encoded_length,
+    group_spaces,
+    in_spaces,
+    none_of,
+    values,
+)
 
 # Speed is not what these tests are about, and machines are busy.
 relaxed = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -17,7 +26,7 @@ def space(key: str) -> Space:
 
 
 def test_a_query_begins_with_the_types_and_holds_every_part_in_parentheses() -> None:
-    query = base([space("A"), space("~b")], 'label = "x" or label = "y"')
+    query = in_spaces([space("A"), space("~b")], 'label = "x" or label = "y"')
     assert query == '(type in (page, blogpost)) and (space in ("A", "~b")) and (label = "x" or label = "y")'
     where = parse(query).where
     assert isinstance(where, And)
@@ -26,7 +35,7 @@ def test_a_query_begins_with_the_types_and_holds_every_part_in_parentheses() -> 
 
 def test_a_query_without_spaces_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="space"):
-        base([])
+        in_spaces([])
 
 
 def test_parts_are_combined_and_empty_ones_left_out() -> None:
@@ -40,7 +49,7 @@ def test_parts_are_combined_and_empty_ones_left_out() -> None:
 @relaxed
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30))
 def test_no_key_can_say_anything_but_itself(key: str) -> None:
-    found = [clause for clause in clauses(parse(base([key])).where) if clause.field == "space"]
+    found = [clause for clause in clauses(parse(in_spaces([key])).where) if clause.field == "space"]
     assert found == [Clause("space", "in", (Literal(key),))]
 
 
@@ -53,7 +62,7 @@ def test_groups_keep_order_lose_nothing_and_fit_in_a_url(keys: list[str], length
     for group in groups:
         assert 0 < len(group) <= 50
         if len(group) > 1:
-            assert encoded_length(base(group, "x")) + length <= URL_BYTES
+            assert encoded_length(in_spaces(group, "x")) + length <= URL_BYTES
 
 
 def test_ordinary_keys_fill_groups_of_fifty() -> None:

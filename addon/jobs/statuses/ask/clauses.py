@@ -17,11 +17,11 @@ from addon.confluence.cql import (
     TooManyPieces,
     all_of,
     any_of,
-    base,
     crossed,
     encoded_length,
     failing,
     holding,
+    in_spaces,
     none_of,
     quote,
     values,
@@ -157,7 +157,7 @@ class Group:
 
     def everything(self, keys: Collection[str] | None = None) -> str:
         """All current pages and blog posts, of all spaces or of those with `keys`."""
-        return base(self.keys if keys is None else keys)
+        return in_spaces(self.keys if keys is None else keys)
 
     def direct(self, index: int) -> list[Pair]:
         """What the entry's own CQL matches."""
@@ -237,7 +237,7 @@ class Group:
     def asked(self, *parts: str) -> str:
         """Return the query of what meets all of `parts` in these spaces, without the `unstamped`."""
         left_out = f"id not in ({','.join(self.unstamped)})" if self.unstamped else ""
-        return _fitting(base(self.keys, all_of(*parts, left_out)))
+        return _fitting(in_spaces(self.keys, all_of(*parts, left_out)))
 
     def stamped(self, slugs: Iterable[str]) -> str:
         """Return the condition of being stamped with any of `slugs`."""
@@ -251,7 +251,7 @@ class Group:
         pieces = [piece for pieces in (*map(self.holds, self._indices), *others) for piece in pieces]
         longest = max((encoded_length(all_of(piece.has, piece.lacks)) for piece in pieces), default=0)
         longest = max(longest, encoded_length(self.widest()))
-        room = URL_BYTES - longest - encoded_length(base(self.keys, all_of("id in ()", "x")))
+        room = URL_BYTES - longest - encoded_length(in_spaces(self.keys, all_of("id in ()", "x")))
         if room < FEWEST_IDS * ID_BYTES:
             raise QueryTooLong(f"a query leaves {room} bytes for ids")
         yield from ((chunk, ids_in(chunk)) for chunk in chunked(ids, room))

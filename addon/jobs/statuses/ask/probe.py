@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from addon.confluence import SiteClient
-from addon.confluence.cql import CONTENT, FORMS, TYPES, Spelling, all_of, any_of, spelling, values
+from addon.confluence.cql import CONTENT, NEGATION_FORMS, NEGATION_TYPES, Spelling, all_of, any_of, spelling, values
 from addon.jobs.counting import Counting
 from addon.jobs.site_facts import Negation, Readings
 from addon.jobs.statuses.write.stamp import expiration_alias, status_alias
@@ -56,11 +56,11 @@ def probe(counting: Counting, namespace: str, slugs: Collection[str]) -> dict[st
     if some < everything and counting.known(all_of(CONTENT, *negations.values())) == everything:
         return dict.fromkeys(negations, "inclusive")
     found: dict[str, str] = {}
-    for kind in TYPES:
+    for kind in NEGATION_TYPES:
         having = counting.known(all_of(CONTENT, have[kind]))
         if having is None or having == everything:
             continue
-        for form in FORMS:
+        for form in NEGATION_FORMS:
             number = counting.known(all_of(CONTENT, negations[f"{form} {kind}"]))
             if number in (everything, having):
                 found[f"{form} {kind}"] = "inclusive" if number == everything else "exclusive"
@@ -71,5 +71,5 @@ def verdict(readings: Readings) -> Negation:
     """Return what matters most of the readings: whether NOT finds items that lack the field."""
     if spelling(readings) != "pieces":
         return "inclusive"
-    known = {readings.get(f"not {kind}") for kind in TYPES}
+    known = {readings.get(f"not {kind}") for kind in NEGATION_TYPES}
     return "exclusive" if "exclusive" in known else "unknown"
