@@ -16,11 +16,10 @@ from sqlalchemy.orm import Session
 
 from addon.base import Clock, Database, ScheduleSpec, Space, TenantId, get_logger, seconds_since
 from addon.engine import failpoints
-from addon.engine.context import EngineContext, PolicyVersion
+from addon.engine.context import EngineContext, LeaseTime, PolicyVersion
 from addon.engine.errors import DATABASE_AWAY
 from addon.engine.job import Job
 from addon.engine.lease import reaper
-from addon.engine.lease.leasetime import LeaseTime
 from addon.engine.lease.lockfile import LockFile
 from addon.engine.models import JobExecution, Worker
 from addon.engine.schedule import scheduler, schedules, starts

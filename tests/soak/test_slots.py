@@ -26,7 +26,7 @@ import sqlalchemy as sa
 
 from addon.base import Database, ScheduleSpec, TenantId
 from addon.engine import JobSchedule, RetryDue
-from addon.engine.lease.leasetime import LeaseTime
+from addon.engine.context import LeaseTime
 from addon.engine.models import Lane
 from addon.engine.schedule import scheduler
 from tests.soak.chronos import Chronos, Diary, Hold, slots_after

@@ -21,7 +21,7 @@ min(ttl/2, trust left) in total, and one that changes something begins only with
 an owner has ended before anyone else can have the execution, provided that its clock and the lease clock run alike to
 a twelfth.
 
-The clock of leases is PostgreSQL's own (leasetime.py): no host's clock can end or prolong a lease. SQLite is one
+The clock of leases is PostgreSQL's own (`LeaseTime`): no host's clock can end or prolong a lease. SQLite is one
 process by contract, held to it by the lock file (lockfile.py), and uses that process's clock. A lease that ends later
 than any that can have been given, 2 ttl from now, was given by a wrong clock and counts as over.
 

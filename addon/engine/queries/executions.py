@@ -8,10 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId
-from addon.engine.errors import NotFound
 from addon.engine.models import AuditEvent, ExecutionItem, ExecutionSpace, JobExecution
 from addon.engine.queries.pages import decode_cursor, encode_cursor, page_size
-from addon.engine.state.admission import active
+from addon.engine.state.admission import active, find
 
 
 def revision(session: Session, tenant_id: TenantId) -> str:
@@ -40,12 +39,7 @@ def current(session: Session, tenant_id: TenantId) -> JobExecution | None:
 
 def get(session: Session, tenant_id: TenantId, execution_id: str) -> JobExecution:
     """Return one execution of the tenant. Raises NotFound."""
-    execution = session.scalars(
-        sa.select(JobExecution).where(JobExecution.id == execution_id, JobExecution.tenant_id == tenant_id)
-    ).one_or_none()
-    if execution is None:
-        raise NotFound(execution_id)
-    return execution
+    return find(session, tenant_id, execution_id)
 
 
 def history(

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from addon.base import TenantId
 from addon.engine.context import EngineContext
-from addon.engine.errors import NotAdmitted
+from addon.engine.errors import NotAdmitted, NotFound
 from addon.engine.models import JobExecution, Lane, RetryDue, is_active
 from addon.engine.state.transitions import Actor, record
 
@@ -126,6 +126,20 @@ def active(session: Session, tenant_id: TenantId) -> JobExecution | None:
         .where(JobExecution.tenant_id == tenant_id, is_active())
         .execution_options(populate_existing=True)
     ).one_or_none()
+
+
+def find(session: Session, tenant_id: TenantId, execution_id: str, *, lock: bool = False) -> JobExecution:
+    """Return one execution of the tenant; with `lock` its row stays locked until the transaction ends.
+
+    Raises NotFound.
+    """
+    statement = sa.select(JobExecution).where(JobExecution.id == execution_id, JobExecution.tenant_id == tenant_id)
+    if lock:
+        statement = statement.with_for_update(key_share=True).execution_options(populate_existing=True)
+    execution = session.scalars(statement).one_or_none()
+    if execution is None:
+        raise NotFound(execution_id)
+    return execution
 
 
 def lock_lane(session: Session, tenant_id: TenantId) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId
 from addon.engine.context import EngineContext
-from addon.engine.errors import NotCancellable, NotFound
+from addon.engine.errors import NotCancellable
 from addon.engine.models import JobExecution
-from addon.engine.state.admission import active, end_chains
+from addon.engine.state.admission import active, end_chains, find
 from addon.engine.state.finish import end
 from addon.engine.state.settlement import unsettled
 from addon.engine.state.transitions import Actor, move
@@ -28,14 +27,7 @@ def cancel(
 
     Cancelling twice is the same as once. Raises NotFound, or NotCancellable when it is finalizing or has ended.
     """
-    execution = session.scalars(
-        sa.select(JobExecution)
-        .where(JobExecution.id == execution_id, JobExecution.tenant_id == tenant_id)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    ).one_or_none()
-    if execution is None:
-        raise NotFound(execution_id)
+    execution = find(session, tenant_id, execution_id, lock=True)
     if execution.status == "cancelling":
         return execution
     if execution.status != "running":

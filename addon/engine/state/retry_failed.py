@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import Space, TenantId
-from addon.engine import queries
 from addon.engine.context import EngineContext
 from addon.engine.errors import NotRetryable
 from addon.engine.models import ExecutionSpace, JobExecution
+from addon.engine.state.admission import find
 from addon.engine.state.start import StartRequest, start
 
 
@@ -32,7 +32,7 @@ def retry_failed(
     `space` is that of a space-scope execution, `by` the account of the person. Raises what `start` raises, NotFound,
     NotRetryable, and ValueError when `space` is not the one of the failed execution.
     """
-    failed = queries.get(session, tenant_id, execution_id)
+    failed = find(session, tenant_id, execution_id)
     if failed.status != "failed":
         raise NotRetryable("not-failed", failed.status)
     spaces = sa.select(ExecutionSpace.space_id).where(

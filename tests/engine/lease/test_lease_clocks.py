@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from addon.base import Database, ScheduleSpec, SystemClock, TenantId
 from addon.engine import Engine, EngineSettings, Fenced, JobExecution, Lease, StartRequest
+from addon.engine.context import LeaseTime
 from addon.engine.lease.lease import claim, fenced
-from addon.engine.lease.leasetime import LeaseTime
 from tests.support.clock import VirtualClock
 from tests.support.fakejob import FakeJob
 
