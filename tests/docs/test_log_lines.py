@@ -15,7 +15,7 @@ BOUND = {
     "addon/engine/worker/runner.py": "run_next binds the tenant and the execution",
     "addon/jobs": "the engine runs it, on threads that run_next has bound, or the line names the tenant",
     "addon/screens": "the boundary of a request binds the tenant",
-    "addon/confluence/client.py": "a client is used inside a run or a request",
+    "addon/confluence/people.py": "people are asked for inside a run or a request",
     "addon/confluence/rights": "asked inside a request",
 }
 """Where every line is written inside a context that has the ids, and who makes it."""
