@@ -10,6 +10,7 @@ from typing import cast
 from cryptography.fernet import Fernet
 from flask import Flask
 
+from addon import migrations
 from addon.base import Clock, Database, SecretBox, SystemClock, TenantId, get_logger
 from addon.config import Settings
 from addon.confluence import Confluence, Permissions, rights_changes
@@ -20,7 +21,6 @@ from addon.jobs import JobSettings, build_jobs, mail_addresses
 from addon.listeners import LifecycleEffects, SiteEvents
 from addon.mail import Mailer, Renderer, SmtpTransport
 from addon.maintenance import housekeeping
-from addon.migrations import schema
 from addon.parts import Parts
 from addon.policies import Policies
 from addon.screens import register
@@ -50,15 +50,15 @@ def create_app(
     takes the database's lock and begins to tick and to run jobs (end with `stop`); `web_threads` is how many requests
     the server answers at once.
 
-    On SQLite the schema is migrated here. Raises schema.SchemaOutdated on any other database that is not up to date,
-    engine.LockTaken when another process holds the SQLite file, ValueError on malformed settings.
+    On SQLite the schema is migrated here. Raises migrations.SchemaOutdated on any other database that is not up to
+    date, engine.LockTaken when another process holds the SQLite file, ValueError on malformed settings.
     """
     settings = settings or Settings()
     parts = _parts(settings, clock or SystemClock(), web_threads)
     if parts.db.is_sqlite:
-        schema.upgrade(parts.db)
+        migrations.upgrade(parts.db)
     else:
-        schema.require_current(parts.db)
+        migrations.require_current(parts.db)
     app = Flask("addon", static_folder=None)
     app.extensions[EXTENSION] = parts
     install_boundary(app, parts.tenants, settings, parts.clock)
@@ -124,7 +124,7 @@ def _begin(app: Flask, parts: Parts) -> None:
 
     outbox = Tick("outbox", OUTBOX_SECONDS, send_leftovers, OUTBOX_SECONDS / 10)
     ticks = [*parts.engine.ticks(), outbox, *housekeeping(parts)]
-    if schema.scaled(parts.db):
+    if migrations.scaled(parts.db):
         from addon.engine.scale import WakeWorker
 
         if parts.settings.runners:
@@ -232,7 +232,7 @@ def _policies(settings: Settings, clock: Clock, renderer: Renderer) -> Policies:
 
 def _dispatcher(db: Database) -> Dispatcher | None:
     """Without the extra `scale` other processes find work by their reaper ticks, a sixth of the lease apart."""
-    if not schema.scaled(db):
+    if not migrations.scaled(db):
         return None
     from addon.engine.scale import ProcrastinateDispatcher
 

@@ -94,13 +94,13 @@ def worker() -> None:
 @main.command()
 def migrate() -> None:
     """Bring the database's schema to this version."""
+    from addon import migrations
     from addon.base import Database
-    from addon.migrations import schema
 
     db = Database(_settings().database_url, patience=None)
 
     def upgrade() -> tuple[str | None, str]:
-        return schema.revision(db), schema.upgrade(db)
+        return migrations.revision(db), migrations.upgrade(db)
 
     before, after = _starting(upgrade)
     db.dispose()
@@ -175,7 +175,7 @@ def rotate_keys() -> None:
     """Seal every stored shared secret again, with the newest encryption key."""
     from addon.base import Database, SecretBox, SecretUnreadable, SystemClock
     from addon.connect import Tenants
-    from addon.migrations.schema import SchemaOutdated, require_current
+    from addon.migrations import SchemaOutdated, require_current
 
     settings = _settings()
     _require_keys(settings)
@@ -263,7 +263,7 @@ def _starting(start: Callable[[], Any]) -> Any:
     from sqlalchemy.exc import DBAPIError
 
     from addon.engine import LockTaken
-    from addon.migrations.schema import SchemaOutdated
+    from addon.migrations import SchemaOutdated
 
     try:
         return start()

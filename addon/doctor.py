@@ -8,12 +8,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from addon import migrations
 from addon.base import Database, SecretBox, SystemClock
 from addon.config import Settings, strangers
 from addon.connect import Tenants
 from addon.engine import any_process, no_worker, workers
 from addon.mail import MailRefused, Sender, SmtpTransport, TransportError, usable_address
-from addon.migrations import schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +64,22 @@ def _database(settings: Settings) -> tuple[Finding, bool]:
         return fresh, False
     db = Database(settings.database_url)
     try:
-        found = schema.revision(db)
-        if db.is_sqlite and found != schema.head() and schema.knows(found):
+        found = migrations.revision(db)
+        if db.is_sqlite and found != migrations.head() and migrations.knows(found):
             was = f"at revision {found}" if found else "empty"
-            return Finding("Database", True, f"{was}: `steward serve` brings it to {schema.head()} at its start"), False
-        schema.require_current(db)
-    except schema.SchemaOutdated as error:
+            return Finding(
+                "Database", True, f"{was}: `steward serve` brings it to {migrations.head()} at its start"
+            ), False
+        migrations.require_current(db)
+    except migrations.SchemaOutdated as error:
         return Finding("Database", False, str(error)), False
     except sa.exc.SQLAlchemyError as error:
         where = db.url.render_as_string(hide_password=True)
         return Finding("Database", False, f"STEWARD_DATABASE_URL: {where}: {getattr(error, 'orig', error)}"), False
     finally:
         db.dispose()
-    detail = f"{db.url.get_backend_name()}, schema {schema.head()}"
-    if not db.is_sqlite and not schema.scaled(db):
+    detail = f"{db.url.get_backend_name()}, schema {migrations.head()}"
+    if not db.is_sqlite and not migrations.scaled(db):
         detail += "; without the extra `scale` processes do not wake each other, and a start waits for some seconds"
     return Finding("Database", True, detail), True
 

@@ -14,10 +14,11 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, Database, TenantId, get_logger, metadata
+from addon.base import Clock, Database, TenantId, get_logger
 from addon.confluence import forget_quota
 from addon.connect import cut_off_uninstalled, delete_tenant
 from addon.engine import queries
+from addon.migrations import every_table
 
 log = get_logger(__name__)
 
@@ -63,9 +64,7 @@ class Erasure:
 
 def tenant_tables() -> list[sa.Table]:
     """Return every table whose rows belong to a tenant, those that refer to others first."""
-    import addon.migrations.tables  # noqa: F401  (registers every table)
-
-    return [table for table in reversed(metadata.sorted_tables) if "tenant_id" in table.c]
+    return [table for table in reversed(every_table()) if "tenant_id" in table.c]
 
 
 def _deleted(session: Session, statement: sa.Delete) -> int:

@@ -15,7 +15,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from addon.base import Database
+from addon.base import Database, metadata
 from addon.engine import TRIGGER_DDL
 
 MIGRATING = 7_305_822
@@ -102,12 +102,17 @@ def differences(db: Database) -> list[object]:
     """Return what differs between the database's schema and the models; empty when nothing does."""
     from alembic.autogenerate import compare_metadata
 
-    import addon.migrations.tables  # noqa: F401  (registers every table)
-    from addon.base import metadata
-
+    every_table()
     with db.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": _differ_in_type, "include_name": _ours})
         return list(compare_metadata(context, metadata))
+
+
+def every_table() -> list[sa.Table]:
+    """Return the tables of all rooms, each one after those that it refers to."""
+    import addon.migrations.tables  # noqa: F401  (registers every table)
+
+    return list(metadata.sorted_tables)
 
 
 def _differ_in_type(

@@ -13,11 +13,11 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
+from addon import migrations
 from addon.base import cause_of, get_logger, seconds_since
 from addon.connect import admits, count_installations
 from addon.engine import no_worker, queries, workers
 from addon.mail import mails_by_state
-from addon.migrations import schema
 from addon.parts import Parts
 from addon.screens.problems import Problem
 
@@ -75,8 +75,8 @@ def _database(parts: Parts) -> str:
 
 def _schema(parts: Parts) -> str:
     try:
-        schema.require_current(parts.db)
-    except schema.SchemaOutdated as error:
+        migrations.require_current(parts.db)
+    except migrations.SchemaOutdated as error:
         return str(error)
     return "ok"
 

@@ -36,7 +36,7 @@ def ready(house: House) -> tuple[int, str, str]:
 @pytest.fixture
 def migrated(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
     """A house whose schema is taken for the current one: the tests' is made without migrations."""
-    monkeypatch.setattr("addon.migrations.schema.require_current", lambda db: None)
+    monkeypatch.setattr("addon.migrations.require_current", lambda db: None)
     return house
 
 
