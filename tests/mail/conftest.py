@@ -1,4 +1,4 @@
-"""A tenant with an execution, a mail server, and mails of people named p1, p2, …"""
+"""A tenant with an execution, a mail server, and mails of people named p1, p2, and so on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which crons does a tenant have, and when is each due next?"""
+"""The crons of a tenant, each with the time at which it is due next."""
 
 from __future__ import annotations
 
