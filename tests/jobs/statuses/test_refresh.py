@@ -7,7 +7,7 @@ from typing import Any
 
 from addon.jobs import ledger
 from tests.jobs.conftest import Bench
-from tests.jobs.stamped import rows, seed
+from tests.jobs.statuses.stamped import rows, seed
 
 
 class TestTheOrdinaryCourse:

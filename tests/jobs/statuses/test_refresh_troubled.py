@@ -11,7 +11,7 @@ from addon.base import TenantGone, Unreachable
 from addon.confluence import errors
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Pause
 from tests.jobs.conftest import Bench
-from tests.jobs.stamped import rows, seed
+from tests.jobs.statuses.stamped import rows, seed
 
 
 class TestWhatRefusesTheStamp:

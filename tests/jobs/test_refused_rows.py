@@ -10,7 +10,7 @@ from sqlalchemy import select
 from addon.engine.models import ExecutionItem
 from tests.jobs.automating import archive, automations, delete, log, status
 from tests.jobs.conftest import Bench
-from tests.jobs.stamped import rows
+from tests.jobs.statuses.stamped import rows
 from tests.support.clock import VirtualClock
 from tests.support.house import house_over
 from tests.support.postgres import BOTH
