@@ -21,7 +21,7 @@ _NO_ONE = ("", "unknown", REMOVED_PERSON)
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class StoredAccount:
     """An account whose id is stored: by which installed tenant (one of them), and when it was last got."""
 
     tenant_id: TenantId
@@ -55,12 +55,12 @@ def erase_everywhere(session: Session, account_id: str, now: datetime) -> None:
         erase_person(session, tenant_id, account_id, now)
 
 
-def people_held(session: Session) -> dict[str, Holding]:
+def accounts_stored(session: Session) -> dict[str, StoredAccount]:
     """Return the accounts whose ids are stored of installed sites.
 
     Where a row does not tell when we got the id, the time of the installation counts, which is never too late.
     """
-    found: dict[str, Holding] = {}
+    found: dict[str, StoredAccount] = {}
     installed = installed_since(session)
     matched = ((tenant, who, None) for tenant, who in jobs.people_named(session))
     dated = chain(engine.people_named(session), matched, mail.people_named(session), policies.people_named(session))
@@ -69,7 +69,7 @@ def people_held(session: Session) -> dict[str, Holding]:
     return found
 
 
-def _merge(found: dict[str, Holding], more: Iterable[tuple[TenantId, str, datetime]]) -> None:
+def _merge(found: dict[str, StoredAccount], more: Iterable[tuple[TenantId, str, datetime]]) -> None:
     for tenant_id, account_id, at in more:
-        known = found.get(account_id, Holding(tenant_id, at))
-        found[account_id] = Holding(min(tenant_id, known.tenant_id), max(at, known.at))
+        known = found.get(account_id, StoredAccount(tenant_id, at))
+        found[account_id] = StoredAccount(min(tenant_id, known.tenant_id), max(at, known.at))

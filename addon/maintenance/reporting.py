@@ -25,7 +25,7 @@ from addon.connect import (
     reports_due,
 )
 from addon.mail import forget_greetings
-from addon.maintenance.personal_data import Holding, erase_everywhere, people_held
+from addon.maintenance.personal_data import StoredAccount, accounts_stored, erase_everywhere
 
 log = get_logger(__name__)
 
@@ -74,9 +74,9 @@ class Reporting:
     def _due(self) -> Iterator[tuple[TenantId, dict[str, datetime]]]:
         """Yield at most REPORT_AT_ONCE accounts at a time, those of one tenant, whose last report is a cycle old."""
         with self.db.write_all() as session:
-            held = people_held(session)
-            due = reports_due(session, {who: each.at for who, each in held.items()}, self.clock.now())
-        yield from _calls(due, held)
+            stored = accounts_stored(session)
+            due = reports_due(session, {who: each.at for who, each in stored.items()}, self.clock.now())
+        yield from _calls(due, stored)
 
     def _report(self, tenant_id: TenantId, accounts: Mapping[str, datetime]) -> None:
         now = self.clock.now()
@@ -101,9 +101,11 @@ class Reporting:
             )
 
 
-def _calls(due: Mapping[str, datetime], held: Mapping[str, Holding]) -> Iterator[tuple[TenantId, dict[str, datetime]]]:
-    ordered = sorted(due, key=lambda who: (held[who].tenant_id, who))
-    for tenant_id, group in groupby(ordered, key=lambda who: held[who].tenant_id):
+def _calls(
+    due: Mapping[str, datetime], stored: Mapping[str, StoredAccount]
+) -> Iterator[tuple[TenantId, dict[str, datetime]]]:
+    ordered = sorted(due, key=lambda who: (stored[who].tenant_id, who))
+    for tenant_id, group in groupby(ordered, key=lambda who: stored[who].tenant_id):
         accounts = [(who, due[who]) for who in group]
         for start in range(0, len(accounts), REPORT_AT_ONCE):
             yield tenant_id, dict(accounts[start : start + REPORT_AT_ONCE])

@@ -118,7 +118,7 @@ def status_schemes(namespace: str, slug: Slugs) -> tuple[StatusScheme, ...]:
         StatusScheme(
             id="last-update",
             name="Freshness by last update",
-            description="Only by when a content was last updated or reviewed; expiration dates play no part. For "
+            description="Only by when an item was last updated or reviewed; expiration dates play no part. For "
             "spaces where everything should be looked at now and then.",
             entries=(StatusEntry(status=expired, cql=not_touched_cql(namespace)), not_updated, last),
         ),

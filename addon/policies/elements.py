@@ -213,7 +213,7 @@ class Automation(Part):
 
 
 class AutomationScheme(Part):
-    """An ordered list of automations: a content belongs to the first one that matches."""
+    """An ordered list of automations: an item belongs to the first one that matches."""
 
     id: Slug
     name: Name
@@ -252,7 +252,7 @@ class Assignment(Part):
 
 
 class Indicator(Part):
-    """Where the byline of a content shows its status: on the whole site when `on`, else in the selected spaces."""
+    """Where the byline of an item shows its status: on the whole site when `on`, else in the selected spaces."""
 
     on: StrictBool = False
     spaces: Annotated[tuple[Selector, ...], Field(max_length=2000)] = ()

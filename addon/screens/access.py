@@ -71,7 +71,7 @@ class Access:
         """Let an administrator of the space into its scope. `stop` as in `site`.
 
         Raises Problem 403. A space that is archived, deleted or hidden from the app is 422 for Confluence
-        administrators, and for everybody else the same 403 as one that they do not administer.
+        administrators, and for everyone else the same 403 as one that they do not administer.
         """
         age, in_need = _age(write), _age(write and not stop)
 

@@ -34,14 +34,14 @@ class RequiredSpacePage(SpacePage):
 
 
 class BylinePage(Query):
-    """What the host's URL template puts into the address of a content's dialog."""
+    """What the host's URL template puts into the address of a page's dialog."""
 
     model_config = Query.model_config | {"extra": "ignore"}
     content_id: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,19}$")]
 
 
 def pictures() -> Blueprint:
-    """Return the icons of statuses, for everybody: their address says all there is in them."""
+    """Return the icons of statuses, for everyone: their address says all there is in them."""
     routes = Blueprint("status_icons", __name__)
 
     @routes.get("/status-icons/<name>", endpoint="static")
@@ -95,7 +95,7 @@ class Pages:
 
     @admits("page")
     def byline(self) -> Response:
-        """Open the dialog of a content's status; it says nothing before the API has been asked."""
+        """Open the dialog of a page's status; it says nothing before the API has been asked."""
         content_id = read_query(BylinePage).content_id
         return self._page(
             "screens/byline.html", content_id=content_id, property_key=property_key(self._parts.settings.namespace)

@@ -13,7 +13,7 @@ from addon.base import Database, TenantId, metadata
 from addon.engine.models import AuditEvent, JobExecution
 from addon.mail import forget_greetings
 from addon.mail.models import OutboxMail
-from addon.maintenance.personal_data import ACCOUNT_COLUMNS, erase_person, people_held
+from addon.maintenance.personal_data import ACCOUNT_COLUMNS, accounts_stored, erase_person
 from addon.policies.models import PolicyVersion
 from addon.sandbox.seed import seed_demo
 from addon.sandbox.site import ADMIN, Site
@@ -123,7 +123,7 @@ def test_the_accounts_held_are_those_of_installed_sites_with_the_newest_time(
             session.add(
                 AuditEvent(id=f"e{seq}", tenant_id=mine, seq=seq, at=at, actor_type=kind, actor_id=who, tag="t")
             )
-        held = people_held(session)
+        held = accounts_stored(session)
     assert {who: (holding.tenant_id, holding.at) for who, holding in held.items()} == {
         EVE: (mine, clock.now()),
         "u-holder": (mine, begun),

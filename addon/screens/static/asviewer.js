@@ -31,14 +31,14 @@ export async function asViewer(path, query = {}) {
 
 export const mayAsk = () => Boolean(window.AP && window.AP.request);
 
-/* How many contents match: one question, no rows. */
+/* How many items match: one question, no rows. */
 export async function countAsViewer(cql) {
   const { totalSize } = await asViewer("/rest/api/search", { cql, limit: 0 });
   if (!Number.isInteger(totalSize)) throw new Refused(0);
   return totalSize;
 }
 
-/* The ids of all contents that match, a thousand at a time; null when there are more than `most`. */
+/* The ids of all items that match, a thousand at a time; null when there are more than `most`. */
 export async function idsAsViewer(cql, most) {
   const ids = [];
   let next = { path: "/rest/api/content/search", query: { cql, limit: 1000 } };

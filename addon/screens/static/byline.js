@@ -9,7 +9,7 @@ import { at, button, message, paragraph, problemMessage } from "./parts.js";
 
 const main = document.getElementById("main");
 const { contentId, property, root } = document.body.dataset;
-const screen = { seen: null, busy: null, problem: null, told: null };
+const screen = { seen: null, busy: null, problem: null, said: null };
 
 const picture = (status) => h("img", { src: root + status.icon, alt: "", width: "24", height: "24", class: "status-icon" });
 
@@ -23,19 +23,19 @@ async function act(name, ask, done) {
   if (screen.busy) return;
   screen.busy = name;
   screen.problem = null;
-  screen.told = null;
+  screen.said = null;
   show();
   const before = screen.seen && screen.seen.status && screen.seen.status.id;
   try {
     screen.seen = await ask();
-    if (done) screen.told = done(screen.seen, before);
+    if (done) screen.said = done(screen.seen, before);
     if (name !== "open") tellThePage();
   } catch (problem) {
     screen.problem = problem;
   }
   screen.busy = null;
   show();
-  if (screen.told) announce(screen.told);
+  if (screen.said) announce(screen.said);
   if (screen.problem) focusOn(main.querySelector(".message-error"));
 }
 
@@ -95,7 +95,7 @@ function notices(seen) {
     { class: "messages" },
     screen.problem && problemMessage(screen.problem),
     !screen.problem && seen.problem && message("warning", "The status could not be refreshed", paragraph(seen.problem)),
-    screen.told && !seen.problem && message("success", null, paragraph(screen.told)),
+    screen.said && !seen.problem && message("success", null, paragraph(screen.said)),
     seen.outdated && applies && message("info", null, paragraph("By its scheme it is ", h("strong", {}, applies.status.name), " now. Refresh it to say so on the page.")),
   );
 }

@@ -1,4 +1,4 @@
-/* One execution: what it was, what came of it, which spaces failed and why, what it did to which content. */
+/* One execution: what it was, what came of it, which spaces failed and why, what it did to which item. */
 
 import { get } from "./api.js";
 import { announce, h, morph } from "./dom.js";

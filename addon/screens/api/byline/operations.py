@@ -1,7 +1,7 @@
 """The byline's dialog: why a page has its status, a refresh of it alone, and what its editors say about it.
 
 Open to everyone who may view the content, and the review to those who may edit it. Confluence is asked both for the
-token's person; which page the frame is on is never believed. A content that somebody may not view does not exist for
+token's person; which page the frame is on is never believed. An item that somebody may not view does not exist for
 them. A person's right to view costs 2 points, or what it takes to conclude it, every 15 minutes; the cost of a look is
 said in `addon.jobs.statuses`.
 """
@@ -41,7 +41,7 @@ LOOK_LASTS = timedelta(seconds=10)
 
 
 class BylineApi:
-    """One content's status."""
+    """The status of one item."""
 
     def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
         self._parts = parts
@@ -78,7 +78,7 @@ class BylineApi:
         name="refresh_content",
     )
     def refresh(self, caller: Caller, content_id: str) -> schemas.ContentStatus:
-        """Give one content the status it has now, without a job; who may view it may ask for it."""
+        """Give one item the status it has now, without a job; who may view it may ask for it."""
         content = self._visible(caller, content_id, WRITE_AGE)
         look = self._known(self._fresh, caller, content)
         if look is None:
@@ -97,7 +97,7 @@ class BylineApi:
         name="review_content",
     )
     def review(self, caller: Caller, content_id: str, *, body: schemas.ChangeReview) -> schemas.ContentStatus:
-        """Set or clear the expiration date, confirm that a content is still valid, or keep it from automations.
+        """Set or clear the expiration date, confirm that an item is still valid, or keep it from automations.
 
         Its status follows at once. Raises Problem 403 for who may not edit it, 409 when it is changed by others all
         the time or the app may not write it, 422 in an excluded space.
@@ -270,7 +270,7 @@ def _test(policy: PolicyDocument, tested: Tested, decided: str | None, *, last: 
 
 
 def _without_cql(test: schemas.StatusTest) -> schemas.StatusTest:
-    """Return a test as everybody may see it: which condition matches, and not how it is written."""
+    """Return a test as everyone may see it: which condition matches, and not how it is written."""
     problem = None if test.problem is None else TELL
     return test.model_copy(update={"cql": None, "ancestor_cql": None, "problem": problem})
 

@@ -14,7 +14,7 @@ YEARS = (2000, 2199)
 
 
 class ChangeReview(Body):
-    """What is to change of what people say about a content; what is left out stays as it is.
+    """What is to change of what people say about an item; what is left out stays as it is.
 
     `stillValid` sets the day of the review to today and takes away an expiration date that has come; with
     `nextReviewMonths` the content expires so many months from today.
@@ -75,7 +75,7 @@ class StatusTest(Model):
 
 
 class SpaceOf(Model):
-    """The space of a content."""
+    """The space of an item."""
 
     key: str
     name: str
@@ -89,7 +89,7 @@ class SchemeOf(Model):
 
 
 class ShownReview(Model):
-    """What people say about a content."""
+    """What people say about an item."""
 
     expiration_date: date | None = None
     reviewed_on: date | None = None
@@ -97,7 +97,7 @@ class ShownReview(Model):
 
 
 class ContentStatus(Model):
-    """Which status a content has, and why."""
+    """Which status an item has, and why."""
 
     content_id: str
     kind: Literal["page", "blogpost"]

@@ -117,7 +117,7 @@ class ExecutionsApi:
         problems=ONE_PROBLEMS,
     )
     def items(self, caller: Caller, *, execution_id: str, query: schemas.ItemsQuery) -> List[schemas.ItemResult]:
-        """List what an execution did to which content, and why; for a space's administrators, in their space."""
+        """List what an execution did to which item, and why; for a space's administrators, in their space."""
         own = self._own_part(caller, execution_id, query.space_key)
         with self._parts.db.read(caller.tenant_id) as session, known_cursor():
             rows, cursor = queries.items(

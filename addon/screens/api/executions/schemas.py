@@ -182,7 +182,7 @@ class Current(Model):
 
 
 class ItemResult(Model):
-    """What one execution did to one content."""
+    """What one execution did to one item."""
 
     content_id: str
     title: str | None
