@@ -80,8 +80,8 @@ def test_a_naive_time_is_refused_and_an_aware_one_comes_back_in_utc(database: Da
 
 def test_connections_to_postgresql_are_told_when_to_give_up() -> None:
     db = Database("postgresql+psycopg://u:p%40w@h:123/db?sslmode=require&connect_timeout=3&options=-c%20work_mem%3D8MB")
-    told = conninfo_to_dict(db.conninfo())
+    given = conninfo_to_dict(db.conninfo())
     limits = "-c lock_timeout=10000ms -c statement_timeout=24000ms -c idle_in_transaction_session_timeout=30000ms"
-    assert told["options"] == f"{limits} -c work_mem=8MB"
-    assert (told["tcp_user_timeout"], told["keepalives_idle"], told["connect_timeout"]) == ("30000", "30", "3")
-    assert (told["host"], told["password"], told["dbname"], told["sslmode"]) == ("h", "p@w", "db", "require")
+    assert given["options"] == f"{limits} -c work_mem=8MB"
+    assert (given["tcp_user_timeout"], given["keepalives_idle"], given["connect_timeout"]) == ("30000", "30", "3")
+    assert (given["host"], given["password"], given["dbname"], given["sslmode"]) == ("h", "p@w", "db", "require")

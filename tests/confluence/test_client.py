@@ -105,11 +105,11 @@ def test_what_a_search_expands_arrives_as_plain_values(client: SiteClient, web: 
     assert content.path == "/spaces/ENG/pages/7"
 
 
-@pytest.mark.parametrize("told", [{}, {"totalSize": None}, {"totalSize": -1}, {"totalSize": 10**30}])
+@pytest.mark.parametrize("total", [{}, {"totalSize": None}, {"totalSize": -1}, {"totalSize": 10**30}])
 def test_a_number_of_results_that_is_missing_or_cannot_be_is_no_number(
-    client: SiteClient, web: responses.RequestsMock, told: dict[str, Any]
+    client: SiteClient, web: responses.RequestsMock, total: dict[str, Any]
 ) -> None:
-    web.get(f"{V1}/search", json={**listing(), **told})
+    web.get(f"{V1}/search", json={**listing(), **total})
     with pytest.raises(Malformed):
         client.count("type = page")
 

@@ -1,4 +1,4 @@
-"""A small server behind the boundary, one site of the host, and a listener that remembers what it was told."""
+"""A small server behind the boundary, one site of the host, and a listener that remembers what was reported to it."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def make_host(database: Database, clock: VirtualClock, mocked: responses.Request
 
 @pytest.fixture
 def host(make_host: Callable[..., Host]) -> Host:
-    """An add-on that nobody installed yet."""
+    """An add-on that no site has installed yet."""
     return make_host()
 
 

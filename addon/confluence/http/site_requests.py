@@ -72,6 +72,17 @@ class ClientContext:
     retry_waits: Sequence[float] = RETRY_WAITS
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What one call asks for; each of its attempts sends the same."""
+
+    endpoint: Endpoint
+    ids: Sequence[str]
+    params: Params
+    body: Any
+    most: int
+
+
 class SiteRequests:
     """One site's calls for one purpose. Safe to use from several threads."""
 
@@ -100,18 +111,23 @@ class SiteRequests:
         A site that asks for fewer requests is left alone as long as it says, within the client's patience; that counts
         as no attempt. Raises SiteError and its kinds, Unreachable, TenantGone, and what the guard raises.
         """
+        request = _Request(endpoint, ids, params, body, most)
         repeatable = endpoints.repeatable(endpoint)
         waits = iter(self._context.retry_waits if repeatable else ())
         while True:
             self._rests.wait(endpoint, self._pause)
             began = self._context.clock.monotonic()
             try:
-                data = self._attempt(endpoint, ids, params, body, most)
+                data = self._attempt(request)
             except (errors.QuotaExhausted, errors.SiteBusy):
+                # Both are transient, but waiting here would keep a thread for up to an hour: the caller pauses.
                 raise
             except errors.AskedForFewer as error:
+                # A rest uses up no attempt: a busy site would otherwise fail a space that has nothing wrong with it.
+                # What bounds it is the patience of all rests together, after which `asked` raises.
                 self._rests.asked(endpoint, error, began)
                 if isinstance(error, errors.Overloaded) and not repeatable:
+                    # Unlike a 429, a 503 may come from behind the point at which the write happened.
                     raise
             except errors.SiteError as error:
                 wait = next(waits, None)
@@ -194,43 +210,43 @@ class SiteRequests:
             raise errors.Malformed("a listing that leads to another path")
         return parse_qsl(parts.query, keep_blank_values=True)
 
-    def _attempt(self, endpoint: Endpoint, ids: Sequence[str], params: Params, body: Any, most: int) -> Any:
+    def _attempt(self, request: _Request) -> Any:
         site = self._site
-        answer, data = self._send(site, endpoint, ids, params, body, most)
+        answer, data = self._send(site, request)
         if answer.status_code == 401:
+            # A new installation changes the secret while clients are open; nothing was done, so any call is sent again.
             site = self._renewed(site)
-            answer, data = self._send(site, endpoint, ids, params, body, most)
+            answer, data = self._send(site, request)
             if answer.status_code == 401:
                 self._renewed(site)
                 raise Unreachable("the site refuses our signature twice; install the add-on again")
         if 200 <= answer.status_code < 300:
             self._heed(answer)
             return data
-        raise self._refused(endpoint, answer, data)
+        raise self._refused(request.endpoint, answer, data)
 
     def _renewed(self, stale: Site) -> Site:
+        """Return a site with a newer secret than `stale`; the first thread that got 401 asks for it, others wait."""
         with self._renewing:
             if self._site is stale:
                 self._site = self._context.sites.get(self._tenant_id, stale=stale)
             return self._site
 
-    def _send(
-        self, site: Site, endpoint: Endpoint, ids: Sequence[str], params: Params, body: Any, most: int
-    ) -> tuple[requests.Response, Any]:
+    def _send(self, site: Site, request: _Request) -> tuple[requests.Response, Any]:
         if self._guard:
-            seconds = self._guard.call_seconds(write=endpoints.writes(endpoint))
-            return self._metered(site, endpoint, ids, params, body, most, seconds)
+            # A run's check point: it raises here, before anything is sent, when the run has to stop or lost its lease.
+            return self._metered(site, request, self._guard.call_seconds(write=endpoints.writes(request.endpoint)))
         with self._context.turnstile.turn(self._tenant_id) as seconds:
-            return self._metered(site, endpoint, ids, params, body, most, seconds)
+            return self._metered(site, request, seconds)
 
-    def _metered(
-        self, site: Site, endpoint: Endpoint, ids: Sequence[str], params: Params, body: Any, most: int, seconds: float
-    ) -> tuple[requests.Response, Any]:
-        url = endpoints.url(site.base_url, endpoint, ids, params)
-        reservation = self._context.quota.reserve(self._tenant_id, self._share, meter.ceiling(endpoint, most))
+    def _metered(self, site: Site, request: _Request, seconds: float) -> tuple[requests.Response, Any]:
+        endpoint = request.endpoint
+        url = endpoints.url(site.base_url, endpoint, request.ids, request.params)
+        reservation = self._context.quota.reserve(self._tenant_id, self._share, meter.ceiling(endpoint, request.most))
+        # What breaks on the way may have cost the request itself: charged too much rather than too little.
         points = 1
         try:
-            answer = self._context.transport.send(site, endpoint.method, url, body, seconds=seconds)
+            answer = self._context.transport.send(site, endpoint.method, url, request.body, seconds=seconds)
             data = _decoded(answer)
             points = meter.cost(endpoint, answer.status_code, data)
         finally:

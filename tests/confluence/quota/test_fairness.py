@@ -66,7 +66,7 @@ def simulate(
         heapq.heappush(agenda, (start + timedelta(seconds=run.begins), next(numbers), run))
     while agenda:
         at, _, run = heapq.heappop(agenda)
-        assert run.pauses <= 7 * hours, "a run that is told to ask again at once"
+        assert run.pauses <= 7 * hours, "a run that is to ask again at once"
         clock.set(max(at, clock.now()))
         assert at < start + timedelta(hours=hours), "a run that never ends"
         quota = quotas[int(run.id[-4:]) % processes]

@@ -84,7 +84,7 @@ def test_the_points_of_all_hours_together_are_what_the_site_counted(house: House
     started = house.api("POST", "/api/executions", json={"job": "refresh-statuses", "scope": "site"}).json()
     counted = calls = 0
     for _hour in range(4):
-        # Only the run's own calls lie between these two looks at the meter: nobody else is asking.
+        # Only the run's own calls lie between these two looks at the meter: no one else is asking.
         before = (house.site.meter.points, house.site.meter.calls)
         house.work()
         counted += house.site.meter.points - before[0]
