@@ -40,7 +40,6 @@ OF_THE_PROCESS = {
     "stop_timed_out": "the process stops",
     "stop_without_database": "the process stops",
     "tick_failed": "a tick is for all sites",
-    "wakes_kept": "one queue for all sites",
 }
 """Lines about no single tenant, and what they are about instead."""
 RESERVED = vars(logging.makeLogRecord({})).keys() | {"message", "asctime"}
