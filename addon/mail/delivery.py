@@ -214,7 +214,7 @@ class Delivery:
             self._end(mail, "dead", f"given up after {HOURS} hours: {reason}")
             return
         with self._writing(mail) as session:
-            self.outbox.wait(session, mail, reason, SERVER_DELAY)
+            self.outbox.again(session, mail, reason, SERVER_DELAY, attempt=False)
 
     def _content(self, mail: OutboxMail, address: str) -> bytes:
         message = self.sender.compose(
@@ -249,7 +249,7 @@ class Delivery:
             self._end(mail, "dead", f"given up after {attempts} attempts: {reason}")
             return
         with self._writing(mail) as session:
-            self.outbox.again(session, mail, reason, delay(attempts))
+            self.outbox.again(session, mail, reason, delay(attempts), attempt=True)
 
     def _keep_leases(self, tenant_id: TenantId) -> None:
         now = self.clock.monotonic()

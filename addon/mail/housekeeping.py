@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from addon.base import REMOVED_PERSON, Database, TenantId
 from addon.base.sweep import sweep
 from addon.mail.models import OutboxMail
-from addon.mail.outbox import EMPTIED
+from addon.mail.outbox import EMPTIED, FREE
 
 
 def mails_by_state(session: Session) -> dict[str, int]:
@@ -38,7 +38,7 @@ def forget_person(session: Session, tenant_id: TenantId, account_id: str, now: d
     mine = sa.and_(OutboxMail.tenant_id == tenant_id, OutboxMail.account_id == account_id)
     waiting = sa.and_(OutboxMail.state == "pending", OutboxMail.begun_at.is_(None))
     ended = {"state": "suppressed", "reason": "the person was removed", "ended_at": now}
-    stopped = sa.update(OutboxMail).where(mine, waiting).values(**ended, lease_owner=None, lease_until=None)
+    stopped = sa.update(OutboxMail).where(mine, waiting).values(**ended, **FREE)
     session.execute(stopped.execution_options(synchronize_session=False))
     emptied = (
         sa.update(OutboxMail)

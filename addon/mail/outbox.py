@@ -27,6 +27,9 @@ LONGEST_WAIT = timedelta(days=1)
 ENQUEUE_BATCH = 500
 EMPTIED = {"subject": "", "text": "", "html": ""}
 """A mail that ended keeps no names and titles."""
+FREE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
+"""No sender has the mail."""
+ENDED: dict[str, Any] = {**FREE, **EMPTIED}
 
 METRICS = {"sent": "emailsSent", "dead": "emailsFailed", "suppressed": "emailsSuppressed", "pending": "emailsPending"}
 
@@ -110,7 +113,7 @@ def drop_unsent(session: Session, scope: sa.ColumnElement[bool], *, reason: str,
         session,
         sa.update(OutboxMail)
         .where(scope, OutboxMail.state == "pending", OutboxMail.begun_at.is_(None))
-        .values(state="dead", reason=reason, ended_at=clock.now(), lease_owner=None, lease_until=None, **EMPTIED),
+        .values(state="dead", reason=reason, ended_at=clock.now(), **ENDED),
     )
 
 
@@ -118,7 +121,7 @@ def void_leases(session: Session, clock: Clock) -> int:
     """Take every lease away, because no sender is alive; return the mails that had been handed over: now `dead`."""
     lost = Outbox(clock, "").close_unknown(session, sa.true(), expired_only=False)
     pending = sa.update(OutboxMail).where(OutboxMail.state == "pending", OutboxMail.lease_owner.is_not(None))
-    _changed(session, pending.values(lease_owner=None, lease_until=None))
+    _changed(session, pending.values(**FREE))
     return lost
 
 
@@ -203,9 +206,7 @@ class Outbox:
                 OutboxMail.begun_at.is_not(None),
                 OutboxMail.state.in_(("pending", "dead")),
             )
-            .values(
-                state="sent", reason=None, ended_at=self._clock.now(), lease_owner=None, lease_until=None, **EMPTIED
-            )
+            .values(state="sent", reason=None, ended_at=self._clock.now(), **ENDED)
             .execution_options(synchronize_session=False)
         )
 
@@ -214,44 +215,31 @@ class Outbox:
         session.execute(
             self._own(begun=None)
             .where(OutboxMail.id == mail.id)
-            .values(
-                state=state, reason=reason, ended_at=self._clock.now(), lease_owner=None, lease_until=None, **EMPTIED
-            )
+            .values(state=state, reason=reason, ended_at=self._clock.now(), **ENDED)
         )
 
-    def again(self, session: Session, mail: OutboxMail, reason: str, delay: timedelta) -> None:
-        """Record that the mail was not accepted and is tried again after `delay`."""
+    def again(self, session: Session, mail: OutboxMail, reason: str, delay: timedelta, *, attempt: bool) -> None:
+        """Record that the mail was not accepted and is tried again after `delay`.
+
+        `attempt`: the server judged this mail, which counts as an attempt. Otherwise it takes no mail now.
+        """
+        # `begin` has counted an attempt already, before anything was known of its end.
+        counted = sa.case((OutboxMail.begun_at.is_(None), 0), else_=1)
         session.execute(
             self._own(begun=None)
             .where(OutboxMail.id == mail.id)
             .values(
-                attempts=sa.case((OutboxMail.begun_at.is_(None), OutboxMail.attempts + 1), else_=OutboxMail.attempts),
+                attempts=OutboxMail.attempts - counted + int(attempt),
                 begun_at=None,
                 not_before=self._clock.now() + delay,
                 reason=reason,
-                lease_owner=None,
-                lease_until=None,
-            )
-        )
-
-    def wait(self, session: Session, mail: OutboxMail, reason: str, delay: timedelta) -> None:
-        """Record that the server takes no mail now: not counted as an attempt, looked at again after `delay`."""
-        session.execute(
-            self._own(begun=None)
-            .where(OutboxMail.id == mail.id)
-            .values(
-                attempts=sa.case((OutboxMail.begun_at.is_(None), OutboxMail.attempts), else_=OutboxMail.attempts - 1),
-                begun_at=None,
-                not_before=self._clock.now() + delay,
-                reason=reason,
-                lease_owner=None,
-                lease_until=None,
+                **FREE,
             )
         )
 
     def release(self, session: Session, *, delay: timedelta | None = None, reason: str | None = None) -> None:
         """Give back every leased mail that was not handed over; with `delay`, to be looked at after it only."""
-        values: dict[str, Any] = {"lease_owner": None, "lease_until": None}
+        values = dict(FREE)
         if delay is not None:
             values["not_before"] = self._clock.now() + delay
         if reason is not None:
@@ -270,9 +258,7 @@ class Outbox:
                 state="dead",
                 reason=f"given up after {HOURS} hours: {reason}",
                 ended_at=now,
-                lease_owner=None,
-                lease_until=None,
-                **EMPTIED,
+                **ENDED,
             ),
         )
 

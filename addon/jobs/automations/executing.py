@@ -205,7 +205,7 @@ class Executing:
 
     def _guards(self, space: Space, matches: Sequence[Match], planned: Collection[str]) -> Guards:
         with self._run.read() as session:
-            rows = ledger.load(session, [match.content.id for match in matches])
+            known = ledger.load(session, [match.content.id for match in matches])
             refreshed_at = queries.last_done_began(session, "refresh-statuses", space.id)
         now, namespace = self._now(matches), self._context.settings.namespace
         entries = self._policy.status_scheme(space).entries
@@ -214,7 +214,7 @@ class Executing:
             namespace=namespace,
             space=space,
             names=self._names,
-            rows=rows,
+            ledger=known,
             refreshed_at=refreshed_at,
             now=now,
             dates=NewDates(self._client, namespace, space.id, entries, now),

@@ -38,7 +38,7 @@ EXECUTION_CAP = "over the limit of {} items per execution"
 class Guards:
     """The guards of one space, with what they need to know.
 
-    `names`: status names by slug. `rows`: ledger entries by content id. `refreshed_at`: start of the last refresh that
+    `names`: status names by slug. `ledger`: entries by content id. `refreshed_at`: start of the last refresh that
     ended well for this space, None without any. `now`: the time in the site's zone. `dates`: the guard against dates
     set just now. `gone`: ids of what a dry run takes for archived or trashed already.
     """
@@ -47,7 +47,7 @@ class Guards:
     namespace: str
     space: Space
     names: Mapping[str, str]
-    rows: Mapping[str, LedgerEntry]
+    ledger: Mapping[str, LedgerEntry]
     refreshed_at: datetime | None
     now: datetime
     dates: NewDates
@@ -89,7 +89,7 @@ class Guards:
             if review.get("keep") is True:
                 return KEPT
             cql = match.automation.cql
-            entry = self.rows.get(content.id)
+            entry = self.ledger.get(content.id)
             inspection = Inspection.of(self.namespace, content, entry, self.names, review, self.now)
             if not inspection.confirms(cql):
                 return NOT_CONFIRMED
