@@ -65,16 +65,16 @@ class JobContext:
 
 
 class SpaceJob:
-    """A job that works on spaces of a site, with what most jobs need to do nowhere but in `work`.
+    """A job over the spaces of a site: those parts of the engine's job protocol that most jobs have in common.
 
-    A job adds `type`, `title`, `work` and `compile` (see addon.engine.job.Job), and overrides what it does besides.
+    A job adds `type`, `title`, `work` and `compile` (see addon.engine.job.Job), and overrides what it does differently.
     """
 
     def __init__(self, context: JobContext) -> None:
         self._context = context
 
     def admit(self, session: Session, tenant_id: TenantId) -> None:
-        """Let every start pass. What cannot be done is found out, and said, for each space."""
+        """Let every start pass: what cannot be done is reported for each space."""
 
     def list_spaces(self, run: Run) -> Sequence[RunSpace]:
         """Return the run's spaces. Raises Pause, Abandon, or Fatal when the site cannot list its spaces."""

@@ -45,10 +45,13 @@ class NewDates:
     ) -> str | None:
         """Return why an item that matches is skipped, None where no date set just now has to do with it.
 
-        `review`: its review property, `inspection`: what is known of it. Costs nothing where that has stood long
+        `review`: its review property, `inspection`: what is known of it. Costs nothing where the property is old
         enough; else up to 5 points and the space's permissions for each person who set one, and where statuses
         depend on dates of pages above, 1 or 2 for each of these. Raises SiteError as the calls do.
         """
+        # A date is taken out of what is known, and the query asked again: if it holds all the same, the date decided
+        # nothing, and setting it removed nothing. A status follows from dates where an entry
+        # of the scheme reads them, so then it is taken out as well. Pages above come last, because they cost points.
         dates, by_status = review_fields(self.namespace), status_fields(self.namespace)
         entries = self.entries if read_by(cql, by_status) else ()
         led = self._read(entry.cql for entry in entries)
