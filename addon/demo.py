@@ -32,10 +32,7 @@ from waitress import wasyncore
 from addon.app import create_app, stop
 from addon.base import SystemClock, seconds_since
 from addon.config import Settings
-from addon.sandbox.inbox import Inbox
-from addon.sandbox.seed import DOMAIN, seed_demo, seed_sized
-from addon.sandbox.server import SandboxServer
-from addon.sandbox.site import ADMIN, Site
+from addon.sandbox import ADMIN, DOMAIN, Inbox, SandboxServer, Site, seed_demo, seed_sized
 from addon.server import create_server
 
 HOST = "127.0.0.1"

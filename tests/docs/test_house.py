@@ -84,3 +84,9 @@ def test_this_house_has_no_circles() -> None:
     run = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, check=False, timeout=60)
     assert run.returncode == 0, run.stdout
     assert "circles between rooms: 0" in run.stdout
+
+
+def test_only_the_list_of_all_tables_goes_past_a_door_and_every_module_is_in_a_contract(drawing: ModuleType) -> None:
+    house = drawing.House(ROOT)
+    assert {each.source for each in house.imports if each.past} == {"addon.migrations.tables"}
+    assert house.uncovered() == []
