@@ -41,18 +41,20 @@ An open client has reserved points; they go back when it is closed. Leave it out
     429 for the quota           the hour is closed for all processes                               QuotaExhausted
     no points in the table      nothing is sent                                                    QuotaExhausted
     503 with Retry-After        the endpoint rests, then a repeatable call is repeated             Overloaded
-    5xx, timeout, no network    a repeatable call twice more, after 0.25 and 1 s                   ServerError,
-    or a malformed answer                                                                          Timeout, Network,
+    5xx, timeout, no network,   a repeatable call twice more, after 0.25 and 1 s                   ServerError,
+    too large, or not JSON                                                                         Timeout, Network,
                                                                                                    Malformed
+    JSON without what it needs  nothing is repeated: the site would say the same                   Malformed
     3xx                         never followed: the signature is for this host and path            Redirected
     400, 403, 404, 409, 4xx     never repeated: someone has to change something                    BadRequest and others
     too many people at once,    nothing is sent                                                    SiteBusy
     or a silent site
 
-Repeatable are reads, the PUT of a property (it carries the version that it makes) and the DELETE of a property. After
-any other write that failed on the way, the caller reads what is there and decides (docs/rules/executions.md 1.7).
-Rests of all endpoints together last ten minutes for a run and two seconds for a person; after that their error carries
-`until`.
+Repeatable are reads, every PUT (that of a content property carries the version that it makes) and the DELETE of a
+property. After any other write that failed on the way, the caller reads what is there and decides
+(docs/rules/executions.md 1.7). Rests of all endpoints together last ten minutes for a run and two seconds for a person;
+after that their error carries `until`.
+
 Everything that time heals is `transient`. QuotaExhausted, RateLimited and Overloaded are Postponed: no page and no
 space is to blame, so a run pauses until `until`, and a screen answers 503 with Retry-After.
 

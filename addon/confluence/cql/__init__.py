@@ -1,6 +1,6 @@
 """CQL, Confluence's query language: text, tree, and the queries of our own. It asks no site.
 
-Whatever one of our queries says, it is built in four steps, and each has a module:
+Every query of ours is built in four steps, and each has a module:
 
     an administrator's text  --parser-->    a tree              parse, to_cql, clauses
                              --checks-->    accepted or refused check_administrators_cql
@@ -9,8 +9,8 @@ Whatever one of our queries says, it is built in four steps, and each has a modu
 
 Two facts of Confluence rule all of it (docs/rules/confluence-api.md 8). AND and OR have equal precedence and are read
 from left to right, so every query of ours puts each part in parentheses. A query may not begin with a negation, so each
-begins with the content types. A third is not documented: whether a negation also finds pages and posts
-that lack the field. Sites differ, hence the pieces (docs/rules/statuses.md 5.5).
+begins with the content types. A third fact is not documented: whether a negation also finds pages and posts that lack
+the field. Sites differ, hence the pieces (docs/rules/statuses.md 5.5).
 
 What is too long is split before it is sent: a query has at most URL_BYTES once encoded and names at most MOST_SPACES
 spaces; what an administrator writes has at most `parser.MAX_LENGTH` characters and `parser.MAX_CONNECTIVES`

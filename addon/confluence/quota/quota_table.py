@@ -18,6 +18,7 @@ from addon.confluence.models import QuotaHour
 from addon.confluence.quota.fairness import UNBOUNDED, TenantUsage
 
 Share = Literal["job", "interactive"]
+"""Whose points of an hour: those for jobs, or those for people at the screens."""
 
 POOL = "pool"
 DRAWING, WAITING, REFUSED = "drawing", "waiting", "refused"
