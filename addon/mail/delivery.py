@@ -79,7 +79,7 @@ def delay(attempts: int) -> timedelta:
 
 @dataclass(slots=True)
 class Delivery:
-    """One call of `send_due` over one scope of mails.
+    """One call of `send_due` over one scope of mails: what it works with, and what it found out of the server.
 
     `due` is the moment the call began: what is put off meanwhile is not due any more, so nothing is tried twice.
     `deadline` is a monotonic time after which no further mail is begun. `take`: see Outbox.lease.
@@ -114,6 +114,7 @@ class Delivery:
         if self.clock.monotonic() >= self.deadline:
             return After.STOP
         self.before_each()
+        # Before leasing: what the rate leaves no room for stays free for other senders.
         most = min(most, self._left_this_minute())
         if most <= 0:
             return After.STOP
@@ -190,6 +191,7 @@ class Delivery:
             else:
                 self._again(mail, str(error))
         except ConnectionLost as error:
+            # The server may have accepted it: sending it again could send it twice (docs/adr/0006).
             if error.handed_over:
                 self._end(mail, "dead", UNKNOWN)
             else:

@@ -33,7 +33,7 @@ TRASH_BATCH = 50
 
 
 class Executing:
-    """One call of the job's `work`."""
+    """One call of the job's `work`: reads matches on the call threads, acts in the runner thread."""
 
     def __init__(self, context: JobContext, run: Run, client: SiteClient) -> None:
         """Read the policies of the run's version."""

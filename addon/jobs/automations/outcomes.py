@@ -50,7 +50,7 @@ class Limits:
 
 
 class Recorder:
-    """One space's outcomes."""
+    """One space's outcomes: the item log, the metrics and the checkpoint, kept in step."""
 
     def __init__(self, run: Run, space: RunSpace, limits: Limits, waiting: int | None = None) -> None:
         """Resume from the space's checkpoint. `waiting`: how many items are still to come, where that is known."""

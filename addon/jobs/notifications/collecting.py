@@ -94,7 +94,7 @@ class Recipients:
 
 
 class Collecting:
-    """One call of the job's `work`."""
+    """One call of the job's `work`: reads matches on the call threads, stores them in the runner thread."""
 
     def __init__(self, context: JobContext, run: Run, client: SiteClient) -> None:
         self._context = context

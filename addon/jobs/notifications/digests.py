@@ -37,7 +37,7 @@ UNKNOWN_NAME = "there"
 
 
 class Digests:
-    """Turns the matches of one execution into mails in the outbox."""
+    """Turns the matches of one execution into mails in the outbox. Belongs to the runner thread."""
 
     def __init__(self, context: JobContext, run: Run, client: SiteClient) -> None:
         self._context = context
