@@ -52,6 +52,8 @@ class Planner:
         self._spelling: Spelling = spelling
         with run.read() as session:
             now = run.clock.now()
+            # Read once: no space is read again after it was written, so what refuses its stamp meanwhile is for the next
+            # run.
             self._unstamped = ledger.resting(session, now) if self._stamps else ledger.answered_for(session, now)
 
     def plans(self, members: Iterable[Member]) -> list[Plan]:
@@ -123,7 +125,8 @@ class Planner:
 def longest_query(terms: Terms, *, stamps: bool) -> int:
     """Return the encoded bytes of a scheme's longest query without its spaces, or more than fit where it fits nowhere.
 
-    `stamps`: whether stamps are asked for; otherwise room for ids is counted.
+    `stamps`: whether stamps are asked for; otherwise room for a hundred ids is counted. Measured by making the queries,
+    so that no second description of them can be wrong.
     """
     probe = Group(terms, ("",))
     indices = range(len(terms.entries))
@@ -160,6 +163,8 @@ def groups(
     group: list[Space] = []
     taken = 0
     for space in spaces:
+        # What refuses its stamp is left out of the queries about stamps, which would return it at every run, for a point
+        # each time. A space with more such ids than fit into a query is asked by the ledger, which needs no exceptions.
         key = encoded_length(f"{quote(space.key)}, ")
         size = key + (ids_bytes(unstamped.get(space.id, ())) if stamps else 0)
         fits = size <= room or not unstamped.get(space.id) or not stamps

@@ -40,7 +40,7 @@ def read(asked: Questions) -> None:
 
 
 def _as_stamped(asked: Questions, shown: Mapping[str, int | None]) -> bool:
-    """Return whether counts prove that every content has the stamp of what it matches.
+    """Return whether counts prove that every item has the stamp of what it matches.
 
     Three facts do: all that is stamped meets what its entry requires; none of it meets what would take it to another
     entry or to the default; and there is nothing else that could match.
@@ -69,6 +69,7 @@ def _entering(asked: Questions) -> None:
 
 def _leaving(asked: Questions) -> None:
     """Find what has an entry's stamp and does not match it: it goes to a later entry or to the default."""
+    # Two entries may both lose the same item, so the strays are gathered first, and each is judged once.
     strays: dict[str, Content] = {}
     for index in range(len(asked.plan.terms.entries)):
         for pair in asked.group.leaving(index):
@@ -107,6 +108,9 @@ def uneven(asked: Questions, whole: Ask, part: Ask, counts: tuple[int, int]) -> 
 
     `counts` are those of both over all time. Raises SiteError as the calls do.
     """
+    # Where two large sets differ in a few items, listing both would cost a point for each item of either. A halving
+    # costs two points, because the later half is what is left of the sum, and a difference of one among 10,000 items is
+    # found in some eight of them. Halving ends where listing has become as cheap: few items, or half of them wanted.
     pending = [(Span(), _FIRST, asked.clock.now() + timedelta(days=2), *counts)]
     while pending:
         span, since, until, of_whole, of_part = pending.pop()

@@ -79,11 +79,15 @@ def _as_known(asked: Questions) -> bool:
     known = _by_slug(_not_default(asked))
     if set(known) - {entry.slug for entry in terms.entries}:
         return False
+    # Sets are equal when one lies within the other and both have the same size. The sizes first, one count for each
+    # entry: what matches the first i entries together must be as many as the ledger has with their statuses.
     expected = 0
     for index, entry in enumerate(terms.entries):
         expected += len(known.get(entry.slug, ()))
         if not _has_number(asked, group, _union(group, index + 1), expected):
             return False
+    # Then the ids: each must match its own entry or an earlier one. If it matched an earlier one, the sizes would have
+    # shown that: there is one more of these than the ledger has.
     for slug, ids in known.items():
         try:
             fails = reduce(crossed, map(group.fails, range((terms.position(slug) or 0) + 1)))
@@ -111,6 +115,8 @@ def _has_number(asked: Questions, group: Group, pieces: Pieces, expected: int) -
         return True
     if len(pieces) > MOST_SHARED or not any(piece.lacks for piece in pieces):
         return False
+    # Inclusion and exclusion: without an OR over negated pieces, the size of a union is the sum of the single sizes,
+    # less what two share, plus what three share, and so on.
     number = 0
     for size in range(1, len(pieces) + 1):
         for some in combinations(pieces, size):

@@ -93,7 +93,7 @@ class Stamper:
         try:
             return self._write(change, known, self._before(change, None))
         except (QuotaExhausted, RateLimited):
-            raise
+            raise  # They are SiteErrors too, and a look at the property would only be refused again.
         except (NotFound, Conflict) as error:
             return self._read_first(change, raced=True, refused=error)
         except Forbidden:
@@ -120,7 +120,8 @@ class Stamper:
             return Outcome("gone", None)
         stamp = own_stamp(found, change.content_id)
         # Right already; or a person refreshed it after this run began to read, and knows better (docs/rules/statuses.md
-        # 5.7). Only a race is that: read for any other reason, a newer stamp is somebody's edit of the property.
+        # 5.7). Only a race shows that here: what was refreshed before the call is known from the ledger. A newer stamp
+        # that is read for another reason is somebody's edit of the property.
         if stamp is not None and (stamp.slug == change.slug or (raced and self._newer(stamp))):
             changed = self.began is not None and unrecorded(stamp, change.entry, self.default, self.began, self.since)
             return Outcome("kept", self._adopted(change, stamp), changed)
@@ -159,7 +160,7 @@ class Stamper:
         return stamp.changed_on is not None and stamp.changed_on > self.since
 
     def _before(self, change: Change, stamp: Stamp | None) -> LedgerEntry | None:
-        """Return the entry the content had: the ledger's, or if there is none, what its own stamp says."""
+        """Return the entry the item had: the ledger's, or if there is none, what its own stamp says."""
         if change.entry is None and stamp is not None:
             return self._adopted(change, stamp)
         return change.entry
@@ -170,7 +171,7 @@ class Stamper:
         return adopt(stamp, item, change.entry, self.clock.now(), trusting=self.trusting)
 
     def _next_entry(self, change: Change, before: LedgerEntry | None, now: datetime) -> LedgerEntry:
-        """Return the entry with the new status: `changed_on` moves only when the status does."""
+        """Return the entry with the new status, not stamped yet: `changed_on` moves only when the status does."""
         same = before is not None and before.slug == change.slug
         return LedgerEntry(
             content_id=change.content_id,
