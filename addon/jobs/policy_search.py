@@ -15,20 +15,20 @@ from addon.confluence.cql import Spelling, all_of, spelled
 def search_policy(
     client: SiteClient,
     cql: str,
-    way: Spelling,
+    spelling: Spelling,
     namespace: str,
     query: Callable[[str], str],
     *,
     expand: Sequence[str] = (),
     statuses: Sequence[str] = ("current",),
 ) -> Iterator[Content]:
-    """Yield what `cql` finds.
+    """Yield what `cql` finds, each item once.
 
-    Parameters: `query` puts a condition, or an empty one, into the place that is asked about; `expand` and `statuses`
-    as of SiteClient.search. Costs a point for each content, for those of several pieces more than once.
-    Raises SiteError as the calls do.
+    Parameters: `spelling` is how negations are put to the site (SiteFacts.spelling), `namespace` prefixes our aliases.
+    `query` makes the whole query of a condition, which may be empty; `expand` and `statuses` as of SiteClient.search.
+    Costs a point for each item, for those of several pieces more than once. Raises SiteError as the calls do.
     """
-    pieces = spelled(cql, way, namespace)
+    pieces = spelled(cql, spelling, namespace)
     if len(pieces) == 1 and not pieces[0].lacks:
         yield from client.search(query(pieces[0].has), expand=expand, statuses=statuses)
         return

@@ -22,7 +22,7 @@ def review_key(namespace: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """The dates, each a day without a zone, and whether automations leave the content alone."""
+    """The dates, each a day without a zone, and whether automations leave the item alone."""
 
     expiration_date: date | None = None
     reviewed_on: date | None = None

@@ -28,7 +28,7 @@ from addon.jobs.statuses.ask.probe import probe, verdict
 from addon.jobs.statuses.ask.reading import Plan, Reading
 from addon.jobs.statuses.upkeep.drift import Drift
 from addon.jobs.statuses.upkeep.excluded import clear_excluded
-from addon.jobs.statuses.write.stamp import property_key, shown, status_alias
+from addon.jobs.statuses.write.stamp import property_key, shown_statuses, status_alias
 from addon.jobs.statuses.write.writing import UNCOUNTED, GroupWriter
 
 LIMITED = 429
@@ -86,7 +86,7 @@ class _Refresh:
             run=run,
             client=client,
             key=self._key,
-            statuses=shown(self._policy, context.settings.base_url),
+            statuses=shown_statuses(self._policy, context.settings.base_url),
             began=began,
             trusting=trusting,
             stamps=self._policy.status_stamps,

@@ -52,8 +52,8 @@ class Planner:
         self._spelling: Spelling = spelling
         with run.read() as session:
             now = run.clock.now()
-            # Read once: no space is read again after it was written, so what refuses its stamp meanwhile is for the next
-            # run.
+            # Read once: no space is read again after it was written, so what refuses its stamp meanwhile is for the
+            # next run.
             self._unstamped = ledger.resting(session, now) if self._stamps else ledger.answered_for(session, now)
 
     def plans(self, members: Iterable[Member]) -> list[Plan]:
@@ -163,8 +163,9 @@ def groups(
     group: list[Space] = []
     taken = 0
     for space in spaces:
-        # What refuses its stamp is left out of the queries about stamps, which would return it at every run, for a point
-        # each time. A space with more such ids than fit into a query is asked by the ledger, which needs no exceptions.
+        # What refuses its stamp is left out of the queries about stamps, which would return it at every run, for a
+        # point each time. A space with more such ids than fit into a query is asked by the ledger, which needs no
+        # exceptions.
         key = encoded_length(f"{quote(space.key)}, ")
         size = key + (ids_bytes(unstamped.get(space.id, ())) if stamps else 0)
         fits = size <= room or not unstamped.get(space.id) or not stamps

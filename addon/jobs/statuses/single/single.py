@@ -22,7 +22,7 @@ from addon.jobs.models import ContentStamp
 from addon.jobs.review import Review, review_key, write_review
 from addon.jobs.spaces import with_labels
 from addon.jobs.statuses.single.evaluation import Evaluation, Tested
-from addon.jobs.statuses.write.stamp import property_key, shown
+from addon.jobs.statuses.write.stamp import property_key, shown_statuses
 from addon.jobs.statuses.write.stamping import Change, Outcome, Stamper
 from addon.policies import Policies, PolicyDocument
 
@@ -199,7 +199,7 @@ class Single:
             clock=self._clock,
             key=property_key(self._namespace),
             default=look.default,
-            statuses=shown(look.policy, self._base_url),
+            statuses=shown_statuses(look.policy, self._base_url),
             since=look.began,
             stamps=look.policy.status_stamps,
         )

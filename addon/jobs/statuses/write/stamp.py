@@ -34,7 +34,7 @@ def status_alias(namespace: str) -> str:
 
 
 def expiration_alias(namespace: str) -> str:
-    """Return the CQL alias under which the date is searched until which people say that a content holds."""
+    """Return the CQL alias under which the date is searched until which people say that an item holds."""
     return f"{namespace}ExpirationDate"
 
 
@@ -50,7 +50,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A content's own stamp, read back."""
+    """An item's own stamp, read back."""
 
     slug: str
     previous: str | None
@@ -58,7 +58,7 @@ class Stamp:
     property: Property
 
 
-def shown(policy: PolicyDocument, base_url: str) -> dict[str, Status]:
+def shown_statuses(policy: PolicyDocument, base_url: str) -> dict[str, Status]:
     """Return the statuses of the policies by slug, as stamps say them.
 
     Parameters: `base_url` is the add-on's own address, below which their pictures are.
@@ -72,7 +72,7 @@ def shown(policy: PolicyDocument, base_url: str) -> dict[str, Status]:
 
 
 def own_stamp(found: Property | None, content_id: str) -> Stamp | None:
-    """Return the stamp if it is the content's own; None for none, a copy's, or something malformed."""
+    """Return the stamp if it is the item's own; None for none, a copy's, or something malformed."""
     value = found.value if found is not None else None
     if found is None or not isinstance(value, Mapping) or value.get("content") != content_id:
         return None
@@ -83,7 +83,7 @@ def own_stamp(found: Property | None, content_id: str) -> Stamp | None:
 
 
 def stamp_value(status: Status, *, previous: str | None, changed_on: datetime, content_id: str) -> dict[str, Any]:
-    """Return the property value for a content."""
+    """Return the value of an item's property, dated in UTC to the millisecond."""
     return {
         "id": status.slug,
         "name": {"value": status.name},
