@@ -24,8 +24,8 @@ def build(settings: Settings) -> dict[str, Any]:
     """Return the descriptor as a JSON-ready dictionary.
 
     Scopes are READ, WRITE and DELETE; ACCESS_EMAIL_ADDRESSES is asked for only once Atlassian approved it, because
-    Confluence refuses the installation otherwise (docs/rules/connect.md 1.2). Raises KeyError on an unknown
-    placeholder.
+    Confluence refuses the installation otherwise (docs/rules/connect.md 1.2). Raises KeyError on a name in
+    braces that has no value.
     """
     values = {
         "baseUrl": settings.base_url,

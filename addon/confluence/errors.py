@@ -64,7 +64,7 @@ class Conflict(SiteError):
 
 
 class Postponed(SiteError):
-    """Not now. `until` is when to go on, `reason` says why, in words for people.
+    """Not now. `until` is when to continue, `reason` says why, in words for people.
 
     Neither a content nor a space is to blame: a run pauses until then, and nothing of it fails.
     """

@@ -8,8 +8,6 @@ Templates are Jinja, reduced to printing, conditions, loops and a few filters of
 macros, no way to switch escaping off, so that what an editor writes into a title never becomes markup in a mail. All
 work of one rendering is counted against one budget. What a budget cannot see (one long operation inside Python) ends
 the process, by its limits of CPU time and memory.
-
-From top to bottom: the language and its bounds, rendering, the filters, the process.
 """
 
 from __future__ import annotations

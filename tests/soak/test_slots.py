@@ -59,8 +59,8 @@ SCHEDULES = (
 )
 HELD, REINSTALLED = 3, 4
 FEW = 3
-"""Whole ticks of each process that may overlook what could start: whoever has the site's lane locked keeps the others
-away, may be killed before its commit, and what a hold or a re-install does takes effect at its commit."""
+"""Whole ticks of each process that may overlook what could start: a process that has the site's lane locked keeps the
+others away, may be killed before its commit, and what a hold or a re-install does takes effect at its commit."""
 LOOK = 0.02
 BREATH = timedelta(seconds=6)
 

@@ -43,7 +43,7 @@ export function pages(path, draw) {
 export function moreButton(list, label) {
   if (list.trouble) return problemMessage(list.trouble, list.items ? list.more : list.reload);
   if (!list.nextCursor) return null;
-  // A button that is really disabled would lose the focus, and who went on with the keyboard the place.
+  // A button that is really disabled would lose the focus, and a person at the keyboard the place.
   const more = () => list.loading || list.more();
   return paragraph(button(list.loading ? "Loading…" : label, more, { "aria-disabled": list.loading && "true" }));
 }

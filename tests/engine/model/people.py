@@ -131,7 +131,7 @@ class People(Hours):
             self.memory.gone.add(row.id)
             if row.status != "finalizing":
                 self.memory.cancels.add(row.id)
-                assert row.owner is not None or self.row(row.id).status == "cancelled", "nobody can settle it any more"
+                assert row.owner is not None or self.row(row.id).status == "cancelled", "no one can settle it any more"
         if gone and not lane.open:
             for number in OWN[tenant]:
                 self.begin_anew(tenant, number, "installed")

@@ -50,7 +50,7 @@ class Memory:
     submitted: dict[str, set[str]] = field(default_factory=dict)
     """By execution: the spaces of which something was submitted."""
     gone: set[str] = field(default_factory=set)
-    """Executions whose installation is over: nobody can read back for them."""
+    """Executions whose installation is over: no one can read back for them."""
     refused: set[str] = field(default_factory=set)
     """Executions for which the site refused permanently to say what became of something."""
 

@@ -1,6 +1,6 @@
 """The promises about submitted work (docs/rules/executions.md 1.7 and ADR 10), written down once more.
 
-No execution ends, and none compiles its result, while something that was submitted is not read back, unless nobody can
+No execution ends, and none compiles its result, while something that was submitted is not read back, unless no one can
 ever answer or all patience is spent; and then the log or the last event says that the outcome is unknown.
 """
 

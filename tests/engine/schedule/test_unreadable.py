@@ -83,7 +83,7 @@ def test_it_goes_on_when_a_process_begins_that_can_read_it(rig: Rig) -> None:
     engine.schedule_tick()
     engine.run_due()
     begin_and_end(rig)
-    assert len(stopped(rig)) == 1, "nobody can read it yet"
+    assert len(stopped(rig)) == 1, "no one can read it yet"
     spoil(rig, "b", time_zone="UTC")
     begin_and_end(rig)
     assert stopped(rig) == {}

@@ -186,7 +186,7 @@ class World:
                 self.site.negations.put("exclusive", form, kind)
 
     def silence(self, number: int, scheme: list[dict[str, Any]]) -> None:
-        """From now on nobody can find out how the site negates."""
+        """From now on no one can find out how the site negates."""
         if not self.bench.client.faults:
             self.bench.client.faults.append(_silent)
 
