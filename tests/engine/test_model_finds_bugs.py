@@ -19,7 +19,7 @@ from addon.engine.models import ExecutionSpace, Lane, ScheduleFire
 from addon.engine.schedule import scheduler, schedules, slots, starts
 from addon.engine.schedule.cron import next_fire
 from addon.engine.state import table, transitions
-from addon.engine.worker import runner, spaces
+from addon.engine.worker import runner, settling, spaces
 from tests.engine.model import explore
 
 HISTORIES, STEPS = 600, 12
@@ -210,13 +210,13 @@ def reaper_takes_what_nobody_holds(patch: pytest.MonkeyPatch) -> None:
 
 
 def settled_is_worked_on(patch: pytest.MonkeyPatch) -> None:
-    go = runner.ExecutionRunner.go
+    go = runner.ExecutionRunner.drive
 
     def working(drive: Any) -> None:
         drive.row.status = "running"
         go(drive)
 
-    patch.setattr(runner.ExecutionRunner, "go", working)
+    patch.setattr(runner.ExecutionRunner, "drive", working)
 
 
 def last_space_is_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -252,7 +252,7 @@ MORE: dict[str, Plant] = {
     "nobody is ever to blame": lambda patch: patch.setattr(reaper._Reaping, "_alone", lambda taking: False),
     "the last space takes its secret along": last_space_is_forgotten,
     "pause while cancelling": changed("pause", sources=("running", "cancelling"), target="running"),
-    "what is given up is not written down": does_nothing("worker.runner", "settler"),
+    "what is given up is not written down": does_nothing("worker.settling", "settler"),
     "a removed rule takes its record along": removed_with_its_record,
     "the fence is ignored": fence_ignored,
     "missed slots are forgotten": missed_slots_forgotten,
@@ -276,8 +276,8 @@ MORE: dict[str, Plant] = {
     "the reaper takes what nobody holds": reaper_takes_what_nobody_holds,
     "what is only to be settled is worked on": settled_is_worked_on,
     "the reaper does not ask what was submitted": does_nothing("lease.reaper", "unsettled", False),
-    "a silent site is asked once": lambda patch: patch.setattr(runner, "MAX_TRIES", 0),
-    "a silent site is asked for ever": lambda patch: patch.setattr(runner, "MAX_TRIES", 10**6),
+    "a silent site is asked once": lambda patch: patch.setattr(settling, "MAX_TRIES", 0),
+    "a silent site is asked for ever": lambda patch: patch.setattr(settling, "MAX_TRIES", 10**6),
     "a worker may hang for ever while it settles": lambda patch: patch.setattr(reaper, "MAX_TRIES", 10**6),
     "what is to be settled is claimed early": claim_comes_early,
 }

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from addon.base import backoff
 from addon.engine.context import EngineContext
 from addon.engine.errors import DATABASE_AWAY, Fenced
 from addon.engine.models import AuditEvent, ExecutionSpace, JobExecution, is_active
@@ -146,7 +147,8 @@ def hand_over_after_outage(context: EngineContext, lease: Lease, counters: dict[
             return _handed_over(context, session, lease, counters, {OUTAGE: True})
         if row.status == "finalizing":
             return True
-        until = now + timedelta(seconds=min(context.settings.ttl / 2 * 2**more, context.settings.ttl * 10))
+        wait = backoff(more, first=context.settings.ttl / 2, longest=context.settings.ttl * 10)
+        until = now + timedelta(seconds=wait)
         return _put_aside(context, session, lease, until, OUTAGE_REASON, counters, {OUTAGE: True})
 
 

@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from addon.base import backoff
 from addon.engine.context import EngineContext
 from addon.engine.job import Run
 from addon.engine.models import AuditEvent, JobExecution
@@ -72,4 +73,4 @@ def tries(session: Session, execution_id: str) -> int:
 
 def wait_after(count: int) -> timedelta:
     """Return how long to wait when settling has failed `count` times before."""
-    return timedelta(seconds=min(_FIRST_WAIT * 2**count, _LONGEST_WAIT))
+    return timedelta(seconds=backoff(count, first=_FIRST_WAIT, longest=_LONGEST_WAIT))

@@ -1,4 +1,7 @@
-"""How do the calls of one execution run side by side, and stop together? W call threads that only ever do calls."""
+"""The call threads of one execution: W threads that make its calls side by side, and stop together.
+
+They only ever call and return results. What is done with a result, the thread that iterates decides, one at a time.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ AHEAD = 2
 
 
 class _NotBegun(Exception):
-    """The item was handed over, and its turn came after the stop."""
+    """The item was handed to the pool, and its turn came after the stop."""
 
 
 class CallThreads:
@@ -37,6 +40,11 @@ class CallThreads:
 
     def map(self, work: Callable[[A], B], items: Iterable[A]) -> Iterator[tuple[A, B | Exception]]:
         """Yield (item, result or exception) as they finish; see addon.engine.job.Run.map for how it stops."""
+        # Three things are kept by this loop. Results are yielded while calls run, so a job writes them down in the
+        # meantime. A stop begins no further call, but lets those that are out come to their end and yields them: a
+        # write that has reached the site must be recorded, or it would be repeated. And a consumer that raises or
+        # leaves the iteration early finds no call still out afterwards; the cost is that it waits for them, which no
+        # call makes longer than min(ttl/2, trust left).
         source = iter(items)
         running: dict[Future[B], A] = {}
         halted = threading.Event()

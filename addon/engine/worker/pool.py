@@ -1,4 +1,4 @@
-"""Who runs executions in this process? R runner threads, one execution each."""
+"""The runner threads of a process: R of them, one execution each at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = get_logger(__name__)
 
 
 class RunnerPool:
-    """The runner threads: each claims one execution at a time and sleeps until it is woken when there is none."""
+    """Runner threads that claim one execution at a time, and sleep until they are woken when there is none."""
 
     def __init__(self, context: EngineContext, heartbeat: Heartbeat, local: LocalDispatcher) -> None:
         self._context = context
@@ -35,7 +35,7 @@ class RunnerPool:
             thread.start()
 
     def drain(self) -> None:
-        """Claim nothing more and tell every run to stop at its next check point; waits for nothing."""
+        """Claim nothing more and stop every run at its next check point. Returns at once; `stop` waits."""
         with self._changed:
             self._stopping.set()
             self._changed.notify_all()
@@ -44,7 +44,7 @@ class RunnerPool:
             run.stop.set()
 
     def stop(self, wait_seconds: float) -> bool:
-        """Stop claiming, stop every run at its next check point; return whether all threads ended in time."""
+        """Drain, wait at most `wait_seconds`, and return whether all threads have ended by then."""
         self.drain()
         deadline = self._context.clock.monotonic() + wait_seconds
         for thread in self._threads:

@@ -1,37 +1,42 @@
-"""What happens from claim to end of one execution? The runner thread drives the job and translates how it stops."""
+"""The way of one execution from claim to end: the runner thread drives the job and translates how it stops.
+
+With lease/lease.py (claim, fence, giving back), worker/run.py (what the job holds) and state/finish.py (the end) it is
+the whole story; the design page in `addon.engine.worker` draws it.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
-from addon.base import about, get_logger, is_away, is_blocked
+from addon.base import about, get_logger, is_away, is_blocked, sleep
 from addon.engine.context import EngineContext
 from addon.engine.errors import DATABASE_AWAY, Fenced, log_failure
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Job, Metrics, Pause, RunSpace
 from addon.engine.lease.lease import claim, defer_settlement, fenced, hand_over, hand_over_after_outage, pause
 from addon.engine.models import JobExecution
 from addon.engine.state.finish import close_open_spaces, end
-from addon.engine.state.settlement import MAX_TRIES, Later, settler, tries, unsettled, wait_after
+from addon.engine.state.settlement import settler, unsettled
 from addon.engine.state.transitions import Actor, Lease, move
 from addon.engine.worker.heartbeat import Heartbeat
 from addon.engine.worker.run import ActiveRun
+from addon.engine.worker.settling import internal_error, settle
 from addon.engine.worker.spaces import freeze_spaces, listed, not_done
 
 log = get_logger(__name__)
 
 LEFT_OPEN = "the job ended without a result for this space; this is a bug"
-STILL_OPEN = "waiting to read back what was submitted to the site: {}"
 GONE_WHILE_FINALIZING = "the app was uninstalled while the result was compiled"
 
 
 def run_next(context: EngineContext, heartbeat: Heartbeat, stopping: threading.Event | None = None) -> bool:
-    """Claim one execution and drive it as far as it goes; False when there was none to claim.
+    """Claim one execution and drive it as far as it goes; return False when there was none to claim.
 
-    A shutdown that began (`stopping`) while the claim was under way gives the execution back at once.
+    A shutdown that began (`stopping`) while the claim was under way gives the execution back at once. Returns when the
+    process has nothing more to do for the execution: all its threads have stopped and nothing beats for it any more.
     """
+    # Trust in the lease is counted from before the claim, as it is from before each beat.
     began = context.clock.monotonic()
     claimed = claim(context, stopping)
     if claimed is None:
@@ -40,15 +45,15 @@ def run_next(context: EngineContext, heartbeat: Heartbeat, stopping: threading.E
     heartbeat.register(run)
     if stopping is not None and stopping.is_set():
         run.stop.set()
-    drive = ExecutionRunner(context, run, claimed.row)
+    runner = ExecutionRunner(context, run, claimed.row)
     with about(tenant=run.tenant_id, execution=run.execution_id, job=run.job_type):
         try:
             if claimed.unsure is not None:
                 raise claimed.unsure
-            drive.go()
+            runner.drive()
         except DATABASE_AWAY as error:
             log_failure(log, error, "the database failed while running an execution", action="run_without_database")
-            drive.give_back_later(error, stopping or threading.Event())
+            runner.give_back_later(error, stopping or threading.Event())
         finally:
             run.stop.set()
             run.calls.close()
@@ -57,7 +62,11 @@ def run_next(context: EngineContext, heartbeat: Heartbeat, stopping: threading.E
 
 
 class ExecutionRunner:
-    """The way of one claimed execution."""
+    """One claimed execution on its runner thread.
+
+    A step that returns True wants the result compiled next; one that returns False has ended the execution or given it
+    away. Every write of a step is one fenced transaction, so that a process may die between any two of them.
+    """
 
     def __init__(self, context: EngineContext, run: ActiveRun, row: JobExecution) -> None:
         self.context = context
@@ -67,22 +76,27 @@ class ExecutionRunner:
         self.job: Job = context.jobs[run.job_type]
         self.actor = Actor("runner", context.worker_id)
 
-    def go(self) -> None:
-        """Drive to the end, or to where it has to be given back."""
+    def drive(self) -> None:
+        """Drive to the end, or to where the execution is given back. Raises on a database error."""
         try:
             if self.row.status == "cancelling":
                 self._cancel()
             elif self.row.status == "finalizing" or self._work():
                 self._finalize()
         except Fenced:
+            # Someone else has the execution. Nothing is given back: whatever this process wrote would be refused.
             log.warning("an execution was taken from this process; nothing more is written for it", action="lease_lost")
         except Interrupted:
             self._give_back()
 
     def _work(self) -> bool:
-        """Work through the spaces; True when the result is to be compiled now."""
+        """Work through the spaces, unless a predecessor has seen the run fail as a whole."""
         if self.row.error is not None:
             return self._conclude()
+        # The ways to stop. A check point raises Interrupted: the spaces in work are redone by the next owner, which is
+        # safe because every effect is safe to repeat. A safe point raises CancelRequested: nothing is redone, so the
+        # outcome of the item in work has been recorded before. Only what the job raises itself decides about spaces,
+        # and an exception that it did not mean counts as permanent: a bug that is retried would fail in every chain.
         try:
             self._list()
             self._spaces()
@@ -98,7 +112,7 @@ class ExecutionRunner:
             self._fail_open(stop.reason, transient=stop.transient)
         except Exception as error:
             log.exception("a job failed", action="job_failed")
-            self._fail_open(_words(error), transient=False)
+            self._fail_open(internal_error(error), transient=False)
         else:
             # The job may not have been asked again: the last space that was open can have failed with a lost lease.
             return self._conclude() if settler(self.job) else self._to_finalizing()
@@ -148,7 +162,7 @@ class ExecutionRunner:
                 self.run.failed(session, space, LEFT_OPEN, transient=False)
 
     def _fail_open(self, reason: str, *, transient: bool) -> None:
-        """Nothing more can be done: fail the open spaces with the reason. What was submitted is settled next."""
+        """Fail the open spaces with the reason, because nothing more can be done in this run."""
         with self.run.write() as session:
             row = fenced(session, self.lease)
             close_open_spaces(
@@ -157,8 +171,8 @@ class ExecutionRunner:
             row.error, row.error_transient = reason, transient
 
     def _conclude(self) -> bool:
-        """No space is worked on any more: settle, now or later, then let the result be compiled."""
-        later = self._settle()
+        """Read back what was submitted, now or later, as no space is worked on any more; then compile the result."""
+        later = settle(self.context, self.run, self.row, self.job)
         if later is None:
             return self._to_finalizing()
         if pause(self.context, self.lease, later.until, later.reason, self.run.counters(), to_settle=True):
@@ -166,6 +180,8 @@ class ExecutionRunner:
         return self._cancel()
 
     def _to_finalizing(self) -> bool:
+        # The one decision between a cancel and the end: whichever of the two UPDATEs is first wins, and a cancel that
+        # comes later is answered with "too late".
         with self.context.db.write(self.lease.tenant_id) as session:
             fenced(session, self.lease)
             at, counters = self.context.clock.now(), self.run.counters()
@@ -189,7 +205,7 @@ class ExecutionRunner:
             error = GONE_WHILE_FINALIZING
         except Exception as bug:
             log.exception("a job could not compile its result", action="finalize_failed")
-            error = _words(bug)
+            error = internal_error(bug)
         with self.context.db.write(self.lease.tenant_id) as session:
             row = fenced(session, self.lease)
             values: dict[str, Any] = self.run.counters()
@@ -208,6 +224,7 @@ class ExecutionRunner:
             )
 
     def _pause(self, stop: Pause) -> bool:
+        # The threads stop before the lease is given away: a call that is still out would be made by no owner.
         self.run.suspend_calls()
         self.run.calls.close()
         if pause(self.context, self.lease, stop.until, stop.reason, self.run.counters()):
@@ -227,7 +244,7 @@ class ExecutionRunner:
         return False
 
     def _cancel(self) -> bool:
-        later = self._settle()
+        later = settle(self.context, self.run, self.row, self.job)
         with self.context.db.write(self.lease.tenant_id) as session:
             row = fenced(session, self.lease)
             if later is not None and defer_settlement(self.context, session, self.lease, self.run.counters(), later):
@@ -235,72 +252,40 @@ class ExecutionRunner:
             if row.status == "cancelling":
                 self._end_cancelled(session, row)
                 return False
-        # Told of a cancel that was rolled back: begin again from where the rows are.
-        raise Interrupted("nobody has cancelled")
+        # The run heard of a cancel that was rolled back: the next owner begins again from where the rows are.
+        raise Interrupted("no one has cancelled")
 
     def _end_cancelled(self, session: Any, row: JobExecution) -> None:
         counters = self.run.counters()
         end(self.context, session, "cancelled", row, actor=self.actor, lease=self.lease, values=counters)
 
-    def _settle(self) -> Later | None:
-        """Let the job wait for or read back what it has submitted; say when to go on if the site does not answer.
-
-        It keeps the lane no longer than that makes sense: in the end the outcome is recorded as unknown.
-        """
-        self.run.ignore_cancel()
-        try:
-            self.job.settle(self.run)
-        except (Interrupted, *DATABASE_AWAY):
-            raise
-        except Pause as stop:
-            return self._later(stop.reason, until=stop.until)
-        except Fatal as stop:
-            return self._later(stop.reason, again=stop.transient)
-        except Abandon as stop:
-            return self._later(str(stop) or "the app was uninstalled", again=False)
-        except Exception as error:
-            log.exception("a job could not read back what it submitted", action="settle_failed")
-            return self._later(_words(error), again=False)
-        return None
-
-    def _later(self, reason: str, *, until: datetime | None = None, again: bool = True) -> Later | None:
-        """Return when to settle what is not read back; None when nothing is, or nothing more can be done about it."""
-        with self.run.read() as session:
-            if not unsettled(self.context, session, self.row):
-                return None
-            tried = tries(session, self.row.id)
-        if again and tried < MAX_TRIES:
-            return Later(until or self.context.clock.now() + wait_after(tried), STILL_OPEN.format(reason))
-        log.warning("what an execution submitted is not read back", action="settle_given_up", reason=reason)
-        job = settler(self.job)
-        try:
-            if job is not None:
-                job.give_up(self.run, reason)
-        except (Interrupted, *DATABASE_AWAY):
-            raise
-        except Exception:
-            log.exception("a job could not give up what it submitted", action="give_up_failed")
-        return None
-
     def give_back_later(self, error: Exception, stopping: threading.Event) -> None:
-        """Hand over once the database can be used again: no space is to blame, and nobody has to wait for the lease.
+        """Hand over as soon as the database can be used again after `error`, unless `stopping` is set first.
 
-        After an error of another kind, and at the stop of the process, the lease ends by itself.
+        No space is to blame, and no site has to wait for the lease. After an error of another kind the lease runs out:
+        a statement that takes too long may take as long for every owner, and that has to be counted.
         """
         self._stop_threads()
-        again = self.context.settings.again
-        while is_away(error) or is_blocked(error):
-            if self.run.lost.is_set() or self.context.clock.wait(stopping, again):
-                return
-            try:
-                self._hand_over(hand_over_after_outage)
-            except DATABASE_AWAY as still:
-                error = still
-            else:
-                return
+
+        def check() -> None:
+            if self.run.lost.is_set():
+                raise Fenced("the lease is gone")
+
+        try:
+            while is_away(error) or is_blocked(error):
+                if sleep(self.context.clock, self.context.settings.again, check, stop=stopping):
+                    return
+                try:
+                    self._hand_over(hand_over_after_outage)
+                except DATABASE_AWAY as still:
+                    error = still
+                else:
+                    return
+        except Fenced:
+            log.warning("an execution was taken while the database was away", action="lease_lost")
 
     def _give_back(self) -> None:
-        """Stopped at a check point: when all threads have stopped, let another runner go on at once."""
+        """Hand over after a stop at a check point, once all threads have stopped: another runner resumes at once."""
         self._stop_threads()
         if not self.run.lost.is_set():
             self._hand_over(hand_over)
@@ -320,7 +305,3 @@ class ExecutionRunner:
                         raise RuntimeError("a locked execution changed under its lock")
         except Fenced:
             log.warning("an execution was taken from this process before it gave it back", action="give_back_fenced")
-
-
-def _words(error: Exception) -> str:
-    return f"internal error ({type(error).__name__}); the log of the app has the details"
