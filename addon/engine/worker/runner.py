@@ -282,7 +282,7 @@ class ExecutionRunner:
                 else:
                     return
         except Fenced:
-            log.warning("an execution was taken while the database was away", action="lease_lost")
+            log.warning("an execution was taken while the database was away", action="lease_lost_in_outage")
 
     def _give_back(self) -> None:
         """Hand over after a stop at a check point, once all threads have stopped: another runner resumes at once."""
