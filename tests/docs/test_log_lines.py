@@ -13,6 +13,7 @@ LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 IDS = {"tenant", "execution", "space", "content", "schedule"}
 BOUND = {
     "addon/engine/worker/runner.py": "run_next binds the tenant and the execution",
+    "addon/engine/worker/settling.py": "run_next binds the tenant and the execution",
     "addon/jobs": "the engine runs it, on threads that run_next has bound, or the line names the tenant",
     "addon/screens": "the boundary of a request binds the tenant",
     "addon/confluence/people.py": "people are asked for inside a run or a request",
