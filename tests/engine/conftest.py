@@ -12,7 +12,6 @@ import sqlalchemy as sa
 
 from addon.base import Database, TenantId, metadata
 from addon.engine import (
-    AuditEvent,
     Dispatcher,
     Engine,
     EngineSettings,
@@ -22,7 +21,7 @@ from addon.engine import (
     StartRequest,
     queries,
 )
-from addon.engine.models import ScheduleFire
+from addon.engine.models import AuditEvent, ScheduleFire
 from addon.engine.wake.procrastinate import ProcrastinateDispatcher, apply_schema
 from addon.engine.worker.runner import run_next
 from tests.support.clock import VirtualClock

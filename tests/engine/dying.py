@@ -14,18 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from addon.base import Database
-from addon.engine import (
-    ACTIVE,
-    TERMINAL,
-    AuditEvent,
-    Busy,
-    ExecutionItem,
-    ExecutionSpace,
-    JobExecution,
-    RetryDue,
-    failpoints,
-)
-from addon.engine.models import ScheduleFire
+from addon.engine import ACTIVE, TERMINAL, Busy, ExecutionItem, ExecutionSpace, JobExecution, RetryDue, failpoints
+from addon.engine.models import AuditEvent, ScheduleFire
 from addon.engine.state.table import TABLE
 from tests.engine.stories import CHECKED, STORIES, World
 

@@ -13,9 +13,10 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import Database
-from addon.engine import Fenced, JobExecution, JobSchedule
+from addon.engine import JobExecution
+from addon.engine.errors import Fenced
 from addon.engine.lease import lease, reaper
-from addon.engine.models import ExecutionSpace, Lane, ScheduleFire
+from addon.engine.models import ExecutionSpace, JobSchedule, Lane, ScheduleFire
 from addon.engine.schedule import scheduler, schedules, slots, starts
 from addon.engine.schedule.cron import next_fire
 from addon.engine.state import table, transitions

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from addon.base import SystemClock
-from addon.engine import EngineSettings, LockFile, LockTaken, Metronome, Tick
+from addon.engine import EngineSettings, LockTaken, Metronome, Tick
+from addon.engine.lease.lockfile import LockFile
 from tests.engine.conftest import Rig
 
 QUIET = EngineSettings(runners=0)

@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import UtcDateTime
-from addon.engine import JobExecution, JobSchedule, RetryDue
+from addon.engine import JobExecution, RetryDue
+from addon.engine.models import JobSchedule
 from addon.sandbox.site import Site
 from tests.support.clock import VirtualClock
 from tests.support.house import House, house_over

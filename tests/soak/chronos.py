@@ -13,8 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from addon.base import Database, TenantId
-from addon.engine import TERMINAL, ExecutionSpace, JobExecution, JobSchedule, RetryDue
-from addon.engine.models import ScheduleFire
+from addon.engine import TERMINAL, ExecutionSpace, JobExecution, RetryDue
+from addon.engine.models import JobSchedule, ScheduleFire
 from tests.engine.model.slots import plain_slots
 from tests.soak.clockwork import ATTEMPTS, PRECEDING, RETRY, TICK
 

@@ -22,18 +22,8 @@ import sqlalchemy.orm
 
 import addon.migrations.tables  # noqa: F401  (registers every table)
 from addon.base import Database, SystemClock, TenantId
-from addon.engine import (
-    Busy,
-    Engine,
-    EngineSettings,
-    Fenced,
-    Metronome,
-    NotCancellable,
-    Run,
-    RunSpace,
-    StartRequest,
-    queries,
-)
+from addon.engine import Busy, Engine, EngineSettings, Metronome, NotCancellable, Run, RunSpace, StartRequest, queries
+from addon.engine.errors import Fenced
 from addon.engine.models import Lane
 from addon.engine.wake.procrastinate import ProcrastinateDispatcher, WakeWorker
 from addon.engine.worker.run import ActiveRun

@@ -13,10 +13,10 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import Database, ScheduleSpec, SystemClock, TenantId
-from addon.engine import TERMINAL, Engine, EngineSettings, ExecutionSpace, JobExecution, JobSchedule
+from addon.engine import TERMINAL, Engine, EngineSettings, ExecutionSpace, JobExecution
 from addon.engine.errors import DATABASE_AWAY
 from addon.engine.lease.lease import OUTAGES_AT_ONCE
-from addon.engine.models import Worker
+from addon.engine.models import JobSchedule, Worker
 from addon.engine.wake.procrastinate import ProcrastinateDispatcher, apply_schema
 from tests.soak.conftest import TENANTS, Arena
 from tests.soak.test_soak import draining, slowness, tell

@@ -25,9 +25,9 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import Database, ScheduleSpec, TenantId
-from addon.engine import JobSchedule, RetryDue
+from addon.engine import RetryDue
 from addon.engine.context import LeaseTime
-from addon.engine.models import Lane
+from addon.engine.models import JobSchedule, Lane
 from addon.engine.schedule import scheduler
 from tests.soak.chronos import Chronos, Diary, Hold, slots_after
 from tests.soak.clockwork import MAILS, REFRESH, Pace, engine_on, longer_rounds, note_ends, reaping, tick_together

@@ -9,8 +9,9 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import Database, ScheduleSpec, SystemClock, TenantId
-from addon.engine import Engine, EngineSettings, Fenced, JobExecution, Lease, StartRequest
+from addon.engine import Engine, EngineSettings, JobExecution, Lease, StartRequest
 from addon.engine.context import LeaseTime
+from addon.engine.errors import Fenced
 from addon.engine.lease.lease import claim, fenced
 from tests.support.clock import VirtualClock
 from tests.support.fakejob import FakeJob

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from addon.engine import Fenced, Interrupted, Run, RunSpace, fenced
+from addon.engine import Interrupted, Run, RunSpace, fenced
+from addon.engine.errors import Fenced
 from addon.engine.models import JobExecution, Worker
 from addon.engine.state.table import MAX_LOSSES
 from tests.engine.conftest import EVERYWHERE, Killed, Rig
@@ -328,7 +329,7 @@ def test_a_restart_on_sqlite_takes_back_all_leases_at_once(rig: Rig) -> None:
 
 @EVERYWHERE
 def test_what_nobody_claimed_is_found_by_the_reaper_of_any_process(rig: Rig) -> None:
-    from addon.engine import LocalDispatcher
+    from addon.engine.wake.dispatcher import LocalDispatcher
 
     rig.start(rig.engine())
     local = LocalDispatcher()

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from addon.engine import Abandon, CancelRequested, Fatal, Fenced, Interrupted, Pause
+from addon.engine import Abandon, CancelRequested, Fatal, Interrupted, Pause
+from addon.engine.errors import Fenced
 from addon.engine.lease import lease as leases
 from addon.engine.state.finish import end
 from addon.engine.state.transitions import Actor, move

@@ -8,17 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from addon.base import Database
-from addon.engine import (
-    ACTIVE,
-    AuditEvent,
-    ExecutionItem,
-    ExecutionSpace,
-    JobExecution,
-    JobSchedule,
-    Lane,
-    RetryDue,
-)
-from addon.engine.models import ScheduleFire
+from addon.engine import ACTIVE, ExecutionItem, ExecutionSpace, JobExecution, Lane, RetryDue
+from addon.engine.models import AuditEvent, JobSchedule, ScheduleFire
 
 
 def _all(table: Any, *order: Any) -> Any:

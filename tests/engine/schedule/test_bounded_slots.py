@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from cronsim import CronSim
 
 from addon.base import Database, ScheduleSpec, TenantId
-from addon.engine import Engine, EngineSettings, JobSchedule, queries
-from addon.engine.models import ScheduleFire
+from addon.engine import Engine, EngineSettings, queries
+from addon.engine.models import JobSchedule, ScheduleFire
 from addon.engine.schedule import cron
 from tests.engine.conftest import BOTH, Rig
 

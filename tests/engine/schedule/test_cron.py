@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addon.engine import fires, next_fire
+from addon.engine.schedule.cron import fires, next_fire
 
 ZONES = (
     "America/New_York",

@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import ScheduleSpec
-from addon.engine import AuditEvent, Engine, JobSchedule, queries
+from addon.engine import Engine, queries
+from addon.engine.models import AuditEvent, JobSchedule
 from tests.engine.conftest import EVERYWHERE, Rig
 
 EVERY_SIX_HOURS = ScheduleSpec("refresh-statuses", "", "Refresh", "17 2,8,14,20 * * *", "UTC")

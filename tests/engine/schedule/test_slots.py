@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import Database, ScheduleSpec
-from addon.engine import Engine, JobSchedule, queries
+from addon.engine import Engine, queries
+from addon.engine.models import JobSchedule
 from addon.engine.schedule.schedules import forget_removed
 from tests.engine.conftest import BOTH, Rig
 

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import ScheduleSpec, TenantId
-from addon.engine import Engine, JobSchedule, queries
+from addon.engine import Engine, queries
+from addon.engine.models import JobSchedule
 from tests.engine.conftest import BOTH, Rig
 
 REFRESH = ScheduleSpec("refresh-statuses", "", "Refresh", "0 * * * *", "UTC")

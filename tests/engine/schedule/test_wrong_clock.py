@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import ScheduleSpec, TenantId
-from addon.engine import Engine, JobExecution, JobSchedule, Pause, Run, RunSpace, queries
+from addon.engine import Engine, JobExecution, Pause, Run, RunSpace, queries
+from addon.engine.models import JobSchedule
 from addon.engine.schedule import wrong_clock
 from tests.engine.conftest import BOTH, Rig
 from tests.support.fakejob import Trouble

@@ -9,7 +9,8 @@ import pytest
 
 from addon.base import Space, TenantId
 from addon.base.database import ForeignTenant
-from addon.engine import Busy, JobExecution, JobRefused, LocalDispatcher, NotAdmitted, StartRequest, UnknownJob
+from addon.engine import Busy, JobExecution, JobRefused, NotAdmitted, StartRequest, UnknownJob
+from addon.engine.wake.dispatcher import LocalDispatcher
 from tests.engine.conftest import EVERYWHERE, Rig
 
 SPACE = Space(id="7", key="DOCS", name="Docs", type="global")

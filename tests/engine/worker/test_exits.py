@@ -12,16 +12,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from addon.engine import (
-    ACTIVE,
-    TERMINAL,
-    AuditEvent,
-    EngineSettings,
-    ExecutionItem,
-    ExecutionSpace,
-    JobExecution,
-    NotCancellable,
-)
+from addon.engine import ACTIVE, TERMINAL, EngineSettings, ExecutionItem, ExecutionSpace, JobExecution, NotCancellable
+from addon.engine.models import AuditEvent
 from addon.engine.state.table import BY_NAME, MAX_LOSSES, TO_SETTLE
 from tests.engine.conftest import Rig
 from tests.engine.dying import SQL

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from addon.engine import AuditEvent
+from addon.engine.models import AuditEvent
 from addon.jobs import apply_policies
 from tests.screens.conftest import ADMIN, SAM, House
 

@@ -8,8 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import new_id
-from addon.engine import JobSchedule
-from addon.engine.models import Worker
+from addon.engine.models import JobSchedule, Worker
 from tests.screens.conftest import SAM, House
 from tests.support.answers import typed
 
