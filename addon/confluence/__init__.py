@@ -96,6 +96,7 @@ from addon.confluence.hints import (
 )
 from addon.confluence.http.endpoints import APPROVED_ENDPOINTS, ENDPOINTS
 from addon.confluence.http.site_requests import CallGuard
+from addon.confluence.quota.ledger import QuotaUsage
 from addon.confluence.quota.quota_table import forget_old_hours, forget_quota
 from addon.confluence.rights.permissions import READ_AGE, WRITE_AGE, Permissions
 
@@ -124,6 +125,7 @@ __all__ = [
     "Postponed",
     "Property",
     "QuotaExhausted",
+    "QuotaUsage",
     "RateLimited",
     "Redirected",
     "Restriction",

@@ -11,7 +11,7 @@ from addon.confluence.http.site_requests import PAGE_HINTS, RETRY_WAITS, CallGua
 from addon.confluence.http.transport import Transport
 from addon.confluence.http.turnstile import Turnstile
 from addon.confluence.quota import budgets
-from addon.confluence.quota.ledger import Quota
+from addon.confluence.quota.ledger import Quota, QuotaUsage
 from addon.confluence.quota.quota_table import Share
 
 
@@ -78,6 +78,10 @@ class Confluence:
         client.email_api = self._email_api
         with self.quota.drawing(tenant_id, share):
             yield client
+
+    def usage(self, tenant_id: TenantId) -> QuotaUsage:
+        """Return the points that a site has used of this hour, of jobs and of people, and how many it may use."""
+        return self.quota.usage(tenant_id)
 
     def close(self) -> None:
         """Give unspent points back and close all connections."""

@@ -275,7 +275,7 @@ class JobsApi:
     def quota(self, caller: Caller) -> QuotaUsage:
         """Return how many of this hour's API points the site has used, and when the next hour begins."""
         self._access.site(caller)
-        used = self._parts.confluence.quota.usage(caller.tenant_id)
+        used = self._parts.confluence.usage(caller.tenant_id)
         return QuotaUsage(
             resets_at=used.resets_at,
             jobs=Points(used=used.jobs_used, limit=used.jobs_limit),
