@@ -80,6 +80,15 @@ def load(session: Session, content_ids: Iterable[str]) -> dict[str, LedgerEntry]
     return found
 
 
+def lock(session: Session, tenant_id: TenantId, content_id: str) -> LedgerEntry | None:
+    """Return one item's entry and keep others from writing it until the transaction ends.
+
+    On SQLite, where a writer is alone anyhow, nothing is locked.
+    """
+    stamp = session.get(ContentStamp, (tenant_id, content_id), with_for_update=True, populate_existing=True)
+    return None if stamp is None else _entry(stamp)
+
+
 def _near(span: timedelta, column: InstrumentedAttribute[Any], now: datetime) -> sa.ColumnElement[bool]:
     """Say of a column what `within` says of a time."""
     return sa.and_(column > now - span, column < now + span)

@@ -18,7 +18,6 @@ from addon.engine import queries
 from addon.jobs import ledger, site_facts
 from addon.jobs.facts import Inspection, names_a_day, site_time
 from addon.jobs.ledger import LedgerEntry
-from addon.jobs.models import ContentStamp
 from addon.jobs.review import Review, review_key, write_review
 from addon.jobs.spaces import with_labels
 from addon.jobs.statuses.single.evaluation import Evaluation, Tested
@@ -213,8 +212,7 @@ class Single:
     def _save(self, tenant_id: TenantId, content_id: str, outcome: Outcome) -> LedgerEntry | None:
         """Write the ledger, unless a run has meanwhile written it for a later version of the stamp."""
         with self._db.write(tenant_id) as session:
-            session.get(ContentStamp, (tenant_id, content_id), with_for_update=True)
-            stored = ledger.load(session, [content_id]).get(content_id)
+            stored = ledger.lock(session, tenant_id, content_id)
             if stored is not None and outcome.entry is not None and _later(stored, outcome.entry):
                 return stored
             if outcome.entry is not None:
