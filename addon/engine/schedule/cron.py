@@ -1,4 +1,4 @@
-"""When does a cron fire next in its time zone? Once per local wall minute, across every change of the clocks."""
+"""The firing times of a cron in its time zone: once per local wall minute, across every change of the clocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What kept a slot from starting? Told from what is recorded: executions, waiting retries, and the lane's history."""
+"""What kept a slot from starting, found in what is recorded: executions, waiting retries, and the lane's history."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from addon.engine.schedule.starts import start_next
 log = get_logger(__name__)
 
 ROUND_SECONDS = 5.0
-"""A tick begins with no further tenant after so long: stopping the process waits for it. The next one goes on."""
+"""A tick begins with no further tenant after so long: stopping the process waits for it. The next tick continues."""
 SLOW_SECONDS = 1.0
 """A tenant that took longer comes after all others from then on, until it is quick again."""
 _DUE = "due"

@@ -98,7 +98,7 @@ def stop_unreadable(session: Session, row: JobSchedule, now: datetime) -> None:
 
 
 def resume_unreadable(context: EngineContext) -> int:
-    """Let schedules that could not be read go on where they can be now; return how many.
+    """Resume schedules that could not be read where they can be now; return how many.
 
     What can be read depends on the time zones that this process knows: it asks when it begins.
     """

@@ -1,4 +1,4 @@
-"""What becomes of a schedule's slots? Each that is over has one record: started, joined, skipped or withdrawn.
+"""The slots of a schedule and what becomes of them. Each that is over has one record.
 
 However many there are, they are found and recorded in a bounded number of steps: the latest ones one by one, all older
 ones of the same fate as a number on the oldest of these (docs/adr/0028-bounded-slots.md).
@@ -23,7 +23,7 @@ from addon.engine.state.admission import active
 
 LONGEST_LATENESS = timedelta(hours=24)
 LONGEST_LOOK = timedelta(days=3652)
-"""What was due longer ago leaves no record: no site is held for so long, but a wrong clock may have been."""
+"""What was due longer ago leaves no record: no site is on hold for so long, but a clock may have been wrong by that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ SCHEDULE, OTHER = "schedule", "other"
 PORTION = 500
 """Schedules that are compared in one tick."""
 LONGEST_PAUSE = timedelta(hours=3)
-"""No run pauses for longer: a site is left alone for two hours at most. One that goes on too soon pauses again."""
+"""No run pauses for longer: a site is left alone for two hours at most. One that resumes too soon pauses again."""
 NEAR = timedelta(minutes=1)
 """By so much may differ what two processes call now: what another one has just taken on is not taken back."""
 

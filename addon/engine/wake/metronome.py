@@ -1,4 +1,4 @@
-"""Who calls the ticks? APScheduler as a metronome in every process: it knows when to look, never what is due."""
+"""The metronome: APScheduler calls the ticks of a process. It knows when to look, never what is due."""
 
 # mypy: allow-untyped-calls
 

@@ -1,4 +1,4 @@
-"""How far is a run, and how long will it take? A percentage that never falls, an estimate when it means something."""
+"""The progress of a run: a percentage that never falls, and an estimate of the time left when it means something."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from addon.engine.job import RunSpace
 from addon.engine.models import JobExecution
 
 LONGEST_ESTIMATE = 30 * 86400.0
-"""Seconds; nothing is said of what would take longer."""
+"""Seconds. What would take longer has no estimate."""
 STALLED_AFTER = timedelta(minutes=10)
 _TAU = 30.0
 _FROM_PERCENT = 5
@@ -92,7 +92,7 @@ class Estimate:
         self._last = monotonic
 
     def seconds_left(self, monotonic: float, tally: Tally) -> float | None:
-        """Return the seconds until all weight has gone by, or None while nobody could know."""
+        """Return the seconds until all weight has gone by, or None while that cannot be known."""
         if self._rate is None or monotonic - self._began < self._silent or tally.percent < _FROM_PERCENT:
             return None
         return (tally.weight_total - tally.weight_gone_by) / self._rate

@@ -1,4 +1,8 @@
-"""What does a job hold in its hands while it runs? One execution: its check points, its counters, its fenced writes."""
+"""The run: what a job holds while it works on one execution. Check points, counters, calls, fenced writes.
+
+Everything that a job does to its execution goes through here, so that no write escapes the fence and no wait escapes a
+stop. What any thread may call is marked; the rest belongs to the runner thread.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +22,12 @@ from addon.engine.context import EngineContext
 from addon.engine.errors import Fenced
 from addon.engine.job import CancelRequested, Interrupted, Item, Metrics, RunSpace
 from addon.engine.lease.lease import fenced
-from addon.engine.models import ExecutionItem, ExecutionSpace, JobExecution
+from addon.engine.models import ExecutionSpace, JobExecution
 from addon.engine.state.finish import add_metrics
 from addon.engine.state.transitions import Lease
 from addon.engine.worker.call_threads import CallThreads
 from addon.engine.worker.progress import LONGEST_ESTIMATE, Estimate, Tally
-from addon.engine.worker.spaces import end_space
+from addon.engine.worker.spaces import append_items, end_space
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -79,7 +83,7 @@ class ActiveRun:
         self.calls = CallThreads(self._settings.call_threads, f"call-{row.id[-6:]}", self.check, self._cancel_counts)
         self.extend_trust(trusted_from)
 
-    # What the heartbeat and the engine's threads tell the run
+    # For the heartbeat and the runner
 
     def extend_trust(self, since: float) -> None:
         """Trust the lease for a ttl less the margin, from the monotonic time a good beat began."""
@@ -101,7 +105,7 @@ class ActiveRun:
             return {"points": self._points, "calls": self._calls, "progress_at": at}
 
     def ignore_cancel(self) -> None:
-        """Let no cancel stop the run from here on: it settles, or compiles its result."""
+        """Let no cancel stop the run from here on: what it submitted is read back, or its result compiled."""
         self._stoppable = False
 
     def suspend_calls(self) -> None:
@@ -114,7 +118,7 @@ class ActiveRun:
 
     @property
     def waiting(self) -> bool:
-        """Whether a thread of the run waits: then nothing else would tell it of a cancel or a loss before the beat."""
+        """Whether a thread of the run waits: only the heartbeat can then let it know of a cancel or a loss."""
         return self._waiting > 0
 
     def tally(self, spaces: Iterable[RunSpace]) -> None:
@@ -261,25 +265,9 @@ class ActiveRun:
         with self._counting:
             self._progress = self.clock.monotonic()
         first = gathered.row.item_seq + gathered.items + 1
-        rows = [
-            {
-                "execution_id": self.execution_id,
-                "seq": first + number,
-                "tenant_id": self.tenant_id,
-                "space_id": item.space.id,
-                "space_key": item.space.key,
-                "content_id": item.content_id,
-                "title": item.title,
-                "action": item.action,
-                "outcome": item.outcome,
-                "reason": item.reason,
-                "at": self._now(),
-            }
-            for number, item in enumerate(items)
-        ]
-        if rows:
-            session.execute(sa.insert(ExecutionItem), rows)
-            gathered.items += len(rows)
+        if items:
+            append_items(session, self.tenant_id, self.execution_id, first, items, self._now())
+            gathered.items += len(items)
 
     def _end(self, session: Session, space: RunSpace, state: str, **what: Any) -> None:
         gathered = self._transaction(session)

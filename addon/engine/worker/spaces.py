@@ -1,4 +1,4 @@
-"""Which spaces does an execution work on, and how did each end? The list is fixed at the start."""
+"""The rows of an execution: its spaces, a list that is fixed at the start, and the items that were worked on."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from addon.base import TenantId
 from addon.engine import failpoints
-from addon.engine.job import MISSING, Metrics, RunSpace
-from addon.engine.models import ExecutionSpace, JobExecution
+from addon.engine.job import MISSING, Item, Metrics, RunSpace
+from addon.engine.models import ExecutionItem, ExecutionSpace, JobExecution
 from addon.engine.state.transitions import Lease
 
 
@@ -120,6 +121,29 @@ def end_space(
         .execution_options(synchronize_session=False)
     )
     return None if weight is None else max(1, int(weight))
+
+
+def append_items(
+    session: Session, tenant_id: TenantId, execution_id: str, first: int, items: Sequence[Item], at: datetime
+) -> None:
+    """Append to the item log of an execution, numbered from `first` on. The caller keeps the last number."""
+    rows = [
+        {
+            "execution_id": execution_id,
+            "seq": first + number,
+            "tenant_id": tenant_id,
+            "space_id": item.space.id,
+            "space_key": item.space.key,
+            "content_id": item.content_id,
+            "title": item.title,
+            "action": item.action,
+            "outcome": item.outcome,
+            "reason": item.reason,
+            "at": at,
+        }
+        for number, item in enumerate(items)
+    ]
+    session.execute(sa.insert(ExecutionItem), rows)
 
 
 def _skipped(space: RunSpace) -> RunSpace:
