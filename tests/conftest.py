@@ -28,6 +28,7 @@ SLOW = {
     "test_hostile_editors": "whatever an editor may write beside a page of others, 20 s",
     "test_hostile_neighbours": "attackers beside a victim on one running server, 19 s",
     "test_indexed": "the plans of every query over 12,000 executions, 9 s",
+    "test_inner_loop": "collects all tests to see which are fast, 5 s",
     "test_kill": "a worker process is killed and the next takes over, 7 s",
     "test_many_tenants": "a tick over hundreds of tenants, 8 s",
     "test_model": "long random histories of the engine, 16 s",
