@@ -107,7 +107,6 @@ from addon.engine.job import (
     Run,
     RunSpace,
 )
-from addon.engine.lease.lease import fenced
 from addon.engine.lease.lockfile import LockTaken
 from addon.engine.models import (
     ACTIVE,
@@ -122,7 +121,6 @@ from addon.engine.people import ACCOUNT_COLUMNS, forget_person, people_named
 from addon.engine.settings import EngineSettings
 from addon.engine.state.retry_failed import retried_by
 from addon.engine.state.start import StartRequest
-from addon.engine.state.transitions import Lease
 from addon.engine.state.triggers import TRIGGER_DDL
 from addon.engine.wake.dispatcher import Dispatcher
 from addon.engine.wake.metronome import Metronome, Tick
@@ -151,7 +149,6 @@ __all__ = [
     "JobExecution",
     "JobRefused",
     "Lane",
-    "Lease",
     "LockTaken",
     "Metrics",
     "Metronome",
@@ -168,7 +165,6 @@ __all__ = [
     "Tick",
     "UnknownJob",
     "any_process",
-    "fenced",
     "forget_person",
     "live_progress",
     "no_worker",

@@ -9,10 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from addon.base import Database, ScheduleSpec, SystemClock, TenantId
-from addon.engine import Engine, EngineSettings, JobExecution, Lease, StartRequest
+from addon.engine import Engine, EngineSettings, JobExecution, StartRequest
 from addon.engine.context import LeaseTime
 from addon.engine.errors import Fenced
 from addon.engine.lease.lease import claim, fenced
+from addon.engine.state.transitions import Lease
 from tests.support.clock import VirtualClock
 from tests.support.fakejob import FakeJob
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from addon.engine import Interrupted, Run, RunSpace, fenced
+from addon.engine import Interrupted, Run, RunSpace
 from addon.engine.errors import Fenced
+from addon.engine.lease.lease import fenced
 from addon.engine.models import JobExecution, Worker
 from addon.engine.state.table import MAX_LOSSES
 from tests.engine.conftest import EVERYWHERE, Killed, Rig
