@@ -38,13 +38,15 @@ def schedule_tick(context: EngineContext) -> int:
     deadline = context.clock.monotonic() + ROUND_SECONDS
     with context.db.read_all() as session:
         now = context.time.read(session)
-        rows = session.execute(sa.union_all(_tenants_with_due(context, now), *wrong_clock.suspects(context, now))).all()
-        wrong = wrong_clock.judge(context, session, rows, now)
+        rows = session.execute(
+            sa.union_all(_tenants_with_due(context, now), *wrong_clock.suspect_queries(context, now))
+        ).all()
+        wrong = wrong_clock.find_wrong(context, session, rows, now)
     due = sorted((row for row in rows if row.kind == _DUE), key=lambda row: row.at)
     tenants = [TenantId(row.tenant_id) for row in due]
 
-    def mend(session: Session, tenant_id: TenantId) -> bool:
-        return wrong_clock.mend(context, session, wrong, tenant_id, now)
+    def correct(session: Session, tenant_id: TenantId) -> bool:
+        return wrong_clock.correct(context, session, wrong, tenant_id, now)
 
     def start_due(session: Session, tenant_id: TenantId) -> bool:
         return start_next(context, session, tenant_id, now) is not None
@@ -53,7 +55,7 @@ def schedule_tick(context: EngineContext) -> int:
     for tenant_id in wrong.tenants():
         if context.clock.monotonic() > deadline:
             break
-        round_.look(tenant_id, mend)
+        round_.look(tenant_id, correct)
     if context.passed_over.issuperset(tenants):
         context.passed_over.clear()
     started = 0
@@ -115,7 +117,7 @@ def _tenants_with_due(context: EngineContext, now: datetime) -> sa.Select[Any]:
     busy = sa.exists().where(JobExecution.tenant_id == Lane.tenant_id, is_active())
     not_held = sa.or_(~Lane.hold, Lane.hold_until <= now)
     return (
-        wrong_clock.alike(_DUE, Lane.tenant_id, at=sa.func.min(due.c.due))
+        wrong_clock.tick_query(_DUE, Lane.tenant_id, at=sa.func.min(due.c.due))
         .join(due, due.c.tenant_id == Lane.tenant_id)
         .where(Lane.open, ~Lane.first_run, not_held, ~busy)
         .group_by(Lane.tenant_id)

@@ -32,32 +32,32 @@ NEAR = timedelta(minutes=1)
 
 
 @dataclass(slots=True)
-class Found:
+class WrongTimes:
     """What is too late to be true, by tenant."""
 
     schedules: dict[TenantId, list[str]] = field(default_factory=lambda: defaultdict(list))
     others: set[TenantId] = field(default_factory=set)
 
     def tenants(self) -> list[TenantId]:
-        """Return the tenants that have something to be mended."""
+        """Return the tenants that have something to be corrected."""
         return sorted(self.others | set(self.schedules))
 
 
-def suspects(context: EngineContext, now: datetime) -> list[sa.Select[Any]]:
+def suspect_queries(context: EngineContext, now: datetime) -> list[sa.Select[Any]]:
     """Return what reads the suspects: (kind, tenant id, schedule id, cron, time zone, time), for one statement."""
     retries = RetryDue.due_at > _retry(context, now) + NEAR
     pauses = sa.and_(is_active(), JobExecution.not_before > now + LONGEST_PAUSE)
     after = context.verified[0] if context.verified else ""
     return [
-        alike(OTHER, RetryDue.tenant_id, at=RetryDue.due_at).where(retries),
-        alike(OTHER, JobExecution.tenant_id, at=JobExecution.not_before).where(pauses),
+        tick_query(OTHER, RetryDue.tenant_id, at=RetryDue.due_at).where(retries),
+        tick_query(OTHER, JobExecution.tenant_id, at=JobExecution.not_before).where(pauses),
         sa.select(_portion(now, after).subquery()),
     ]
 
 
-def judge(context: EngineContext, session: Session, rows: Sequence[Any], now: datetime) -> Found:
+def find_wrong(context: EngineContext, session: Session, rows: Sequence[Any], now: datetime) -> WrongTimes:
     """Return what of the suspects is too late to be true at `now`; once one schedule is, of all that follow as well."""
-    found = Found(others={row.tenant_id for row in rows if row.kind == OTHER})
+    found = WrongTimes(others={row.tenant_id for row in rows if row.kind == OTHER})
     portion = [row for row in rows if row.kind == SCHEDULE]
     right: dict[tuple[str, str], datetime | None] = {}
     context.verified.clear()
@@ -76,7 +76,7 @@ def judge(context: EngineContext, session: Session, rows: Sequence[Any], now: da
     return found
 
 
-def mend(context: EngineContext, session: Session, found: Found, tenant_id: TenantId, now: datetime) -> bool:
+def correct(context: EngineContext, session: Session, found: WrongTimes, tenant_id: TenantId, now: datetime) -> bool:
     """Set what was found of one tenant to what the clock of now gives. Return False: nothing is started by that."""
     free = sa.select(Lane.tenant_id).where(Lane.tenant_id == tenant_id)
     if session.scalar(free.with_for_update(key_share=True, skip_locked=True)) is None:
@@ -106,11 +106,11 @@ def mend(context: EngineContext, session: Session, found: Found, tenant_id: Tena
 
 def _portion(now: datetime, after: str) -> sa.Select[Any]:
     row = JobSchedule
-    columns = alike(SCHEDULE, row.tenant_id, row.id, row.cron, row.time_zone, at=row.next_fire_at)
+    columns = tick_query(SCHEDULE, row.tenant_id, row.id, row.cron, row.time_zone, at=row.next_fire_at)
     return columns.where(row.enabled, row.next_fire_at > now, row.id > after).order_by(row.id).limit(PORTION)
 
 
-def alike(kind: str, tenant_id: Any, *texts: Any, at: Any) -> sa.Select[Any]:
+def tick_query(kind: str, tenant_id: Any, *texts: Any, at: Any) -> sa.Select[Any]:
     """Return a SELECT with the columns that all parts of the tick's one statement have."""
     words = [*texts, *[sa.literal("")] * (3 - len(texts))]
     names = ("id", "cron", "time_zone")
