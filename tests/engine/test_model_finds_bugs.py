@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from addon.base import Database
+from addon.base import Database, UtcDateTime
 from addon.engine import JobExecution
 from addon.engine.errors import Fenced
 from addon.engine.lease import lease, reaper
 from addon.engine.models import ExecutionSpace, JobSchedule, Lane, ScheduleFire
-from addon.engine.schedule import scheduler, schedules, slots, starts
+from addon.engine.schedule import scheduler, schedules, slots, starts, wrong_clock
 from addon.engine.schedule.cron import next_fire
 from addon.engine.state import table, transitions
 from addon.engine.worker import runner, settling, spaces
@@ -175,8 +175,8 @@ def pause_forgets_until_when(patch: pytest.MonkeyPatch) -> None:
 def everybody_is_asked(patch: pytest.MonkeyPatch) -> None:
     """The tick does not choose tenants: what it asks each of them is all that keeps them from starting."""
 
-    def all_of_them(context: Any, session: Any, now: Any) -> list[Any]:
-        return list(session.scalars(sa.select(Lane.tenant_id)))
+    def all_of_them(context: Any, now: Any) -> Any:
+        return wrong_clock.tick_query(scheduler._DUE, Lane.tenant_id, at=sa.literal(now, UtcDateTime()))
 
     patch.setattr(scheduler, "_tenants_with_due", all_of_them)
 
