@@ -252,7 +252,7 @@ class ExecutionRunner:
             if row.status == "cancelling":
                 self._end_cancelled(session, row)
                 return False
-        # The run known of a cancel that was rolled back: the next owner begins again from where the rows are.
+        # The run saw a cancel that was rolled back: the next owner begins again from where the rows are.
         raise Interrupted("no one has cancelled")
 
     def _end_cancelled(self, session: Any, row: JobExecution) -> None:
