@@ -91,11 +91,11 @@ def taking_part(run: Run, client: SiteClient, live: PolicyDocument) -> list[Spac
 
 def still_counted(counting: Counting, spaces: Sequence[Space | RunSpace]) -> int | None:
     """Return how many of `spaces` search finds, a point for some two hundred; None where it does not say."""
-    return _sum([counting.known(cql) for cql in _naming(spaces)])
+    return _sum([counting.count(cql) for cql in _naming(spaces)])
 
 
 def _counts(run: Run, counting: Counting, spaces: Sequence[Space]) -> tuple[int | None, int | None]:
-    every, *named = counting.together(run, [EVERY_SPACE, *_naming(spaces)])
+    every, *named = counting.count_all(run, [EVERY_SPACE, *_naming(spaces)])
     return (every, _sum(named)) if every else (None, None)
 
 

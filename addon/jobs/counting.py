@@ -32,8 +32,8 @@ class Counting:
     _failures: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def known(self, cql: str) -> int | None:
-        """Return how many results `cql` has for one point, None where the site does not say.
+    def count(self, cql: str) -> int | None:
+        """Count the results of `cql` for one point; None where the site does not say how many there are.
 
         Raises Postponed, TenantGone, Unreachable, and what the client's guard raises.
         """
@@ -54,25 +54,25 @@ class Counting:
             self._failures = 0
         return found
 
-    def together(self, run: Run, queries: Sequence[str]) -> list[int | None]:
-        """Return what is known of each of `queries`, asked at the same time on the run's call threads.
+    def count_all(self, run: Run, queries: Sequence[str]) -> list[int | None]:
+        """Count the results of each of `queries`, all at the same time on the run's call threads.
 
-        Raises as `known`, and what `run.map` does.
+        Raises as `count`, and what `run.map` does.
         """
         found: dict[str, int | None] = {}
-        for cql, number in run.map(self.known, dict.fromkeys(queries)):
+        for cql, number in run.map(self.count, dict.fromkeys(queries)):
             if isinstance(number, Exception):
                 raise number
             found[cql] = number
         return [found[cql] for cql in queries]
 
-    def number(self, cql: str) -> int:
+    def count_or_read(self, cql: str) -> int:
         """Return how many pages and blog posts `cql` finds, counted or else read to the end.
 
         Raises SiteError as the reading does.
         """
-        known = self.known(cql)
-        return sum(1 for _ in self.client.search(cql)) if known is None else known
+        counted = self.count(cql)
+        return sum(1 for _ in self.client.search(cql)) if counted is None else counted
 
 
 def count_seen(client: SiteClient, space_key: str, content_ids: Iterable[str]) -> int:
@@ -82,7 +82,7 @@ def count_seen(client: SiteClient, space_key: str, content_ids: Iterable[str]) -
     """
     counting = Counting(client)
     chunks = chunked(dict.fromkeys(content_ids), ID_BYTES)
-    return sum(counting.number(in_spaces([space_key], ids_in(chunk))) for chunk in chunks)
+    return sum(counting.count_or_read(in_spaces([space_key], ids_in(chunk))) for chunk in chunks)
 
 
 def ids_in(ids: Iterable[str]) -> str:

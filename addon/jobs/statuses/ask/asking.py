@@ -44,7 +44,7 @@ def _read_by_stamps(asked: Questions) -> None:
         if cql is not None:
             asked.take(cql, slug)
     for slug in sorted({entry.slug for entry in terms.entries} - {terms.default}):
-        asked.compare(slug, asked.counting.known(group.holding([slug])))
+        asked.compare(slug, asked.counting.count(group.having_stamp([slug])))
     if asked.plan.unstamped:
         unstamped.check(asked)
 

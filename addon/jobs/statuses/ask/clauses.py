@@ -198,9 +198,9 @@ class Group:
         matching = none_of(*map(self._match, range(len(self.terms.entries))))
         return self.asked(self.stamped(self.terms.others), matching)
 
-    def holding(self, slugs: Iterable[str], *extra: str) -> str:
-        """What is stamped with any of `slugs` and meets `extra`."""
-        return self.asked(self.stamped(slugs), *extra)
+    def having_stamp(self, slugs: Iterable[str]) -> str:
+        """What is stamped with any of `slugs`."""
+        return self.asked(self.stamped(slugs))
 
     def entering(self, index: int) -> list[Pair]:
         """What matches the entry and is stamped neither so nor with an earlier entry's slug."""

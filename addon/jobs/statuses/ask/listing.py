@@ -61,7 +61,7 @@ def _everything(asked: Questions) -> Iterable[Content]:
     found = asked.client.search(asked.group.everything(), expand=expand)
     if asked.plan.may_list:
         return found
-    number = asked.reading.total or asked.counting.known(asked.group.everything())
+    number = asked.reading.total or asked.counting.count(asked.group.everything())
     contents = list(islice(found, MOST + 1)) if number is None or number <= MOST else ()
     if len(contents) > MOST or (number or 0) > MOST:
         size = f"all {number:,} items" if number else f"more than {MOST:,} items"

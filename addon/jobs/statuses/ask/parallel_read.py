@@ -39,7 +39,7 @@ def parallel_read(
 
 def _parts(run: Run, counting: Counting, planner: Planner, plan: Plan) -> list[Plan]:
     def total(whole: Plan) -> int | None:
-        return counting.known(Group(whole.terms, whole.keys).everything())
+        return counting.count(Group(whole.terms, whole.keys).everything())
 
     for _, number in run.map(total, [plan]):
         # What is wrong with the group, or with counting, shows when it is read.

@@ -28,12 +28,12 @@ Ask = Callable[[Span], str]
 def read(asked: Questions) -> None:
     """Fill the reading. Raises QueryTooLong, and SiteError as the calls do."""
     group, terms = asked.group, asked.plan.terms
-    shown = {entry.slug: asked.counting.known(group.holding([entry.slug])) for entry in terms.entries}
+    shown = {entry.slug: asked.counting.count(group.having_stamp([entry.slug])) for entry in terms.entries}
     if not _as_stamped(asked, shown):
         _entering(asked)
         _leaving(asked)
     if terms.unused:
-        asked.take(group.holding(terms.unused), terms.default)
+        asked.take(group.having_stamp(terms.unused), terms.default)
     for slug, number in shown.items():
         asked.compare(slug, number)
     unstamped.check(asked)
@@ -49,14 +49,14 @@ def _as_stamped(asked: Questions, shown: Mapping[str, int | None]) -> bool:
     known = [number for number in shown.values() if number is not None]
     if len(known) < len(entries):
         return False
-    required = asked.counting.known(group.asked(group.rightly())) if entries else 0
+    required = asked.counting.count(group.asked(group.rightly())) if entries else 0
     if required != sum(known):
         return False
     suspect = group.suspect()
-    if suspect and asked.counting.known(group.asked(suspect)) != 0:
+    if suspect and asked.counting.count(group.asked(suspect)) != 0:
         return False
     matching = any(group.holds(index) for index in range(len(entries)))
-    return sum(known) == (asked.counting.known(group.asked(group.widest())) if matching else 0)
+    return sum(known) == (asked.counting.count(group.asked(group.widest())) if matching else 0)
 
 
 def _entering(asked: Questions) -> None:
@@ -95,8 +95,8 @@ def outside(asked: Questions, pair: Pair) -> Iterator[Content]:
     def part(span: Span) -> str:
         return group.asked(*pair.within, pair.part, span.cql)
 
-    of_whole = asked.counting.known(whole(Span()))
-    of_part = asked.counting.known(part(Span())) if pair.part and of_whole else 0
+    of_whole = asked.counting.count(whole(Span()))
+    of_part = asked.counting.count(part(Span())) if pair.part and of_whole else 0
     known = of_whole is not None and of_part is not None
     spans = uneven(asked, whole, part, (of_whole or 0, of_part or 0)) if known else [Span()]
     for span in spans:
@@ -121,7 +121,7 @@ def uneven(asked: Questions, whole: Ask, part: Ask, counts: tuple[int, int]) -> 
             continue
         middle = (since + (until - since) / 2).replace(second=0, microsecond=0)
         early, late = Span(span.since, middle), Span(middle, span.until)
-        whole_before, part_before = asked.counting.known(whole(early)), asked.counting.known(part(early))
+        whole_before, part_before = asked.counting.count(whole(early)), asked.counting.count(part(early))
         if whole_before is None or part_before is None:
             yield span
             continue

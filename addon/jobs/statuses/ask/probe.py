@@ -47,21 +47,21 @@ def probe(counting: Counting, namespace: str, slugs: Collection[str]) -> dict[st
         "not in date": f'{expiration} not in ("{NEVER}")',
         "not date": f'not ({expiration} < "{NEVER}")',
     }
-    everything = counting.known(all_of(CONTENT))
+    everything = counting.count(all_of(CONTENT))
     if everything is None:
         return None
-    some = counting.known(all_of(CONTENT, any_of(*have.values())))
+    some = counting.count(all_of(CONTENT, any_of(*have.values())))
     if some is None:
         return {}
-    if some < everything and counting.known(all_of(CONTENT, *negations.values())) == everything:
+    if some < everything and counting.count(all_of(CONTENT, *negations.values())) == everything:
         return dict.fromkeys(negations, "inclusive")
     found: dict[str, str] = {}
     for kind in NEGATION_TYPES:
-        having = counting.known(all_of(CONTENT, have[kind]))
+        having = counting.count(all_of(CONTENT, have[kind]))
         if having is None or having == everything:
             continue
         for form in NEGATION_FORMS:
-            number = counting.known(all_of(CONTENT, negations[f"{form} {kind}"]))
+            number = counting.count(all_of(CONTENT, negations[f"{form} {kind}"]))
             if number in (everything, having):
                 found[f"{form} {kind}"] = "inclusive" if number == everything else "exclusive"
     return found

@@ -110,7 +110,7 @@ class Questions:
         """List the stamps of a slug when their number is not what the ledger expects, or is not known."""
         if found is None or not self.plan.expected.get(slug, Expected()).explains(found):
             expand = ("space", f"metadata.properties.{self.plan.property_key}")
-            shown = self.client.search(self.group.holding([slug]), expand=expand)
+            shown = self.client.search(self.group.having_stamp([slug]), expand=expand)
             self.reading.listed[slug] = {content.id: content for content in shown}
 
 
@@ -122,7 +122,7 @@ def questions(client: SiteClient, counting: Counting, clock: Clock, plan: Plan) 
     group = Group(plan.terms, plan.keys, unstamped=() if plan.way == "ledger" else tuple(sorted(plan.unstamped)))
     reading = Reading(started=clock.now())
     if plan.uncounted:
-        reading.total = counting.known(group.everything(plan.uncounted))
+        reading.total = counting.count(group.everything(plan.uncounted))
     ancestors = _topmost_by_entry(client, group) if plan.ancestors is None else plan.ancestors
     return Questions(client, counting, clock, plan, replace(group, ancestors=ancestors), reading)
 

@@ -111,7 +111,7 @@ def _has_number(asked: Questions, group: Group, pieces: Pieces, expected: int) -
     """
     if not pieces:
         return expected == 0
-    if asked.counting.number(group.asked(widest(pieces))) == expected:
+    if asked.counting.count_or_read(group.asked(widest(pieces))) == expected:
         return True
     if len(pieces) > MOST_SHARED or not any(piece.lacks for piece in pieces):
         return False
@@ -122,8 +122,8 @@ def _has_number(asked: Questions, group: Group, pieces: Pieces, expected: int) -
         for some in combinations(pieces, size):
             has = [piece.has for piece in some]
             lacks = any_of(*(piece.lacks for piece in some))
-            shared = asked.counting.number(group.asked(*has))
-            shared -= asked.counting.number(group.asked(*has, lacks)) if lacks and shared else 0
+            shared = asked.counting.count_or_read(group.asked(*has))
+            shared -= asked.counting.count_or_read(group.asked(*has, lacks)) if lacks and shared else 0
             number += shared if size % 2 else -shared
     return number == expected
 
@@ -133,19 +133,19 @@ def _all_match(asked: Questions, group: Group, fails: Pieces, condition: str, nu
     main = next((piece for piece in fails if not piece.has), None)
     if main is not None and not main.lacks:
         return number == 0
-    if asked.counting.number(group.asked(condition, main.lacks if main is not None else "")) != number:
+    if asked.counting.count_or_read(group.asked(condition, main.lacks if main is not None else "")) != number:
         return False
     return _none_match(asked, group, tuple(piece for piece in fails if piece.has), condition)
 
 
 def _none_match(asked: Questions, group: Group, pieces: Pieces, condition: str) -> bool:
     """Return whether nothing that meets the condition is in any of `pieces`."""
-    if not pieces or asked.counting.number(group.asked(condition, widest(pieces))) == 0:
+    if not pieces or asked.counting.count_or_read(group.asked(condition, widest(pieces))) == 0:
         return True
     for piece in pieces:
-        number = asked.counting.number(group.asked(condition, piece.has))
+        number = asked.counting.count_or_read(group.asked(condition, piece.has))
         if number and (
-            not piece.lacks or asked.counting.number(group.asked(condition, piece.has, piece.lacks)) < number
+            not piece.lacks or asked.counting.count_or_read(group.asked(condition, piece.has, piece.lacks)) < number
         ):
             return False
     return True

@@ -71,7 +71,7 @@ class Drift:
 
     def _compare(self, cql: str, entries: Sequence[LedgerEntry]) -> None:
         try:
-            if self.counting.known(cql) == len(entries):
+            if self.counting.count(cql) == len(entries):
                 return
             shown = {content.id for content in self.client.search(cql)}
         except SITE_FAULTS as error:
