@@ -157,12 +157,14 @@ class _Refresh:
         now = self._run.clock.now()
         if not self._known.probe_due(now):
             return self._known.spelling
-        readings = probe(self._counting, self._namespace, self._slugs)
-        if readings is None:
+        negations = probe(self._counting, self._namespace, self._slugs)
+        if negations is None:
             return self._known.spelling
         with self._run.write() as session:
-            site_facts.save(session, self._run.tenant_id, negation=verdict(readings), readings=readings, probed_at=now)
-        return spelling(readings)
+            site_facts.save(
+                session, self._run.tenant_id, negation=verdict(negations), readings=negations, probed_at=now
+            )
+        return spelling(negations)
 
     def _without(self, planner: Planner, plan: Plan, reasons: Mapping[str, str]) -> list[Plan]:
         """End the spaces that went since the run began; return the plan for the others, if there are any."""

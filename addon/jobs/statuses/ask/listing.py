@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from addon.confluence import Content
-from addon.jobs.statuses.ask.reading import Questions, listed
+from addon.jobs.statuses.ask.reading import Questions, differences
 from addon.jobs.statuses.write.stamp import own_stamp
 
 MOST = 10_000
@@ -29,12 +29,12 @@ def read(asked: Questions) -> None:
     matches = [
         Matches(
             entry.slug,
-            {content.id for content in listed(asked.client, group.with_unstamped(), group.direct(index), ())},
+            {content.id for content in differences(asked.client, group.with_unstamped(), group.direct(index))},
             frozenset(group.ancestors.get(index, ())),
         )
         for index, entry in enumerate(plan.terms.entries)
     ]
-    reading.listed = {} if plan.way == "ledger" else {slug: {} for slug in plan.terms.others}
+    reading.stamped = {} if plan.way == "ledger" else {slug: {} for slug in plan.terms.others}
     reading.unmatched = {id for id, slug in plan.unstamped.items() if slug != plan.terms.default}
     for content in contents:
         slug = resolve(matches, plan.terms.default, content.id, content.ancestors)
@@ -51,8 +51,8 @@ def read(asked: Questions) -> None:
             continue
         if stamp is None or stamp.slug != slug:
             asked.propose(content, slug, seen)
-        elif slug in reading.listed:
-            reading.listed[slug][content.id] = content
+        elif slug in reading.stamped:
+            reading.stamped[slug][content.id] = content
 
 
 def _everything(asked: Questions) -> Iterable[Content]:

@@ -31,7 +31,7 @@ def parallel_read(
     found = list(run.map(read, parts))
     readings = [reading for _, reading in found if isinstance(reading, Reading)]
     # What one part has listed says nothing of the spaces of another.
-    if len(readings) == len(found) == len(parts) and len({frozenset(each.listed) for each in readings}) == 1:
+    if len(readings) == len(found) == len(parts) and len({frozenset(each.stamped) for each in readings}) == 1:
         yield plan, _together(readings)
     else:
         yield from found
@@ -53,8 +53,8 @@ def _together(readings: list[Reading]) -> Reading:
     for each in readings:
         whole.candidates |= each.candidates
         whole.unmatched |= each.unmatched
-        for slug, contents in each.listed.items():
-            whole.listed.setdefault(slug, {}).update(contents)
+        for slug, contents in each.stamped.items():
+            whole.stamped.setdefault(slug, {}).update(contents)
     return whole
 
 

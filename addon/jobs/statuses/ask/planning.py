@@ -29,7 +29,7 @@ from addon.jobs.statuses.ask.clauses import (
     QueryTooLong,
     Terms,
 )
-from addon.jobs.statuses.ask.reading import Plan, Way, listed, topmost
+from addon.jobs.statuses.ask.reading import Plan, Way, differences, topmost
 from addon.jobs.statuses.write.stamp import property_key, status_alias
 from addon.jobs.statuses.write.writing import counted
 from addon.policies import PolicyDocument, StatusScheme
@@ -114,7 +114,7 @@ class Planner:
             tuple(spaces),
             self._key,
             expected,
-            uncounted=tuple(space.key for space in spaces if not counted(space)),
+            to_count=tuple(space.key for space in spaces if not counted(space)),
             space_ids_by_name={space.id: space.id for space in spaces} | {space.key: space.id for space in spaces},
             way=way,
             unstamped={content_id: slug for id in ids for content_id, slug in known.get(id, {}).items()},
@@ -210,7 +210,7 @@ def with_ancestors(run: Run, client: SiteClient, plans: Sequence[Plan]) -> list[
 
     def ask(question: _Question) -> list[Content]:
         group = question.group
-        return list(listed(client, group, group.above(question.index), ("ancestors", "space")))
+        return list(differences(client, group, group.above(question.index), ("ancestors", "space")))
 
     asked = [question for terms, own in shared.items() for question in _questions(terms, own)]
     for question, pages in run.map(ask, asked):

@@ -22,7 +22,7 @@ Way = Literal["stamped", "positive", "ledger"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Some spaces of one scheme, read together. `uncounted`: those not yet in contentsChecked.
+    """Some spaces of one scheme, read together. `to_count`: the keys of those not yet in contentsChecked.
 
     `unstamped`: content id -> slug of what the ledger alone answers for: items that refuse the stamp; all the ledger
     knows in these spaces when `way` is "ledger". `may_list`: an administrator agreed to list spaces of any size.
@@ -32,7 +32,7 @@ class Plan:
     spaces: tuple[RunSpace, ...]
     property_key: str
     expected: Mapping[str, Expected] = field(default_factory=dict)
-    uncounted: tuple[str, ...] = ()
+    to_count: tuple[str, ...] = ()
     space_ids_by_name: Mapping[str, str] = field(default_factory=dict)
     """Space key or id -> space id, for what a query brings back."""
     way: Way = "stamped"
@@ -71,15 +71,15 @@ class Candidate:
 class Reading:
     """What a group's queries found.
 
-    `total`: items of the plan's uncounted spaces, None where the site does not count them. `listed`: slug -> all
-    items that search shows as stamped so, where listed. `unmatched`: ids of the plan's `unstamped`
-    that match no entry any more, or are in these spaces no more.
+    `total`: items of the plan's spaces `to_count`, None where the site does not count them. `stamped`: slug -> all
+    items that search shows as stamped so, for the slugs whose stamps were listed. `unmatched`: ids of the plan's
+    `unstamped` that match no entry any more, or are in these spaces no more.
     """
 
     started: datetime
     total: int | None = 0
     candidates: dict[str, Candidate] = field(default_factory=dict)
-    listed: dict[str, dict[str, Content]] = field(default_factory=dict)
+    stamped: dict[str, dict[str, Content]] = field(default_factory=dict)
     unmatched: set[str] = field(default_factory=set)
 
 
@@ -111,7 +111,7 @@ class Questions:
         if found is None or not self.plan.expected.get(slug, Expected()).explains(found):
             expand = ("space", f"metadata.properties.{self.plan.property_key}")
             shown = self.client.search(self.group.having_stamp([slug]), expand=expand)
-            self.reading.listed[slug] = {content.id: content for content in shown}
+            self.reading.stamped[slug] = {content.id: content for content in shown}
 
 
 def questions(client: SiteClient, counting: Counting, clock: Clock, plan: Plan) -> Questions:
@@ -121,8 +121,8 @@ def questions(client: SiteClient, counting: Counting, clock: Clock, plan: Plan) 
     """
     group = Group(plan.terms, plan.keys, unstamped=() if plan.way == "ledger" else tuple(sorted(plan.unstamped)))
     reading = Reading(started=clock.now())
-    if plan.uncounted:
-        reading.total = counting.count(group.everything(plan.uncounted))
+    if plan.to_count:
+        reading.total = counting.count(group.everything(plan.to_count))
     ancestors = _topmost_by_entry(client, group) if plan.ancestors is None else plan.ancestors
     return Questions(client, counting, clock, plan, replace(group, ancestors=ancestors), reading)
 
@@ -135,13 +135,15 @@ def topmost(pages: Sequence[Content]) -> list[str]:
 
 def _topmost_by_entry(client: SiteClient, group: Group) -> dict[int, list[str]]:
     return {
-        index: topmost(list(listed(client, group.with_unstamped(), group.above(index), ("ancestors",))))
+        index: topmost(list(differences(client, group.with_unstamped(), group.above(index), ("ancestors",))))
         for index, entry in enumerate(group.terms.entries)
         if entry.ancestor_cql
     }
 
 
-def listed(client: SiteClient, group: Group, pairs: Iterable[Pair], expand: Sequence[str] = ()) -> Iterator[Content]:
+def differences(
+    client: SiteClient, group: Group, pairs: Iterable[Pair], expand: Sequence[str] = ()
+) -> Iterator[Content]:
     """Yield the items of all `pairs`, each once, read to the end. Raises SiteError as the calls do."""
     seen: set[str] = set()
     for pair in pairs:

@@ -13,7 +13,7 @@ from itertools import combinations
 from addon.confluence import Content
 from addon.confluence.cql import Pieces, TooManyPieces, any_of, crossed, widest
 from addon.jobs.statuses.ask.clauses import Group, Halve
-from addon.jobs.statuses.ask.reading import Questions, listed
+from addon.jobs.statuses.ask.reading import Questions, differences
 
 MOST_SHARED = 4
 """So many overlapping sets are counted by what they share, in at most thirty questions; more are listed."""
@@ -155,7 +155,7 @@ def _match_lists(asked: Questions, condition: str) -> dict[str, tuple[Content, s
     group = asked.group.with_unstamped()
     found: dict[str, tuple[Content, str]] = {}
     for index, entry in enumerate(asked.plan.terms.entries):
-        for content in listed(asked.client, group, group.matching(index, condition), ("space",)):
+        for content in differences(asked.client, group, group.matching(index, condition), ("space",)):
             found.setdefault(content.id, (content, entry.slug))
     return found
 

@@ -24,8 +24,8 @@ class Known:
     """What the ledger holds about a reading.
 
     `entries`: of all items the reading names. `searchable`: slug -> entries that search must show by now, for the slugs
-    that were listed. `bare`: ids of entries without a stamp that the queries would have found. `trusting`, `began`: see
-    Stamper.
+    whose stamps were listed. `bare`: ids of entries without a stamp that the queries would have found. `trusting`,
+    `began`: see Stamper.
     """
 
     entries: Mapping[str, LedgerEntry]
@@ -68,17 +68,17 @@ class _Deciding:
     decided: Decided = field(default_factory=Decided)
 
     def all(self) -> Decided:
-        candidates, listed = self.reading.candidates, self.reading.listed
+        candidates, stamped = self.reading.candidates, self.reading.stamped
         for candidate in candidates.values():
             self._candidate(candidate)
-        for slug, contents in listed.items():
+        for slug, contents in stamped.items():
             for content in contents.values():
                 if content.id not in candidates:
                     self._stamped(content, slug)
         for slug, entries in self.known.searchable.items():
-            self.decided.missing += [e for id, e in entries.items() if id not in listed[slug] and id not in candidates]
+            self.decided.missing += [e for id, e in entries.items() if id not in stamped[slug] and id not in candidates]
         self.decided.unmatched = self._unmatched()
-        shown = {content_id for contents in listed.values() for content_id in contents}
+        shown = {content_id for contents in stamped.values() for content_id in contents}
         found = shown | candidates.keys() | self.reading.unmatched
         self.decided.forgotten = [id for id in self.known.bare if id not in found]
         # An item that moved is counted in its new space at once. Its stamp may be written much later or fail, and until

@@ -77,9 +77,9 @@ def own_stamp(found: Property | None, content_id: str) -> Stamp | None:
     if found is None or not isinstance(value, Mapping) or value.get("content") != content_id:
         return None
     slug, previous = value.get("id"), value.get("previous")
-    if not _slug(slug):
+    if not _is_slug(slug):
         return None
-    return Stamp(slug, previous if _slug(previous) else None, _time(value.get("changedOn")), found)
+    return Stamp(slug, previous if _is_slug(previous) else None, _time(value.get("changedOn")), found)
 
 
 def stamp_value(status: Status, *, previous: str | None, changed_on: datetime, content_id: str) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def stamp_value(status: Status, *, previous: str | None, changed_on: datetime, c
     }
 
 
-def _slug(value: Any) -> TypeGuard[str]:
+def _is_slug(value: Any) -> TypeGuard[str]:
     # Every editor can write the property: what no status can be called is no stamp, and fits into no column.
     return isinstance(value, str) and 0 < len(value) <= SLUG_LENGTH
 

@@ -108,7 +108,7 @@ class Stamper:
     def _kept(self, change: Change) -> Outcome:
         """Change the ledger alone. A stamp from before stays in Confluence and is not known to be right any more."""
         entry = change.entry
-        if change.slug == _slug(entry, self.default):
+        if change.slug == _slug_of(entry, self.default):
             return Outcome("kept", entry and replace(entry, space_id=change.space_id))
         return Outcome("kept", self._next_entry(change, entry, self.clock.now()), changed=True)
 
@@ -149,7 +149,7 @@ class Stamper:
         else:
             written = self.client.update_property(change.kind, change.content_id, known, value)
         entry = replace(entry, property_id=written.id, property_version=written.version)
-        return Outcome("written", entry, changed=change.slug != _slug(before, self.default))
+        return Outcome("written", entry, changed=change.slug != _slug_of(before, self.default))
 
     def _read_only(self, change: Change) -> Outcome:
         now = self.clock.now()
@@ -215,7 +215,9 @@ def unrecorded(stamp: Stamp, entry: LedgerEntry | None, default: str, began: dat
     Parameters: `began` is when the execution began, `since` when this attempt began to read. People's own refreshes are
     recorded at once, and what they did after `since` is theirs.
     """
-    return stamp.slug != _slug(entry, default) and stamp.changed_on is not None and began <= stamp.changed_on <= since
+    return (
+        stamp.slug != _slug_of(entry, default) and stamp.changed_on is not None and began <= stamp.changed_on <= since
+    )
 
 
 def _believed(stamp: Stamp, entry: LedgerEntry | None, now: datetime, *, trusting: bool) -> datetime:
@@ -231,5 +233,5 @@ def _remembered(entry: LedgerEntry | None, key: str) -> Property | None:
     return Property(entry.property_id, key, None, entry.property_version)
 
 
-def _slug(entry: LedgerEntry | None, default: str) -> str:
+def _slug_of(entry: LedgerEntry | None, default: str) -> str:
     return default if entry is None else entry.slug

@@ -31,7 +31,7 @@ BATCH = 100
 """Outcomes that one transaction writes at most."""
 BATCH_SECONDS = 2.0
 """How long an outcome waits for others, which is what a crash may cost in calls."""
-UNRECORDED = Reason("the database refuses to keep its status; the add-on's log says more", transient=False)
+REFUSED = Reason("the database refuses to keep its status; the add-on's log says more", transient=False)
 UNCOUNTED = "uncounted"
 """Metric of a run under way: default status -> groups whose items the site did not count."""
 
@@ -81,13 +81,13 @@ class GroupWriter:
 
     def _decide(self, plan: Plan, reading: Reading) -> Decided:
         now = self.run.clock.now()
-        listed = {content_id for contents in reading.listed.values() for content_id in contents}
+        stamped = {content_id for contents in reading.stamped.values() for content_id in contents}
         with self.run.read() as session:
             known = Known(
-                entries=ledger.load(session, {*reading.candidates, *listed, *reading.unmatched}),
+                entries=ledger.load(session, {*reading.candidates, *stamped, *reading.unmatched}),
                 began=self.began,
                 trusting=self.trusting,
-                searchable={slug: ledger.searchable(session, plan.space_ids, slug, now) for slug in reading.listed},
+                searchable={slug: ledger.searchable(session, plan.space_ids, slug, now) for slug in reading.stamped},
                 bare=ledger.bare(session, plan.space_ids, now) if self.stamps else (),
             )
         return decide(plan, reading, known, now)
@@ -270,7 +270,7 @@ class GroupProgress:
             self._entries.remove(entry)
             # What moved on to a space of another group is that group's to report.
             if entry.space_id in self._open:
-                self._open[entry.space_id].failures.append(UNRECORDED)
+                self._open[entry.space_id].failures.append(REFUSED)
         if self._dropped:
             ledger.drop(session, self._dropped, since=since)
 
