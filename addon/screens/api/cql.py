@@ -13,10 +13,7 @@ from pydantic import Field
 from addon.base import Caller, FieldError
 from addon.confluence import BadRequest
 from addon.confluence.cql import CONTENT, CqlRefused, all_of, check_administrators_cql
-from addon.parts import Parts
-from addon.screens.access import Access
-from addon.screens.api.executions.presenter import Presenter
-from addon.screens.lookups import Lookups
+from addon.screens.api.base import Api
 from addon.screens.operations import operation
 from addon.screens.problems import Problem
 from addon.screens.schemas import Body, Cql, Model
@@ -37,12 +34,8 @@ class CqlCheck(Model):
     question: str = Field(description="The CQL whose results are the pages and blog posts that match now")
 
 
-class CqlApi:
+class CqlApi(Api):
     """Checks of single queries, for Confluence administrators."""
-
-    def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
-        self._parts = parts
-        self._access = access
 
     @operation(
         "POST",

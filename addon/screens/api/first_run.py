@@ -32,6 +32,7 @@ from addon.jobs.statuses import first_spelling
 from addon.parts import Parts
 from addon.policies import Hold, PolicyDocument, Selector, StatusScheme
 from addon.screens.access import Access
+from addon.screens.api.base import Api
 from addon.screens.api.executions.presenter import Presenter
 from addon.screens.api.executions.schemas import Execution
 from addon.screens.lookups import Lookups
@@ -99,13 +100,11 @@ class Confirmed(Model):
     not_started: str | None = Field(None, description="Why no refresh was started; null when one was")
 
 
-class FirstRunApi:
+class FirstRunApi(Api):
     """The first run of a new installation, for Confluence administrators."""
 
     def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
-        self._parts = parts
-        self._access = access
-        self._presenter = presenter
+        super().__init__(parts, access, lookups, presenter)
         self._glances: Cache[tuple[TenantId, int], FirstRun] = Cache(parts.clock, most=200, lasts=REMEMBERED)
 
     @operation("GET", "/first-run", answers={200: FirstRun}, problems=(401, 403, 503), name="get_first_run")

@@ -16,6 +16,7 @@ from addon.jobs import apply_policies, with_labels
 from addon.parts import Parts
 from addon.policies import NOT_INCLUDED, PolicyDocument, Selector
 from addon.screens.access import Access
+from addon.screens.api.base import Api
 from addon.screens.api.executions.presenter import Presenter
 from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
@@ -58,12 +59,11 @@ class Included(Model):
     policy_version: int
 
 
-class IncludedApi:
+class IncludedApi(Api):
     """Which spaces are not included, and the way in."""
 
     def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
-        self._parts = parts
-        self._access = access
+        super().__init__(parts, access, lookups, presenter)
         self._listings: Cache[TenantId, list[Space]] = Cache(parts.clock, most=200)
 
     @operation("GET", "/not-included", answers={200: NotIncluded}, problems=(401, 403, 503), name="not_included")

@@ -12,14 +12,12 @@ from addon.base import Caller, FieldError, bounds
 from addon.confluence import READ_AGE
 from addon.engine import JobRefused, Lane, no_worker, queries
 from addon.jobs import apply_policies
-from addon.parts import Parts
 from addon.policies import NOT_INCLUDED, PolicyDocument
 from addon.policies import Hold as StoredHold
-from addon.screens.access import Access, Viewer
-from addon.screens.api.executions.presenter import Presenter
+from addon.screens.access import Viewer
+from addon.screens.api.base import Api
 from addon.screens.api.executions.schemas import Execution, Retry, Scope
 from addon.screens.api.executions.starting import PREVIEWABLE
-from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
 from addon.screens.problems import Problem
 from addon.screens.schemas import Body, InSpace, List, Model, StatusInfo, statuses
@@ -128,14 +126,8 @@ class QuotaUsage(Model):
     reason: str | None = None
 
 
-class JobsApi:
+class JobsApi(Api):
     """The job types, the lane and its hold."""
-
-    def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
-        self._parts = parts
-        self._access = access
-        self._lookups = lookups
-        self._presenter = presenter
 
     @operation("GET", "/jobs", query=InSpace, answers={200: Jobs}, problems=(401, 403, 422, 503))
     def jobs(self, caller: Caller, *, query: InSpace) -> Jobs:

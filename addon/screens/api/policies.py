@@ -19,6 +19,7 @@ from addon.jobs import apply_policies
 from addon.parts import Parts
 from addon.policies import MAX_BYTES, MEDIA_TYPES, Notice, PolicyDocument, dump, keys_named, lines, parse
 from addon.screens.access import Access
+from addon.screens.api.base import Api
 from addon.screens.api.executions.presenter import Presenter
 from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
@@ -74,13 +75,11 @@ class Factory(Model):
     namespace: str = Field(description="What the names of the CQL aliases begin with")
 
 
-class PoliciesApi:
+class PoliciesApi(Api):
     """The policies of the site, for Confluence administrators."""
 
     def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
-        self._parts = parts
-        self._access = access
-        self._lookups = lookups
+        super().__init__(parts, access, lookups, presenter)
         self._turn = threading.Lock()
 
     @operation(

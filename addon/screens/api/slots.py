@@ -9,11 +9,8 @@ from pydantic import Field
 
 from addon.base import Caller
 from addon.engine import queries
-from addon.parts import Parts
 from addon.screens import schemas
-from addon.screens.access import Access
-from addon.screens.api.executions.presenter import Presenter
-from addon.screens.lookups import Lookups
+from addon.screens.api.base import Api
 from addon.screens.operations import operation
 from addon.screens.problems import known_cursor
 from addon.screens.times import site_zone
@@ -82,13 +79,8 @@ class MissedSlots(schemas.List[MissedSlot]):
     time_zone: str
 
 
-class SlotsApi:
+class SlotsApi(Api):
     """The missed slots."""
-
-    def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
-        self._parts = parts
-        self._access = access
-        self._presenter = presenter
 
     @operation(
         "GET",

@@ -21,6 +21,7 @@ from addon.jobs.statuses import PLAIN_ICON, Gone, Look, Review, Single, Tested, 
 from addon.parts import Parts
 from addon.policies import PolicyDocument
 from addon.screens.access import Access
+from addon.screens.api.base import Api
 from addon.screens.api.byline import schemas
 from addon.screens.api.executions.presenter import Presenter
 from addon.screens.lookups import Lookups
@@ -40,12 +41,11 @@ LOOK_LASTS = timedelta(seconds=10)
 """Within this time of a look or a refresh nothing is asked again, so that a key kept pressed spends no quota."""
 
 
-class BylineApi:
+class BylineApi(Api):
     """The status of one item."""
 
     def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
-        self._parts = parts
-        self._access = access
+        super().__init__(parts, access, lookups, presenter)
         self._single = Single(
             parts.confluence,
             parts.policies,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from addon.base import Caller
 from addon.engine import queries
-from addon.parts import Parts
-from addon.screens.access import Access, Viewer, find
+from addon.screens.access import Viewer, find
+from addon.screens.api.base import Api
 from addon.screens.api.executions import schemas
-from addon.screens.api.executions.presenter import Presenter, item_result, named, space_result
+from addon.screens.api.executions.presenter import item_result, named, space_result
 from addon.screens.api.executions.starting import NOTIFICATIONS
-from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
 from addon.screens.problems import Problem, known_cursor
 from addon.screens.schemas import InSpace, List, statuses
@@ -18,14 +17,8 @@ LIST_PROBLEMS = (401, 403, 422, 503)
 ONE_PROBLEMS = (401, 403, 404, 422, 503)
 
 
-class ExecutionsApi:
+class ExecutionsApi(Api):
     """Watch one execution, and look back at all."""
-
-    def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
-        self._parts = parts
-        self._access = access
-        self._lookups = lookups
-        self._presenter = presenter
 
     @operation(
         "GET",

@@ -26,12 +26,11 @@ from addon.engine import (
     queries,
 )
 from addon.mail import Mailer
-from addon.parts import Parts
 from addon.policies import NOT_INCLUDED
-from addon.screens.access import Access, Viewer, find, unknown_execution
+from addon.screens.access import Viewer, find, unknown_execution
+from addon.screens.api.base import Api
 from addon.screens.api.executions import schemas
-from addon.screens.api.executions.presenter import Presenter, named
-from addon.screens.lookups import Lookups
+from addon.screens.api.executions.presenter import named
 from addon.screens.operations import Answer, operation
 from addon.screens.problems import Problem
 from addon.screens.schemas import InSpace
@@ -44,14 +43,8 @@ QUIET = timedelta(hours=24)
 """How long after mails about a space its notifications are not started by hand again."""
 
 
-class StartsApi:
+class StartsApi(Api):
     """Start, retry and cancel."""
-
-    def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
-        self._parts = parts
-        self._access = access
-        self._lookups = lookups
-        self._presenter = presenter
 
     @operation(
         "POST",
