@@ -28,6 +28,7 @@ class Lookups:
     def __init__(self, confluence: Confluence, clock: Clock) -> None:
         self._confluence = confluence
         self._spaces: Cache[tuple[TenantId, str], Space] = Cache(clock, most=REMEMBERED)
+        self._unseen: Cache[tuple[TenantId, str], None] = Cache(clock, most=REMEMBERED)
         self._labels: Cache[tuple[TenantId, str, str], frozenset[str] | None] = Cache(clock, most=REMEMBERED)
         self._names: Cache[tuple[TenantId, str], str] = Cache(clock, most=REMEMBERED, lasts=NAMES_LAST)
         self._unanswered: Cache[TenantId, None] = Cache(clock, most=500, lasts=NAMES_RETRY)
@@ -52,9 +53,37 @@ class Lookups:
             return known.value
         for space in found:
             if space.key == key and space.status == "current":
-                self._spaces.put((tenant_id, key), space)
+                self._remember(tenant_id, space)
                 return space
         return None
+
+    def spaces(self, tenant_id: TenantId, keys: Sequence[str], max_age: timedelta) -> dict[str, Space | None]:
+        """Return the current spaces of these keys as the app sees them, in their order, None as for `space`.
+
+        That a space is not to be seen is remembered here as well: the overview's pages name it again and again, while
+        a person who has just given the app access to a space and opens its own screen must be let in.
+        """
+        found: dict[str, Space | None] = {}
+        missing = []
+        for key in keys:
+            known = self._unseen.get((tenant_id, key), max_age) or self._spaces.get((tenant_id, key), max_age)
+            if known is None:
+                missing.append(key)
+            found[key] = known.value if known is not None else None
+        if missing:
+            with self._confluence.client(tenant_id) as client:
+                shown = {space.key: space for space in client.spaces(keys=missing) if space.status == "current"}
+            for key in missing:
+                found[key] = shown.get(key)
+                if key in shown:
+                    self._remember(tenant_id, shown[key])
+                else:
+                    self._unseen.put((tenant_id, key), None)
+        return found
+
+    def _remember(self, tenant_id: TenantId, space: Space) -> None:
+        self._spaces.put((tenant_id, space.key), space)
+        self._unseen.forget((tenant_id, space.key))
 
     def labelled(
         self, tenant_id: TenantId, spaces: Sequence[Space], document: PolicyDocument, max_age: timedelta

@@ -7,14 +7,14 @@ spaces are left out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
 from sqlalchemy.orm import Session
 
-from addon.base import Cache, Caller, Space, TenantId
+from addon.base import Caller, Space, TenantId
 from addon.confluence import READ_AGE
 from addon.confluence.cql import in_spaces, none_of, quote, values
 from addon.engine import queries
@@ -24,6 +24,7 @@ from addon.parts import Parts
 from addon.policies import PolicyDocument
 from addon.screens import schemas
 from addon.screens.access import Access
+from addon.screens.api.base import Api
 from addon.screens.api.executions.presenter import Presenter
 from addon.screens.lookups import Lookups
 from addon.screens.operations import operation
@@ -32,7 +33,6 @@ from addon.screens.times import site_zone
 
 MOST = 20
 """Spaces of one page."""
-REMEMBERED = timedelta(minutes=15)
 RUNS = 25
 """Refreshes looked at for when a space was refreshed: with four a day, those of the last six days."""
 JOB = "refresh-statuses"
@@ -46,9 +46,7 @@ MOST_IDS = 1000
 class OverviewQuery(schemas.InSpace):
     """Which spaces, as the viewer's browser listed them; a space's own screen names none."""
 
-    keys: Annotated[str, StringConstraints(pattern=rf"^{_KEY}(,{_KEY}){{0,{MOST - 1}}}$", max_length=5200)] | None = (
-        None
-    )
+    keys: Keys | None = None
 
 
 class SeenBody(schemas.Body):
@@ -99,15 +97,12 @@ class Overview(schemas.Model):
     items: list[OverviewSpace]
 
 
-class OverviewApi:
+class OverviewApi(Api):
     """The status overview of the site, or of one space."""
 
     def __init__(self, parts: Parts, access: Access, lookups: Lookups, presenter: Presenter) -> None:
-        self._parts = parts
-        self._access = access
-        self._lookups = lookups
+        super().__init__(parts, access, lookups, presenter)
         self._alias = status_alias(parts.settings.namespace)
-        self._spaces: Cache[tuple[TenantId, str], Space | None] = Cache(parts.clock, most=5000, lasts=REMEMBERED)
 
     @operation("GET", "/overview", query=OverviewQuery, answers={200: Overview}, problems=(401, 403, 422, 503))
     def overview(self, caller: Caller, *, query: OverviewQuery) -> Overview:
@@ -116,7 +111,11 @@ class OverviewApi:
         if viewer.space is not None and query.keys is not None:
             raise Problem(422, "invalid", "A space's own overview is about that space: name no others.")
         keys = [] if query.keys is None else list(dict.fromkeys(query.keys.split(",")))
-        spaces = self._look_up(caller.tenant_id, keys) if viewer.space is None else {viewer.space.key: viewer.space}
+        spaces: dict[str, Space | None] = (
+            self._lookups.spaces(caller.tenant_id, keys, READ_AGE)
+            if viewer.space is None
+            else {viewer.space.key: viewer.space}
+        )
         with self._parts.confluence.client(caller.tenant_id) as client:
             site_url = client.site_url
         with self._parts.db.read(caller.tenant_id) as session:
@@ -156,24 +155,6 @@ class OverviewApi:
         with self._parts.confluence.client(caller.tenant_id) as client:
             seen = count_seen(client, body.key, body.ids)
         return Seen(seen=min(seen, len(body.ids)))
-
-    def _look_up(self, tenant_id: TenantId, keys: Sequence[str]) -> dict[str, Space | None]:
-        """Return the named spaces in their order, None for those that the app does not see as current ones."""
-        found: dict[str, Space | None] = {}
-        missing = []
-        for key in keys:
-            known = self._spaces.get((tenant_id, key))
-            if known is None:
-                missing.append(key)
-            found[key] = known.value if known else None
-        if missing:
-            with self._parts.confluence.client(tenant_id) as client:
-                listed = {space.key: space for space in client.spaces(keys=missing)}
-            for key in missing:
-                space = listed.get(key)
-                found[key] = space if space is not None and space.status == "current" else None
-                self._spaces.put((tenant_id, key), found[key])
-        return found
 
     def _refreshed(
         self, session: Session, tenant_id: TenantId, spaces: Collection[Space]
