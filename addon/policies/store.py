@@ -66,8 +66,8 @@ class Policies:
     ) -> None:
         """Keep the defaults of the shipped document, and who judges what a document says.
 
-        `namespace` prefixes its CQL aliases; `time_zone`, `first_run` and `switched_on` are its defaults (see `seed`);
-        the two checks judge CQL and template texts.
+        `namespace` prefixes its CQL aliases; `time_zone` is that of its rule and its automation, which `switched_on`
+        enables; `first_run` "hold" puts its schedules on hold. The two checks judge CQL and template texts.
         """
         self._clock = clock
         self._namespace = namespace
@@ -212,24 +212,12 @@ class Policies:
         self._bury_slugs(session, tenant_id, changed, version + 1)
         return self._append(session, tenant_id, changed, version + 1, by)
 
-    def seed(
-        self,
-        session: Session,
-        tenant_id: TenantId,
-        *,
-        hold: bool | None = None,
-        time_zone: str | None = None,
-        switched_on: bool | None = None,
-    ) -> int:
-        """Give a new tenant the shipped policies and return their version; one that has policies keeps them.
-
-        Parameters override the settings given to the constructor: `hold` holds all schedules, `time_zone` is that of
-        rule and automation, `switched_on` enables both.
-        """
+    def seed(self, session: Session, tenant_id: TenantId) -> int:
+        """Give a new tenant the shipped policies and return their version; one that has policies keeps them."""
         version = self.version(session, tenant_id)
         if version:
             return version
-        document = self._shipped(tenant_id, hold=hold, time_zone=time_zone, switched_on=switched_on)
+        document = self._shipped(tenant_id)
         self._bury_slugs(session, tenant_id, document, 1)
         return self._append(session, tenant_id, document, 1, None)
 
@@ -238,14 +226,13 @@ class Policies:
         tenant_id: TenantId,
         *,
         hold: bool | None = None,
-        time_zone: str | None = None,
         switched_on: bool | None = None,
         slug: defaults.Slugs = str,
     ) -> PolicyDocument:
         return defaults.shipped(
             self._namespace,
             tenant_id,
-            time_zone=self._time_zone if time_zone is None else time_zone,
+            time_zone=self._time_zone,
             hold=self._hold if hold is None else hold,
             switched_on=self._switched_on if switched_on is None else switched_on,
             slug=slug,

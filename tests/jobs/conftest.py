@@ -154,9 +154,9 @@ def make_bench(database: Database, clock: VirtualClock, tenant_id: TenantId) -> 
     """Return a bench over an empty site, with the shipped policies."""
     site = Site(clock)
     site.register_addon("content-steward", "client", "secret", descriptor.build(Settings()))
-    policies = Policies(clock)
+    policies = Policies(clock, first_run="start")
     with database.write(tenant_id) as session:
-        policies.seed(session, tenant_id, hold=False)
+        policies.seed(session, tenant_id)
     confluence = DirectConfluence(site)
     post = Post()
     mailer = Mailer(database, clock, post, "Steward <steward@example.com>")
