@@ -117,22 +117,21 @@ class Engine:
         *,
         tenant_id: TenantId,
         execution_id: str,
-        actor_type: str = "user",
         actor_id: str | None = None,
     ) -> JobExecution:
         """Cancel an execution and return its row: cancelling while it has an owner, else cancelled at once. Idempotent.
 
-        `actor_type` is user, uninstall, disable or system, `actor_id` the account of a person. Raises NotFound, or
-        NotCancellable when it is finalizing or has ended.
+        `actor_id` is the account of the person who asks. Raises NotFound, or NotCancellable when it is finalizing or
+        has ended.
         """
-        execution = cancel.cancel(self._context, session, tenant_id, execution_id, Actor(actor_type, actor_id))
+        execution = cancel.cancel(self._context, session, tenant_id, execution_id, Actor("user", actor_id))
         self._notify_cancelled(session, execution.id)
         return execution
 
     def cancel_active(self, session: Session, tenant_id: TenantId, actor_type: str) -> None:
         """End what the tenant has at work, waiting retries included (uninstall). One that is finalizing stays.
 
-        `actor_type` as in `cancel`.
+        `actor_type` is uninstall or disable.
         """
         execution = admission.active(session, tenant_id)
         cancel.cancel_active(self._context, session, tenant_id, Actor(actor_type))
