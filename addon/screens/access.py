@@ -151,7 +151,7 @@ class Access:
 def find(session: Session, caller: Caller, execution_id: str) -> JobExecution:
     """Return the caller's tenant's execution of this id. Raises Problem 404."""
     try:
-        return queries.get(session, caller.tenant_id, execution_id)
+        return queries.find(session, caller.tenant_id, execution_id)
     except NotFound as error:
         raise unknown_execution() from error
 

@@ -31,8 +31,8 @@ def test_history_comes_newest_first_in_pages_with_filters(rig: Rig) -> None:
         mails, _ = queries.history(session, rig.tenant, job=rig.mails.type, limit=10)
         none, _ = queries.history(session, rig.tenant, status="failed", limit=10)
         of_space, _ = queries.history(session, rig.tenant, space_key="DOCS", limit=10)
-        assert queries.get(session, rig.tenant, newest[0]).id == newest[0]
-        assert queries.current(session, rig.tenant) is None
+        assert queries.find(session, rig.tenant, newest[0]).id == newest[0]
+        assert queries.active(session, rig.tenant) is None
     assert [row.id for row in (*first, *second, *third)] == newest
     assert end is None
     assert [row.job_type for row in mails] == [rig.mails.type] * 2
@@ -173,9 +173,9 @@ def test_another_tenants_rows_are_not_there(rig: Rig) -> None:
     other = rig.new_tenant()
     with rig.db.read(other) as session:
         with pytest.raises(NotFound):
-            queries.get(session, other, started.id)
+            queries.find(session, other, started.id)
         with pytest.raises(NotFound):
-            queries.get(session, rig.tenant, started.id)
+            queries.find(session, rig.tenant, started.id)
         assert queries.history(session, rig.tenant) == ([], None)
         assert queries.spaces(session, started.id) == ([], None)
         assert queries.items(session, started.id) == ([], None)

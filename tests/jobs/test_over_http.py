@@ -36,7 +36,7 @@ class Addon:
             )
         self.engine.run_due()
         with self.db.read(self.tenant_id) as session:
-            return queries.get(session, self.tenant_id, started.id)
+            return queries.find(session, self.tenant_id, started.id)
 
     def items(self, execution: JobExecution) -> list[ExecutionItem]:
         with self.db.read(self.tenant_id) as session:

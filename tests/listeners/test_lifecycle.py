@@ -80,6 +80,6 @@ def test_what_runs_is_cancelled_and_nothing_starts_until_the_site_is_back(
     with database.write(tenant) as session:
         getattr(effects, call)(session, tenant)
     with database.read(tenant) as session:
-        assert queries.get(session, tenant, running).status in ("cancelling", "cancelled")
+        assert queries.find(session, tenant, running).status in ("cancelling", "cancelled")
     with pytest.raises(NotAdmitted):
         _start(database, engine, tenant)

@@ -61,7 +61,7 @@ def look(db: Database, engine: Engine, clock: VirtualClock, tenant_id: TenantId)
     mailer = Mailer(db, clock, None, "Content Steward <steward@example.com>")
     with db.read(tenant_id) as session:
         for viewer in (Viewer(caller, None), Viewer(caller, Space("1", "S1", "One", "global"))):
-            queries.current(session, tenant_id)
+            queries.active(session, tenant_id)
             queries.lane(session, tenant_id)
             queries.next_fires(session, tenant_id)
             queries.pending_retries(session, tenant_id)
@@ -74,7 +74,7 @@ def look(db: Database, engine: Engine, clock: VirtualClock, tenant_id: TenantId)
                 queries.history(session, tenant_id, limit=PAGE, **filters)
                 queries.history(session, tenant_id, limit=PAGE, cursor=cursor, **filters)
         one = rows[0].id
-        queries.get(session, tenant_id, one)
+        queries.find(session, tenant_id, one)
         queries.events(session, one)
         mailer.counts(session, one)
         queries.slots(session, one)

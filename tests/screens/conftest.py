@@ -84,7 +84,7 @@ class House:
 
     def row(self, execution_id: str) -> JobExecution:
         with self.parts.db.read(self.tenant_id) as session:
-            return queries.get(session, self.tenant_id, execution_id)
+            return queries.find(session, self.tenant_id, execution_id)
 
 
 @pytest.fixture(scope="session")

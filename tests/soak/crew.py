@@ -98,7 +98,7 @@ def hammer(db: Database, ttl: float, seconds: float, seed: int) -> dict[str, int
                 counts["started"] += 1
             elif dice < 0.42:
                 with db.write(tenant) as session:
-                    active = queries.current(session, tenant)
+                    active = queries.active(session, tenant)
                     if active is not None:
                         engine.cancel(session, tenant_id=tenant, execution_id=active.id, actor_id="u")
                         counts["cancels"] += 1

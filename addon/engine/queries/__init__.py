@@ -5,9 +5,7 @@ about their own past, `installation` is for operators. Rows that are returned ar
 """
 
 from addon.engine.queries.executions import (
-    current,
     events,
-    get,
     history,
     items,
     results_in_space,
@@ -31,18 +29,19 @@ from addon.engine.queries.runs import (
 )
 from addon.engine.queries.slot_record import NAMED_SLOTS, Slot, missed, slots
 from addon.engine.queries.upcoming import lane, next_fires, pending_retries, unreadable
+from addon.engine.state.admission import active, find
 
 __all__ = [
     "MAX_PAGE",
     "NAMED_SLOTS",
     "Numbers",
     "Slot",
+    "active",
     "at_work",
-    "current",
     "done_at",
     "done_space_ids",
     "events",
-    "get",
+    "find",
     "history",
     "items",
     "lane",

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 from addon.base import TenantId
 from addon.engine.models import AuditEvent, ExecutionItem, ExecutionSpace, JobExecution
 from addon.engine.queries.pages import decode_cursor, encode_cursor, page_size
-from addon.engine.state.admission import active, find
 
 
 def revision(session: Session, tenant_id: TenantId) -> str:
@@ -30,16 +29,6 @@ def skipped(session: Session, execution_id: str) -> int:
     row = ExecutionSpace
     counted = sa.select(sa.func.count()).select_from(row)
     return session.scalars(counted.where(row.execution_id == execution_id, row.state == "skipped")).one()
-
-
-def current(session: Session, tenant_id: TenantId) -> JobExecution | None:
-    """Return the tenant's active execution, if any."""
-    return active(session, tenant_id)
-
-
-def get(session: Session, tenant_id: TenantId, execution_id: str) -> JobExecution:
-    """Return one execution of the tenant. Raises NotFound."""
-    return find(session, tenant_id, execution_id)
 
 
 def history(

@@ -151,7 +151,7 @@ class JobsApi(Api):
     def _jobs(self, session: Session, viewer: Viewer, policies: PolicyDocument, excluded: str | None) -> Jobs:
         tenant_id = viewer.caller.tenant_id
         lane = queries.lane(session, tenant_id)
-        active = queries.current(session, tenant_id)
+        active = queries.active(session, tenant_id)
         current = None if active is None else self._presenter.execution(session, active, viewer)
         retries = self._presenter.retries(session, tenant_id) if viewer.space is None else {}
         next_fires = queries.next_fires(session, tenant_id)

@@ -224,7 +224,7 @@ def test_a_run_that_does_not_stop_in_time_keeps_its_lease(rig: Rig) -> None:
     engine.shutdown(0.05)
     assert rig.row(started.id).owner == engine.worker_id
     with rig.db.read(rig.tenant) as session:
-        assert queries.current(session, rig.tenant) is not None
+        assert queries.active(session, rig.tenant) is not None
     release.set()
     engine.shutdown(60)
     assert rig.row(started.id).owner is None

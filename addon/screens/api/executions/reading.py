@@ -59,7 +59,7 @@ class ExecutionsApi(Api):
         """
         viewer = self._access.scope(caller, query.space_key)
         with self._parts.db.read(caller.tenant_id) as session:
-            row = queries.current(session, caller.tenant_id)
+            row = queries.active(session, caller.tenant_id)
             if row is None:
                 return schemas.Current(execution=None)
             seen = self._presenter.execution(session, row, viewer)
