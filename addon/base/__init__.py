@@ -5,6 +5,7 @@
     clock       the passing of time, the one sleep that a stop interrupts, the time zones
     backoff     how long to wait after so many failures
     cache       a bounded memory of answers
+    chunks      sequences cut into what one call or statement takes
     database    sessions for reading and writing that see one tenant only
     patience    how long a database may take, and which of its errors say that it is away
     piecemeal   rows written together, and one by one where the database refuses some
@@ -29,6 +30,7 @@ ForeignTenant, which is a bug and never an input error. A secret that no configu
 
 from addon.base.backoff import backoff
 from addon.base.cache import Cache
+from addon.base.chunks import chunks
 from addon.base.clock import Clock, SystemClock, known_zone, seconds_since, sleep, within, zone_names
 from addon.base.database import Base, Database, TenantScoped, UtcDateTime, insert, metadata
 from addon.base.ids import REMOVED_PERSON, TenantId, new_id
@@ -66,6 +68,7 @@ __all__ = [
     "backoff",
     "bind",
     "cause_of",
+    "chunks",
     "configure",
     "dotted",
     "field_errors",

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from sqlalchemy import exc, orm
 
-from addon.base import cause_of
 from addon.base.logs import get_logger
+from addon.base.patience import cause_of
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from addon.base import get_logger
+from addon.base import chunks, get_logger
 from addon.base.bounds import ACCOUNT_LENGTH, identifier
 from addon.confluence import errors
 from addon.confluence.content import Kind, Operation, User
@@ -36,8 +36,7 @@ class PeopleCalls(SiteRequests):
         """
         wanted = list(dict.fromkeys(account_ids))
         found: dict[str, User] = {}
-        for start in range(0, len(wanted), USERS_MOST):
-            chunk = wanted[start : start + USERS_MOST]
+        for chunk in chunks(wanted, USERS_MOST):
             answer = self.call(endpoints.USERS_BULK, body={"accountIds": chunk}, most=len(chunk))
             found.update((user.account_id, user) for user in answers.rows(answer, answers.user))
         if self.email_api:
@@ -98,8 +97,7 @@ class PeopleCalls(SiteRequests):
 
     def _emails(self, account_ids: Sequence[str]) -> dict[str, str]:
         emails: dict[str, str] = {}
-        for start in range(0, len(account_ids), EMAILS_MOST):
-            chunk = account_ids[start : start + EMAILS_MOST]
+        for chunk in chunks(account_ids, EMAILS_MOST):
             try:
                 answer = self.call(endpoints.EMAILS, params=endpoints.numbered("accountId", chunk), most=len(chunk))
             except errors.Postponed:

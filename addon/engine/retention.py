@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from addon.base import Database, TenantId
+from addon.base import Database, TenantId, chunks
 from addon.base import sweep as rows
 from addon.engine.models import (
     AuditEvent,
@@ -57,10 +57,9 @@ def forget_executions(db: Database, tenant_id: TenantId, ids: Sequence[str]) -> 
 
 def forget_details(db: Database, tenant_id: TenantId, ids: Sequence[str]) -> int:
     """Delete the items and spaces of executions, which themselves stay; return how many rows went."""
-    batches = [ids[start : start + rows.BATCH] for start in range(0, len(ids), rows.BATCH)]
     return sum(
         rows.sweep(db, tenant_id, model, model.execution_id.in_(some))
-        for some in batches
+        for some in chunks(ids, rows.BATCH)
         for model in (ExecutionItem, ExecutionSpace)
     )
 

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Space, TenantId, insert, within
+from addon.base import Space, TenantId, chunks, insert, within
 from addon.confluence import HintKind, SiteClient, hints_since
 from addon.confluence.cql import all_of, encoded_length, group_spaces, values
 from addon.engine.job import Run, RunSpace
@@ -146,8 +146,8 @@ def _remember(run: Run, listing: _Remembered) -> None:
     fields |= {"counted": listing.counts[0], "named": listing.counts[1]}
     with run.write() as session:
         session.execute(sa.delete(SiteSpace).where(SiteSpace.tenant_id == run.tenant_id))
-        for start in range(0, len(rows), _BATCH):
-            session.execute(sa.insert(SiteSpace), rows[start : start + _BATCH])
+        for some in chunks(rows, _BATCH):
+            session.execute(sa.insert(SiteSpace), some)
         statement = insert(session, SpaceListing).values(tenant_id=run.tenant_id, **fields)
         session.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=fields))
 

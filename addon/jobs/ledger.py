@@ -14,7 +14,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from addon.base import TenantId, insert, within, write_piecemeal
+from addon.base import TenantId, chunks, insert, within, write_piecemeal
 from addon.confluence import Kind
 from addon.jobs.models import ContentStamp
 
@@ -74,9 +74,8 @@ class Expected:
 def load(session: Session, content_ids: Iterable[str]) -> dict[str, LedgerEntry]:
     """Return the entries of these items by id."""
     found: dict[str, LedgerEntry] = {}
-    ids = list(content_ids)
-    for start in range(0, len(ids), _CHUNK):
-        found |= _entries(session, ContentStamp.content_id.in_(ids[start : start + _CHUNK]))
+    for ids in chunks(list(content_ids), _CHUNK):
+        found |= _entries(session, ContentStamp.content_id.in_(ids))
     return found
 
 
@@ -260,9 +259,8 @@ def save(
 def drop(session: Session, content_ids: Sequence[str], *, since: datetime | None = None) -> None:
     """Delete entries, but not those that people's own refreshes wrote after `since`."""
     kept = () if since is None else (sa.not_(_single_after(since)),)
-    for start in range(0, len(content_ids), _CHUNK):
-        chosen = ContentStamp.content_id.in_(content_ids[start : start + _CHUNK])
-        session.execute(sa.delete(ContentStamp).where(chosen, *kept))
+    for ids in chunks(content_ids, _CHUNK):
+        session.execute(sa.delete(ContentStamp).where(ContentStamp.content_id.in_(ids), *kept))
 
 
 def _single_after(since: datetime) -> sa.ColumnElement[bool]:

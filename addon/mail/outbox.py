@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import Clock, TenantId, insert, new_id
+from addon.base import Clock, TenantId, chunks, insert, new_id
 from addon.mail.models import OutboxMail
 
 UNKNOWN = "the sender stopped after the mail was handed over; whether it arrived is unknown, so it is not sent again"
@@ -58,7 +58,7 @@ def enqueue(session: Session, mails: Sequence[NewMail], *, clock: Clock, message
     """
     now = clock.now()
     added = 0
-    for start in range(0, len(mails), ENQUEUE_BATCH):
+    for some in chunks(mails, ENQUEUE_BATCH):
         rows = [
             {
                 "id": new_id(),
@@ -75,7 +75,7 @@ def enqueue(session: Session, mails: Sequence[NewMail], *, clock: Clock, message
                 "not_before": now,
                 "created_at": now,
             }
-            for mail in mails[start : start + ENQUEUE_BATCH]
+            for mail in some
         ]
         added += len(
             session.scalars(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from addon.base import Clock, Database, SecretUnreadable, TenantGone, TenantId, get_logger
+from addon.base import Clock, Database, SecretUnreadable, TenantGone, TenantId, chunks, get_logger
 from addon.connect import (
     REPORT_AT_ONCE,
     REPORT_ORIGIN,
@@ -107,5 +107,5 @@ def _calls(
     ordered = sorted(due, key=lambda who: (stored[who].tenant_id, who))
     for tenant_id, group in groupby(ordered, key=lambda who: stored[who].tenant_id):
         accounts = [(who, due[who]) for who in group]
-        for start in range(0, len(accounts), REPORT_AT_ONCE):
-            yield tenant_id, dict(accounts[start : start + REPORT_AT_ONCE])
+        for some in chunks(accounts, REPORT_AT_ONCE):
+            yield tenant_id, dict(some)

@@ -13,7 +13,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import TenantId, get_logger
+from addon.base import TenantId, chunks, get_logger
 from addon.engine import failpoints
 from addon.engine.context import EngineContext
 from addon.engine.job import JobRefused
@@ -202,8 +202,7 @@ def _fired(session: Session, due: Sequence[PendingSlots]) -> set[str]:
     newest = {slot.schedule.id: slot.newest for slot in due}
     ids = list(newest)
     fire, found = ScheduleFire, set()
-    for first in range(0, len(ids), _KEYS):
-        some = ids[first : first + _KEYS]
+    for some in chunks(ids, _KEYS):
         times = {newest[each] for each in some}
         rows = sa.select(fire.schedule_id, fire.scheduled_for).where(fire.schedule_id.in_(some))
         found |= {

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 
-from addon.base import Space
+from addon.base import Space, chunks
 from addon.confluence import Content, Kind, SiteClient, SystemInfo
 from addon.engine import queries
 from addon.engine.job import Item, Run, RunSpace
@@ -230,8 +230,7 @@ class Executing:
     def _act(self, recorder: Recorder, automation: ActiveAutomation, contents: Sequence[Content]) -> None:
         archiving = automation.action.type == "archive"
         size = self._archive_batch() if archiving else TRASH_BATCH
-        for start in range(0, len(contents), size):
-            part = contents[start : start + size]
+        for part in chunks(contents, size):
             if archiving:
                 self._submitter.archive(recorder, automation.id, part)
             else:
@@ -257,4 +256,4 @@ def _rounds(automation: ActiveAutomation, own: list[Match]) -> Iterator[list[Mat
     own.sort(key=depth, reverse=subtrees)
     layers = [list(layer) for _, layer in groupby(own, key=depth)] if subtrees else [own]
     for layer in layers:
-        yield from (layer[start : start + ROUND] for start in range(0, len(layer), ROUND))
+        yield from chunks(layer, ROUND)

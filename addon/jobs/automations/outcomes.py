@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from addon.base import write_piecemeal
+from addon.base import chunks, write_piecemeal
 from addon.engine import queries
 from addon.engine.job import Item, Run, RunSpace
 from addon.jobs import ledger
@@ -84,8 +84,8 @@ class Recorder:
         # owner record them a second time, and count them twice against the caps.
         with self._run.write() as session:
             self._tally(items, automation_id)
-            for start in range(0, len(items), CHUNK):
-                self._log(session, items[start : start + CHUNK])
+            for some in chunks(items, CHUNK):
+                self._log(session, some)
             self._run.save(session, self.space, self._checkpoint(), self.metrics())
             if self._total is not None:
                 self._run.progress(session, self.space, self._metrics["contentsMatched"], self._total)

@@ -5,13 +5,13 @@ Everything here may be repeated after a takeover: the outbox takes each mail onc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
-from addon.base import get_logger, known_zone
+from addon.base import chunks, get_logger, known_zone
 from addon.confluence import SiteClient, SiteError, User
 from addon.engine import queries
 from addon.engine.job import Run
@@ -56,12 +56,12 @@ class Digests:
         """
         accounts_matched = self._accounts()
         site = self._site() if accounts_matched else ("", "UTC")
-        for accounts in _chunks(accounts_matched, PEOPLE):
+        for accounts in chunks(accounts_matched, PEOPLE):
             people = self._people(accounts)
             mails = [mail for mail in (self._mail(id, people.get(id), *site) for id in accounts) if mail is not None]
-            for start in range(0, len(mails), ENQUEUE_BATCH):
+            for some in chunks(mails, ENQUEUE_BATCH):
                 with self._run.write() as session:
-                    self._context.mailer.enqueue(session, mails[start : start + ENQUEUE_BATCH])
+                    self._context.mailer.enqueue(session, some)
             self._run.check()
 
     def forget(self) -> None:
@@ -162,9 +162,3 @@ def _zone(name: str | None, otherwise: str = "UTC") -> str:
         return known_zone(name).key if name else otherwise
     except ValueError:
         return otherwise
-
-
-def _chunks(items: Iterable[str], size: int) -> Iterator[list[str]]:
-    every = list(items)
-    for start in range(0, len(every), size):
-        yield every[start : start + size]

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from addon.base import chunks
 from addon.confluence import Content, Kind, SiteClient
 from addon.engine.job import Run
 from addon.jobs import ledger
@@ -37,15 +38,15 @@ def look_up(run: Run, client: SiteClient, entries: Sequence[LedgerEntry]) -> Loo
     An item that cannot be looked up now keeps its entry. Raises Pause, Abandon or Fatal as calls do.
     """
     found = LookedUp()
-    chunks: list[tuple[Kind, list[LedgerEntry]]] = []
+    asked: list[tuple[Kind, list[LedgerEntry]]] = []
     for kind in KINDS:
         own = [entry for entry in entries if entry.kind == kind]
-        chunks += [(kind, own[start : start + LOOK_UP]) for start in range(0, len(own), LOOK_UP)]
+        asked += [(kind, some) for some in chunks(own, LOOK_UP)]
 
     def ask(chunk: tuple[Kind, list[LedgerEntry]]) -> list[Content]:
         return client.contents(chunk[0], [entry.content_id for entry in chunk[1]])
 
-    for (_, own), contents in run.map(ask, chunks):
+    for (_, own), contents in run.map(ask, asked):
         if isinstance(contents, Exception):
             reason_of(contents)
             continue

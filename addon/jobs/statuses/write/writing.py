@@ -13,7 +13,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from addon.base import get_logger
+from addon.base import chunks, get_logger
 from addon.confluence import SiteClient
 from addon.engine.job import CancelRequested, Interrupted, Run, RunSpace
 from addon.jobs import ledger
@@ -139,8 +139,7 @@ class GroupWriter:
 
     def _still_due(self, progress: GroupProgress, changes: Sequence[Change], since: datetime) -> Iterator[Change]:
         """Yield the changes, but those of items that people had refreshed singly since the reading began."""
-        for start in range(0, len(changes), BATCH):
-            part = changes[start : start + BATCH]
+        for part in chunks(changes, BATCH):
             with self.run.read() as session:
                 entries = ledger.load(session, [change.content_id for change in part])
             for change in part:
@@ -264,8 +263,8 @@ class GroupProgress:
     def _write_ledger(self, session: Session) -> None:
         refused: list[LedgerEntry] = []
         since = self._reading.started
-        for start in range(0, len(self._entries), BATCH):
-            refused += ledger.save(session, self._run.tenant_id, self._entries[start : start + BATCH], since=since)
+        for entries in chunks(self._entries, BATCH):
+            refused += ledger.save(session, self._run.tenant_id, entries, since=since)
         for entry in refused:
             self._entries.remove(entry)
             # What moved on to a space of another group is that group's to report.
