@@ -19,7 +19,7 @@ Versions
     A status id that was removed can never be used again: pages may still carry it (`StatusSlug`).
 
 Checks
-    text -> `parse` -> `PolicyDocument.read` -> `Policies.check` -> `put_checked`. Reading refuses what has the wrong
+    text -> `parse` -> `PolicyDocument.read` -> `Policies.check` -> `put`. Reading refuses what has the wrong
     shape, checking what does not fit together, both naming each field by its JSON pointer. The checks of CQL and of
     mail templates belong to other rooms and are handed to `Policies` when it is built. `check` may return a corrected
     CQL and notices for the author.

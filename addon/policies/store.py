@@ -172,27 +172,13 @@ class Policies:
             accepted, (*notices, *schedule_hints(accepted), *usage.unknown_statuses(accepted, self._namespace))
         )
 
-    def put(
-        self,
-        session: Session,
-        tenant_id: TenantId,
-        document: PolicyDocument | Mapping[str, Any],
-        *,
-        if_match: int,
-        by: str | None,
-    ) -> int:
-        """Store `document` as the next version and return its number.
+    def put(self, session: Session, tenant_id: TenantId, checked: Checked, *, if_match: int, by: str | None) -> int:
+        """Store what `check` returned as the next version, unless it changes nothing; return the current version.
 
-        Parameters: `if_match` is the version its author saw; `by` the author's account id. Raises
-        PoliciesChanged when they are another version now, InvalidPolicies with JSON pointers when the document is not
-        right or brings back a status id that was removed.
+        Parameters: `if_match` is the version its author saw; `by` the author's account id. Raises PoliciesChanged when
+        they are another version now, InvalidPolicies with JSON pointers when the document brings back a status id that
+        was removed, SavedTooOften.
         """
-        return self.put_checked(session, tenant_id, self.check(document), if_match=if_match, by=by)
-
-    def put_checked(
-        self, session: Session, tenant_id: TenantId, checked: Checked, *, if_match: int, by: str | None
-    ) -> int:
-        """Store what `check` returned, unless it changes nothing; otherwise as `put`. Raises SavedTooOften as well."""
         version = self.version(session, tenant_id)
         if if_match != version:
             raise PoliciesChanged(version)

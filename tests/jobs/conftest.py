@@ -120,7 +120,7 @@ class Bench:
             version, document = self.policies.current(session, self.tenant_id)
             data = document.data()
             change(data)
-            self.policies.put(session, self.tenant_id, data, if_match=version, by=None)
+            self.policies.put(session, self.tenant_id, self.policies.check(data), if_match=version, by=None)
             return self.policies.current(session, self.tenant_id)[1]
 
     def page(self, space: str, title: str, *, months: float = 0, **options: Any) -> str:

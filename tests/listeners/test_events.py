@@ -64,7 +64,7 @@ def test_a_removed_person_is_erased_from_the_policies(
         policies.seed(session, tenant)
         data = policies.current(session, tenant)[1].data()
         data["notificationSchemes"][0]["rules"][0]["recipients"] = [{"user": "u-gone"}]
-        policies.put(session, tenant, data, if_match=1, by="u-gone")
+        policies.put(session, tenant, policies.check(data), if_match=1, by="u-gone")
     events.on_event(tenant, SiteEvent("user_removed", "user", "u-gone"))
     with database.read(tenant) as session:
         document = policies.current(session, tenant)[1]

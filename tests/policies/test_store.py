@@ -39,7 +39,7 @@ def _data(database: Database, policies: Policies, tenant: TenantId) -> dict[str,
 
 def _put(database: Database, policies: Policies, tenant: TenantId, data: dict[str, Any], if_match: int) -> int:
     with database.write(tenant) as session:
-        return policies.put(session, tenant, data, if_match=if_match, by="u-admin")
+        return policies.put(session, tenant, policies.check(data), if_match=if_match, by="u-admin")
 
 
 def _rename(data: dict[str, Any], name: str) -> dict[str, Any]:
@@ -275,7 +275,8 @@ def test_policies_are_not_saved_without_end(
     def put() -> int:
         with database.write(tenant) as session:
             before = policies.version(session, tenant)
-            return policies.put(session, tenant, data | {"listLargeSpaces": bool(before % 2)}, if_match=before, by="u")
+            checked = policies.check(data | {"listLargeSpaces": bool(before % 2)})
+            return policies.put(session, tenant, checked, if_match=before, by="u")
 
     for _ in range(3):
         put()

@@ -27,7 +27,7 @@ from addon.confluence.cql import (
     with_not,
 )
 from addon.engine import JobRefused, NotAdmitted, StartRequest, queries
-from addon.jobs import apply_policies, with_labels
+from addon.jobs import with_labels
 from addon.jobs.statuses import first_spelling
 from addon.parts import Parts
 from addon.policies import Hold, PolicyDocument, Selector, StatusScheme
@@ -143,10 +143,7 @@ class FirstRunApi(Api):
             lane = queries.lane(session, caller.tenant_id)
             if lane is None or not lane.first_run:
                 raise _confirmed_before()
-            version = self._parts.policies.put_checked(
-                session, caller.tenant_id, checked, if_match=version, by=caller.account_id
-            )
-            apply_policies(self._parts.engine, session, caller.tenant_id, checked.document, by=caller.account_id)
+            version = self._store(session, caller, checked, version)
             self._parts.engine.confirm_first_run(session, caller.tenant_id, caller.account_id)
             confirmed = Confirmed(pending=False, policy_version=version, execution=None)
             try:

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from addon.base import Cache, Caller, FieldError, Space, TenantId
-from addon.jobs import apply_policies, with_labels
+from addon.jobs import with_labels
 from addon.parts import Parts
 from addon.policies import NOT_INCLUDED, PolicyDocument, Selector
 from addon.screens.access import Access
@@ -113,10 +113,7 @@ class IncludedApi(Api):
         changed = document.model_copy(update={"included_spaces": (*document.included_spaces, *fresh)})
         checked = self._parts.policies.check(changed)
         with self._parts.db.write(caller.tenant_id) as session:
-            version = self._parts.policies.put_checked(
-                session, caller.tenant_id, checked, if_match=version, by=caller.account_id
-            )
-            apply_policies(self._parts.engine, session, caller.tenant_id, checked.document, by=caller.account_id)
+            version = self._store(session, caller, checked, version)
         return Included(policy_version=version)
 
     def _spaces(self, caller: Caller, document: PolicyDocument, max_age: timedelta) -> list[Space]:

@@ -15,7 +15,6 @@ from pydantic import Field, StringConstraints
 from addon.base import Caller, FieldError, Refusal, get_logger
 from addon.confluence import CqlRejected, QuotaExhausted, SiteError
 from addon.confluence.cql import CONTENT, all_of
-from addon.jobs import apply_policies
 from addon.parts import Parts
 from addon.policies import MAX_BYTES, MEDIA_TYPES, Notice, PolicyDocument, dump, keys_named, lines, parse
 from addon.screens.access import Access
@@ -132,10 +131,7 @@ class PoliciesApi(Api):
             self._ask_site(caller, checked.document, before)
             notices = (*checked.notices, *self._unknown_keys(caller, checked.document, before))
             with self._parts.db.write(caller.tenant_id) as session:
-                version = self._parts.policies.put_checked(
-                    session, caller.tenant_id, checked, if_match=if_match, by=caller.account_id
-                )
-                apply_policies(self._parts.engine, session, caller.tenant_id, checked.document, by=caller.account_id)
+                version = self._store(session, caller, checked, if_match)
         return _written(version, checked.document, accepted(MEDIA_TYPES[request.mimetype]), _notices(notices))
 
     @operation(

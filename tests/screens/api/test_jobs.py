@@ -81,7 +81,9 @@ def test_saving_other_policies_leaves_the_hold_to_the_person_who_set_it(house: H
             data = document.data()
             data["schedules"]["hold"].update(hold)
             data["schedules"]["refreshStatuses"]["cron"] = f"{version} 3 * * *"
-            house.parts.policies.put(session, house.tenant_id, data, if_match=version, by=by)
+            house.parts.policies.put(
+                session, house.tenant_id, house.parts.policies.check(data), if_match=version, by=by
+            )
             _, stored = house.parts.policies.current(session, house.tenant_id)
             apply_policies(house.parts.engine, session, house.tenant_id, stored, by=by)
 
