@@ -133,9 +133,9 @@ def whole_v1(name: str, default: int) -> int:
     return number
 
 
-def limit_v2(default: int = 25) -> int:
-    """Return the page size. Raises Refused (400) outside 1..250."""
-    raw = request.args.get("limit", str(default))
+def limit_v2() -> int:
+    """Return the page size, 25 where the request names none. Raises Refused (400) outside 1..250."""
+    raw = request.args.get("limit", "25")
     if not raw.isdecimal() or not 1 <= int(raw) <= V2_LIMIT:
         raise invalid("limit", f"int32 (1..{V2_LIMIT})")
     return int(raw)
@@ -250,7 +250,7 @@ class Rest:
             threading.Event().wait(site.latency_ms / 1000)
         with site.lock:
             site.tasks.settle()
-            response, points = self._answer(endpoint, scope, view, arguments)
+            response, points = self._answer(scope, view, arguments)
             response = self._close(endpoint, response, points)
         return response if fault is None else _spoil(fault, response)
 
@@ -264,9 +264,7 @@ class Rest:
             spaces = _spaces_of(site, request, arguments, cql)
         return site.faults.take(request.method, path, spaces, cql)
 
-    def _answer(
-        self, endpoint: str, scope: str, view: Callable[..., Answer], arguments: Mapping[str, str]
-    ) -> tuple[Response, int]:
+    def _answer(self, scope: str, view: Callable[..., Answer], arguments: Mapping[str, str]) -> tuple[Response, int]:
         try:
             addon = self._caller()
             if self.site.meter.exhausted:

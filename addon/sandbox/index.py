@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from addon.base import Clock
@@ -148,16 +148,9 @@ class LaggingIndex:
             self._apply(self._clock.now() - self._lag)
         return self._shelf
 
-    def catch_up(self, content_ids: Collection[str] | None = None) -> None:
-        """Let search see all changes at once, or those of some contents (an index that works out of order)."""
-        if content_ids is None:
-            self._apply(None)
-            return
-        kept = deque(entry for entry in self._queue if entry[1] not in content_ids)
-        chosen = [entry for entry in self._queue if entry[1] in content_ids]
-        self._queue = kept
-        for _at, content_id, record in chosen:
-            self._show(content_id, record)
+    def catch_up(self) -> None:
+        """Let search see all changes at once."""
+        self._apply(None)
 
     def _apply(self, until: datetime | None) -> None:
         while self._queue and (until is None or self._queue[0][0] <= until):

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from addon.sandbox.people import ADMINISTRATORS, BOT
-from addon.sandbox.records import Content, Space
+from addon.sandbox.records import Content
 from addon.sandbox.site import ADMIN, Site
 
 COMPANY = Path(__file__).with_name("company.yaml")
@@ -155,7 +155,7 @@ class _Company:
             section = self._add_page(entry, title, home.id, old=title in entry.get("old", ()))
             for leaf in leaves:
                 self._add_page(entry, leaf, section.id)
-            self._restrict(entry, space, section)
+            self._restrict(entry, section)
         for title in entry["posts"]:
             self.site.add_blogpost(entry["key"], title, **self._history(entry, title))
 
@@ -207,7 +207,7 @@ class _Company:
             updated = min(last_day - timedelta(days=self.chance.randrange(200)), self.now - timedelta(days=3))
         return updated
 
-    def _restrict(self, entry: dict[str, Any], space: Space, section: Content) -> None:
+    def _restrict(self, entry: dict[str, Any], section: Content) -> None:
         rule = entry.get("restricted", {}).get(section.title)
         if rule:
             team = [entry["lead"], *entry["people"]]

@@ -87,7 +87,7 @@ class Wiki:
         created_at: datetime | None = None,
         homepage: bool = True,
     ) -> Space:
-        """Add a space, with a home page unless `home` says otherwise.
+        """Add a space, with a home page unless `homepage` says otherwise.
 
         `admins` are account ids, `admin_groups` group ids; `readers` is the group whose members read and write.
         """

@@ -37,9 +37,9 @@ def show(site: Site, template: str, *, status: int = 200, **values: Any) -> Resp
     return response
 
 
-def missing(site: Site, words: str = "") -> Response:
+def missing(site: Site) -> Response:
     """Answer 404, the same for what is not there and for what the person may not see."""
-    said = words or "It does not exist, or you are not allowed to see it."
+    said = "It does not exist, or you are not allowed to see it."
     return show(site, "message.html", status=404, heading="We can't find that", words=said)
 
 
