@@ -23,7 +23,7 @@ from addon.confluence import HintKind, SiteClient, hints_since
 from addon.confluence.cql import all_of, encoded_length, group_spaces, values
 from addon.engine.job import Run, RunSpace
 from addon.jobs import site_facts
-from addon.jobs.counting import Counting
+from addon.jobs.counting import Counting, total
 from addon.jobs.models import SiteSpace, SpaceListing
 from addon.jobs.site_facts import SiteFacts
 from addon.policies import PolicyDocument
@@ -91,22 +91,17 @@ def taking_part(run: Run, client: SiteClient, live: PolicyDocument) -> list[Spac
 
 def still_counted(counting: Counting, spaces: Sequence[Space | RunSpace]) -> int | None:
     """Return how many of `spaces` search finds, a point for some two hundred; None where it does not say."""
-    return _sum([counting.count(cql) for cql in _naming(spaces)])
+    return total([counting.count(cql) for cql in _naming(spaces)])
 
 
 def _counts(run: Run, counting: Counting, spaces: Sequence[Space]) -> tuple[int | None, int | None]:
     every, *named = counting.count_all(run, [EVERY_SPACE, *_naming(spaces)])
-    return (every, _sum(named)) if every else (None, None)
+    return (every, total(named)) if every else (None, None)
 
 
 def _naming(spaces: Sequence[Space | RunSpace]) -> list[str]:
     groups = group_spaces(spaces, encoded_length(EVERY_SPACE), most=len(spaces))
     return [all_of(EVERY_SPACE, f"space in {values(space.key for space in group)}") for group in groups]
-
-
-def _sum(counts: Sequence[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
 
 
 def _holds(before: _Remembered, types: list[str], known: SiteFacts, document: PolicyDocument, now: datetime) -> bool:

@@ -85,6 +85,12 @@ def count_seen(client: SiteClient, space_key: str, content_ids: Iterable[str]) -
     return sum(counting.count_or_read(in_spaces([space_key], ids_in(chunk))) for chunk in chunks)
 
 
+def total(counts: Sequence[int | None]) -> int | None:
+    """Return the sum of `counts`, None where one of them is not known."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
 def ids_in(ids: Iterable[str]) -> str:
     """Return the condition of having one of `ids`."""
     return f"id in ({','.join(ids)})"

@@ -188,7 +188,7 @@ def hold_not_asked(patch: pytest.MonkeyPatch) -> None:
 
 def retry_comes_early(patch: pytest.MonkeyPatch) -> None:
     everybody_is_asked(patch)
-    retries = starts._retries
+    retries = starts.pending_retries
 
     def hasty(session: Any, tenant: Any) -> Any:
         found = retries(session, tenant)

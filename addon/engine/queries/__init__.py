@@ -28,7 +28,8 @@ from addon.engine.queries.runs import (
     started_at,
 )
 from addon.engine.queries.slot_record import NAMED_SLOTS, Slot, missed, slots
-from addon.engine.queries.upcoming import lane, next_fires, pending_retries, unreadable
+from addon.engine.queries.upcoming import lane, next_fires, unreadable
+from addon.engine.schedule.starts import pending_retries
 from addon.engine.state.admission import active, find
 
 __all__ = [

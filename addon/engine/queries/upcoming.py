@@ -1,4 +1,4 @@
-"""What comes next for one tenant: its lane, the next times of its schedules, and its waiting retries."""
+"""What comes next for one tenant: its lane, the next times of its schedules, and those that cannot be read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from addon.base import TenantId
-from addon.engine.models import JobSchedule, Lane, RetryDue
+from addon.engine.models import JobSchedule, Lane
 
 
 def lane(session: Session, tenant_id: TenantId) -> Lane | None:
@@ -30,8 +30,3 @@ def unreadable(session: Session, tenant_id: TenantId) -> list[JobSchedule]:
     """Return the schedules that are on and have stopped because they cannot be read."""
     stopped = sa.select(JobSchedule).where(JobSchedule.tenant_id == tenant_id, JobSchedule.enabled)
     return list(session.scalars(stopped.where(JobSchedule.unreadable.is_not(None)).order_by(JobSchedule.name)))
-
-
-def pending_retries(session: Session, tenant_id: TenantId) -> list[RetryDue]:
-    """Return the waiting retries, the next one first."""
-    return list(session.scalars(sa.select(RetryDue).where(RetryDue.tenant_id == tenant_id).order_by(RetryDue.due_at)))

@@ -52,7 +52,7 @@ def start_next(context: EngineContext, session: Session, tenant_id: TenantId, no
     pending = _pending_by_job(context, session, tenant_id, now)
     for row in pending.without_slots:
         _advance(session, row, now)
-    retries = _retries(session, tenant_id) if locked.waits else []
+    retries = pending_retries(session, tenant_id) if locked.waits else []
     for candidate in _plan(context, pending, retries, lane, now).starts:
         if candidate.retry is not None:
             execution = _start_retry(context, session, candidate.retry, now)
@@ -80,7 +80,7 @@ def waiting(context: EngineContext, session: Session, tenant_id: TenantId) -> li
     if lane.why not in (None, "busy"):
         return []
     pending = _pending_by_job(context, session, tenant_id, now)
-    return _plan(context, pending, _retries(session, tenant_id), lane, now).queue()
+    return _plan(context, pending, pending_retries(session, tenant_id), lane, now).queue()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,8 @@ def _pending_by_job(context: EngineContext, session: Session, tenant_id: TenantI
     return pending
 
 
-def _retries(session: Session, tenant_id: TenantId) -> list[RetryDue]:
+def pending_retries(session: Session, tenant_id: TenantId) -> list[RetryDue]:
+    """Return the waiting retries of a tenant, the next one first."""
     return list(session.scalars(sa.select(RetryDue).where(RetryDue.tenant_id == tenant_id).order_by(RetryDue.due_at)))
 
 

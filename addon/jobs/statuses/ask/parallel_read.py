@@ -6,10 +6,10 @@ the first time that takes a while. A part costs a handful of points more, so it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from addon.engine.job import Run
-from addon.jobs.counting import Counting
+from addon.jobs.counting import Counting, total
 from addon.jobs.statuses.ask.clauses import Group
 from addon.jobs.statuses.ask.planning import Planner
 from addon.jobs.statuses.ask.reading import Plan, Reading
@@ -38,10 +38,10 @@ def parallel_read(
 
 
 def _parts(run: Run, counting: Counting, planner: Planner, plan: Plan) -> list[Plan]:
-    def total(whole: Plan) -> int | None:
+    def items(whole: Plan) -> int | None:
         return counting.count(Group(whole.terms, whole.keys).everything())
 
-    for _, number in run.map(total, [plan]):
+    for _, number in run.map(items, [plan]):
         # What is wrong with the group, or with counting, shows when it is read.
         if isinstance(number, int):
             return planner.split(plan, max(1, min(MOST, len(plan.spaces), number // WORTH)))
@@ -49,15 +49,10 @@ def _parts(run: Run, counting: Counting, planner: Planner, plan: Plan) -> list[P
 
 
 def _together(readings: list[Reading]) -> Reading:
-    whole = Reading(min(each.started for each in readings), _sum([each.total for each in readings]))
+    whole = Reading(min(each.started for each in readings), total([each.total for each in readings]))
     for each in readings:
         whole.candidates |= each.candidates
         whole.unmatched |= each.unmatched
         for slug, contents in each.stamped.items():
             whole.stamped.setdefault(slug, {}).update(contents)
     return whole
-
-
-def _sum(totals: Sequence[int | None]) -> int | None:
-    known = [total for total in totals if total is not None]
-    return sum(known) if len(known) == len(totals) else None
