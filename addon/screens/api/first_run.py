@@ -17,6 +17,7 @@ from pydantic import Field
 from addon.base import Cache, Caller, FieldError, Space, TenantId, get_logger, zone_names
 from addon.confluence import SiteClient, SiteError
 from addon.confluence.cql import (
+    MOST_SPACES,
     Spelling,
     all_of,
     any_of,
@@ -47,6 +48,8 @@ WRITES_A_MINUTE = 600
 REMEMBERED = timedelta(minutes=2)
 MOST_GROUPS = 20
 """Groups of spaces that are counted at most."""
+POINTS_AN_ENTRY = 3
+"""For a group of spaces: what enters a status, what leaves it and how many stamps there are, at most."""
 POINTS_A_WRITE = 3
 """Found in a listing, looked up, written."""
 
@@ -279,7 +282,7 @@ def estimated(client: SiteClient, document: PolicyDocument, spaces: Sequence[Spa
         found = _unknown(scheme) if spelling == "pieces" else _counts(client, scheme, own)
         stamped = sum(found[entry.status] or 0 for entry in scheme.entries[:-1])
         writes += stamped
-        points += math.ceil(len(own) / 50) * 3 * len(scheme.entries) + stamped * POINTS_A_WRITE
+        points += math.ceil(len(own) / MOST_SPACES) * POINTS_AN_ENTRY * len(scheme.entries) + stamped * POINTS_A_WRITE
         for slug, number in found.items():
             before = counts.get(slug, 0)
             counts[slug] = None if number is None or before is None else before + number
