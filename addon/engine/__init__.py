@@ -92,6 +92,7 @@ from addon.engine.errors import (
     NotFound,
     NotRetryable,
     UnknownJob,
+    internal_error,
 )
 from addon.engine.job import (
     UNSEEN,
@@ -166,6 +167,7 @@ __all__ = [
     "UnknownJob",
     "any_process",
     "forget_person",
+    "internal_error",
     "live_progress",
     "no_worker",
     "people_named",

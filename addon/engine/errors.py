@@ -24,6 +24,11 @@ def log_failure(log: BoundLogger, error: Exception, event: str, *, action: str, 
         log.error(event, action=action, exc_info=error, **ids)
 
 
+def internal_error(error: BaseException) -> str:
+    """Return what people read of an exception that no one meant to raise. The log has the rest."""
+    return f"internal error ({type(error).__name__}); the log of the app has the details"
+
+
 class UnknownJob(Exception):
     """No job of this type exists here."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from addon.base import TenantGone, Unreachable, get_logger
 from addon.confluence import Postponed, SiteError
-from addon.engine import DATABASE_AWAY
+from addon.engine import DATABASE_AWAY, internal_error
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, JobRefused, Pause
 
 log = get_logger(__name__)
@@ -55,7 +55,7 @@ def reason_of(error: BaseException) -> Reason:
             raise error  # nothing is wrong with the item: the engine gives the execution back
         case Exception():
             log.error("unexpected error in a job", action="item_failed", exc_info=error)
-            return Reason(f"internal error ({type(error).__name__}); the add-on's log says more", transient=False)
+            return Reason(internal_error(error), transient=False)
     raise error
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from addon.base import about, get_logger, is_away, is_blocked, sleep
 from addon.engine.context import EngineContext
-from addon.engine.errors import DATABASE_AWAY, Fenced, log_failure
+from addon.engine.errors import DATABASE_AWAY, Fenced, internal_error, log_failure
 from addon.engine.job import Abandon, CancelRequested, Fatal, Interrupted, Job, Metrics, Pause, RunSpace
 from addon.engine.lease.lease import claim, defer_settlement, fenced, hand_over, hand_over_after_outage, pause
 from addon.engine.models import JobExecution
@@ -21,7 +21,7 @@ from addon.engine.state.settlement import settler, unsettled
 from addon.engine.state.transitions import Actor, Lease, move
 from addon.engine.worker.heartbeat import Heartbeat
 from addon.engine.worker.run import ActiveRun
-from addon.engine.worker.settling import internal_error, settle
+from addon.engine.worker.settling import settle
 from addon.engine.worker.spaces import freeze_spaces, listed, not_done
 
 log = get_logger(__name__)

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from addon.base import get_logger
 from addon.engine.context import EngineContext
-from addon.engine.errors import DATABASE_AWAY
+from addon.engine.errors import DATABASE_AWAY, internal_error
 from addon.engine.job import Abandon, Fatal, Interrupted, Job, Pause
 from addon.engine.models import JobExecution
 from addon.engine.state.settlement import MAX_TRIES, Later, settler, tries, unsettled, wait_after
@@ -42,11 +42,6 @@ def settle(context: EngineContext, run: ActiveRun, row: JobExecution, job: Job) 
         log.exception("a job could not read back what it submitted", action="settle_failed")
         return _later(context, run, row, job, internal_error(error), again=False)
     return None
-
-
-def internal_error(error: Exception) -> str:
-    """Return what people read of an exception that no one meant to raise. The log has the rest."""
-    return f"internal error ({type(error).__name__}); the log of the app has the details"
 
 
 def _later(
