@@ -96,8 +96,8 @@ from addon.confluence.hints import (
 )
 from addon.confluence.http.endpoints import APPROVED_ENDPOINTS, ENDPOINTS
 from addon.confluence.http.site_requests import CallGuard
-from addon.confluence.quota.ledger import QuotaUsage
 from addon.confluence.quota.quota_table import forget_old_hours, forget_quota
+from addon.confluence.quota.reservations import QuotaUsage
 from addon.confluence.rights.permissions import READ_AGE, WRITE_AGE, Permissions
 
 __all__ = [

@@ -11,8 +11,8 @@ from addon.confluence.http.site_requests import PAGE_HINTS, RETRY_WAITS, CallGua
 from addon.confluence.http.transport import Transport
 from addon.confluence.http.turnstile import Turnstile
 from addon.confluence.quota import budgets
-from addon.confluence.quota.ledger import Quota, QuotaUsage
 from addon.confluence.quota.quota_table import Share
+from addon.confluence.quota.reservations import Quota, QuotaUsage
 
 
 class Confluence:

@@ -25,8 +25,8 @@ from addon.confluence.http.resting import Rests
 from addon.confluence.http.transport import Transport
 from addon.confluence.http.turnstile import Turnstile
 from addon.confluence.quota import meter, ratelimits
-from addon.confluence.quota.ledger import Quota
 from addon.confluence.quota.quota_table import Share
+from addon.confluence.quota.reservations import Quota
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ for each tenant, hour and share:
     fairness     whether a tenant may take more: decide(), pure arithmetic
     budgets      one person's part, and the reserve for administrators
     hour         when an hour begins, what part of it is whose, when the refused ones resume
-    ledger       Quota: drawing, reserving, charging, giving back
+    reservations Quota: drawing, reserving, charging, giving back
 
 ## Reserved and returned
 

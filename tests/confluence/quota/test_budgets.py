@@ -12,7 +12,7 @@ from addon.confluence.errors import QuotaExhausted
 from addon.confluence.quota import budgets
 from addon.confluence.quota.budgets import PERSON_PERCENT, RESERVE_PERCENT, Person, PersonBudgets
 from addon.confluence.quota.hour import hour_of
-from addon.confluence.quota.ledger import Quota
+from addon.confluence.quota.reservations import Quota
 from tests.support.clock import VirtualClock
 
 ONE = TenantId("0192f000-0000-7000-8000-000000000001")

@@ -18,7 +18,7 @@ from addon.base import Database, TenantId
 from addon.confluence.errors import QuotaExhausted
 from addon.confluence.quota.fairness import NEWCOMERS, Decision, TenantUsage, decide
 from addon.confluence.quota.hour import hour_of
-from addon.confluence.quota.ledger import Quota
+from addon.confluence.quota.reservations import Quota
 from tests.support.clock import VirtualClock
 
 POINTS = 65_000

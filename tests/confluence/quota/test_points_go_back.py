@@ -17,7 +17,7 @@ from addon.base import Database, SystemClock
 from addon.config import Settings
 from addon.confluence.models import QuotaHour
 from addon.confluence.quota.hour import hour_of
-from addon.confluence.quota.ledger import BLOCK
+from addon.confluence.quota.reservations import BLOCK
 from addon.engine import JobExecution
 from addon.sandbox.faults import Fault
 from addon.sandbox.server import SandboxServer

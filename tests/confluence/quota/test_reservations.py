@@ -11,9 +11,9 @@ from addon.base import Database, TenantId
 from addon.confluence.errors import QuotaExhausted
 from addon.confluence.models import QuotaHour
 from addon.confluence.quota.hour import SPREAD_SECONDS, spread
-from addon.confluence.quota.ledger import BLOCK, Quota
 from addon.confluence.quota.quota_table import POOL
 from addon.confluence.quota.ratelimits import RateLimit
+from addon.confluence.quota.reservations import BLOCK, Quota
 from tests.support.clock import VirtualClock
 from tests.support.postgres import BOTH
 
