@@ -38,6 +38,10 @@ from addon.base import Site
 from addon.confluence.errors import Malformed, Network, SiteError, Timeout
 
 MAX_BYTES = 20 * 1024 * 1024
+SITES = 32
+"""Sites to which connections are kept open."""
+CONNECTIONS = 64
+"""Connections that are kept open to one site."""
 CONNECT_SHARE = 0.25
 """The part of a call's time that one connection attempt may take; a host name may have several addresses."""
 
@@ -50,11 +54,11 @@ _current = threading.local()
 class Transport:
     """One pool of connections for the whole process; every call gets a session of its own on top of it."""
 
-    def __init__(self, user_agent: str, *, max_bytes: int = MAX_BYTES, connections: int = 64) -> None:
+    def __init__(self, user_agent: str, *, max_bytes: int = MAX_BYTES) -> None:
         """Take the User-Agent to send and the largest answer to accept, in bytes."""
         self._user_agent = user_agent
         self._max_bytes = max_bytes
-        self._adapter = _DeadlineAdapter(pool_connections=32, pool_maxsize=connections, max_retries=0)
+        self._adapter = _DeadlineAdapter(pool_connections=SITES, pool_maxsize=CONNECTIONS, max_retries=0)
 
     def send(self, site: Site, method: str, url: str, body: Any, *, seconds: float) -> requests.Response:
         """Send one request and return its whole answer, of any status, read to the end.
