@@ -58,7 +58,6 @@ an uninstall has an older generation and ends with TenantGone.
     the report of accounts is refused       put off as long as Atlassian says, else six hours; nothing is lost
 """
 
-from addon.connect.authenticate import authenticate_api, authenticate_page
 from addon.connect.errors import BadPayload, CannotVerify, ConnectError, PayloadTooLarge, Unauthenticated
 from addon.connect.headers import BARE_HEADERS
 from addon.connect.hosts import AllowedHosts
@@ -120,8 +119,6 @@ __all__ = [
     "Verdicts",
     "WebhookListener",
     "admits",
-    "authenticate_api",
-    "authenticate_page",
     "check_routes",
     "claim_reporting",
     "count_installations",

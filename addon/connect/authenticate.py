@@ -59,16 +59,6 @@ def authenticate_host(
     return call
 
 
-def authenticate_page(request: Request, tenants: Tenants, clock: Clock, settings: Settings) -> Caller:
-    """Verify a page opened in the host's frame: qsh computed, a person in `sub`. Raises Unauthenticated."""
-    return caller_of(authenticate_host(request, tenants, clock, settings))
-
-
-def authenticate_api(request: Request, tenants: Tenants, clock: Clock, settings: Settings) -> Caller:
-    """Verify a call of the JSON API: `Authorization: JWT` with a context token of a person. Raises Unauthenticated."""
-    return caller_of(authenticate_context(request, tenants, clock))
-
-
 def authenticate_context(request: Request, tenants: Tenants, clock: Clock) -> HostCall:
     """Verify a JSON API call: a context token (the literal qsh is required), in the header only.
 

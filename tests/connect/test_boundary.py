@@ -16,13 +16,12 @@ from addon.connect import (
     ConnectError,
     UndeclaredRoute,
     admits,
-    authenticate_api,
-    authenticate_page,
     check_routes,
     current_caller,
     current_installation,
     install_boundary,
 )
+from addon.connect.authenticate import authenticate_context, authenticate_host, caller_of
 from addon.connect.route_access import current_claims
 from addon.screens.problems import problem_of
 from tests.connect.conftest import Host
@@ -87,20 +86,20 @@ def test_every_method_of_a_closed_route_is_closed(installed: Host) -> None:
         assert installed.client.open("/api/thing", method=method).status_code == 401
 
 
-def test_callers_can_be_verified_outside_the_boundary(installed: Host) -> None:
-    parts = (installed.tenants, installed.clock, installed.settings)
+def test_a_token_of_a_page_and_one_of_the_api_are_each_good_for_their_own_kind_of_request_only(installed: Host) -> None:
+    parts = (installed.tenants, installed.clock)
     token = page_token(path="/elsewhere", now=installed.clock.now())
     from flask import request
 
     with installed.app.test_request_context(f"/elsewhere?jwt={token}"):
-        assert authenticate_page(request, *parts).account_id == "u-admin"
+        assert caller_of(authenticate_host(request, *parts, installed.settings)).account_id == "u-admin"
         with refused_with_problem():
-            authenticate_api(request, *parts)
+            authenticate_context(request, *parts)
     headers = {"Authorization": f"JWT {context_token(now=installed.clock.now())}"}
     with installed.app.test_request_context("/elsewhere", headers=headers):
-        assert authenticate_api(request, *parts).account_id == "u-admin"
+        assert caller_of(authenticate_context(request, *parts)).account_id == "u-admin"
         with refused_with_problem():
-            authenticate_page(request, *parts)
+            authenticate_host(request, *parts, installed.settings)
 
 
 def _answers(host: Host) -> dict[str, Any]:
