@@ -49,7 +49,7 @@ def check_request_qsh(claims: dict[str, Any], request: Request, settings: Settin
 def authenticate_host(
     request: Request, tenants: Tenants, clock: Clock, settings: Settings, *, disabled_too: bool = False
 ) -> HostCall:
-    """Verify a call of the site itself (enabled, disabled, webhooks): the token of an installed tenant, qsh computed.
+    """Verify a call of the site (lifecycle, webhooks) or a page in its frame: a tenant's token, qsh computed.
 
     `disabled_too`: also of a site where the add-on is disabled. Raises Unauthenticated.
     """
