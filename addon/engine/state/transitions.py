@@ -12,12 +12,16 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, SessionTransaction
 
-from addon.base import TenantId, insert, new_id
+from addon.base import TenantId, get_logger, insert, new_id
 from addon.engine import failpoints
 from addon.engine.models import AuditEvent, JobExecution
 from addon.engine.state.table import BY_NAME, MAX_LOSSES, TO_SETTLE, Guard, Transition, tag
+
+log = get_logger(__name__)
+
+_UNSAID = "steward_audit_unsaid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,12 @@ def record(
     actor: Actor,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """Append one audit event tagged `event`. `execution_id` None (with seq 0): an event of the tenant's lane."""
+    """Append one audit event tagged `event`. `execution_id` None (with seq 0): an event of the tenant's lane.
+
+    The event is a line of the log too, once it is committed: operators read there what happened to a site.
+    """
+    about = {} if execution_id is None else {"execution": execution_id}
+    session.info.setdefault(_UNSAID, []).append((tenant_id, {"audit": event, "by": actor.type, **about}))
     session.execute(
         insert(session, AuditEvent).values(
             id=new_id(),
@@ -119,6 +128,19 @@ def record(
             detail=dict(detail or {}),
         )
     )
+
+
+@sa.event.listens_for(Session, "after_commit")
+def _say(session: Session) -> None:
+    if not session.in_nested_transaction():
+        for tenant_id, line in session.info.pop(_UNSAID, ()):
+            log.info("An audit event was recorded.", action="audited", tenant=tenant_id, **line)
+
+
+@sa.event.listens_for(Session, "after_soft_rollback")
+def _say_nothing(session: Session, previous: SessionTransaction) -> None:
+    # A savepoint that is undone takes all lines of its transaction with it: better a line missing than an untrue one.
+    session.info.pop(_UNSAID, None)
 
 
 def _effects(transition: Transition, at: datetime) -> dict[str, Any]:

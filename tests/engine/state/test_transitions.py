@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from addon.base import Database, metadata
-from addon.engine import TERMINAL, TRIGGER_DDL, JobExecution, Pause, Run, RunSpace
+from addon.engine import TERMINAL, TRIGGER_DDL, JobExecution, Pause, Run, RunSpace, StartRequest
 from addon.engine.models import ACTIVE
 from addon.engine.state.statedoc import document
 from addon.engine.state.table import BY_NAME, MAX_LOSSES, TABLE, TO_SETTLE, Guard
@@ -218,3 +218,27 @@ def test_every_event_of_the_table_is_written_by_the_running_engine(  # noqa: C90
     rig.job.submits = {"A"}
     run(stopping)
     assert seen == {row.event for row in TABLE}
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    fields = [vars(record) for record in caplog.records]
+    return [str(line["audit"]) for line in fields if line.get("action") == "audited"]
+
+
+def test_operators_read_in_the_log_what_was_committed_and_nothing_else(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    engine = rig.engine()
+
+    def failing() -> None:
+        with rig.db.write(rig.tenant) as session:
+            engine.start(session, StartRequest(tenant_id=rig.tenant, job_type=rig.job.type, scope="site"))
+            raise LookupError("the caller fails after the start")
+
+    with pytest.raises(LookupError):
+        failing()
+    assert said(caplog) == []
+    rig.start(engine)
+    engine.run_due()
+    assert said(caplog) == [f"job:execution:{event}" for event in ("started", "claimed", "finalizing", "successful")]
