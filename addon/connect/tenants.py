@@ -22,7 +22,11 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """One row of `tenant`, without its secret in clear. `base_url` ends in `/wiki`; `display_url` is for links only."""
+    """One row of `tenant`, without its secret in clear.
+
+    `base_url` ends in `/wiki` and is where calls go. `display_url` is the site's custom domain, if it has one: people
+    see the site there, so it may frame our pages too (docs/rules/connect.md 2.2).
+    """
 
     id: TenantId
     client_key: str
@@ -40,11 +44,6 @@ class Installation:
     def installed(self) -> bool:
         """Whether the add-on is installed on this site now."""
         return self.state == "installed" and self.sealed is not None
-
-    @property
-    def link_url(self) -> str:
-        """The address people see: the custom domain if the site has one (docs/rules/connect.md 2.2)."""
-        return self.display_url or self.base_url
 
 
 @dataclass(frozen=True, slots=True)
