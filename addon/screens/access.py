@@ -26,7 +26,7 @@ EXECUTION_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """A caller with the scope he was let into: one space, or the whole site when `space` is None."""
+    """A caller with the scope that they were let into: one space, or the whole site when `space` is None."""
 
     caller: Caller
     space: Space | None
@@ -35,7 +35,7 @@ class Viewer:
         """Return how much of an execution this viewer sees by its id. `part`: what the viewer's space was in it.
 
         full: everything; part: what a site run did in this space; restricted: that a site run is active and how far it
-        is; none: it does not exist for him.
+        is; none: it does not exist for them.
         """
         if self.space is None or (row.scope == "space" and row.space_id == self.space.id):
             return "full"
@@ -46,7 +46,7 @@ class Viewer:
         return "restricted" if row.status in ACTIVE else "none"
 
     def may_cancel(self, row: JobExecution) -> bool:
-        """Return whether this viewer is offered to cancel it: his scope's own, while it is running."""
+        """Return whether this viewer is offered to cancel it: their scope's own, while it is running."""
         return row.status == "running" and self.sight(row) == "full"
 
 

@@ -18,7 +18,7 @@ NAMES_LAST = timedelta(hours=1)
 NAMES_RETRY = timedelta(minutes=2)
 
 
-REMEMBERED = 5000
+MOST_REMEMBERED = 5000
 """Spaces, labels and names that a process remembers of each kind, of all sites together."""
 
 
@@ -27,10 +27,10 @@ class Lookups:
 
     def __init__(self, confluence: Confluence, clock: Clock) -> None:
         self._confluence = confluence
-        self._spaces: Cache[tuple[TenantId, str], Space] = Cache(clock, most=REMEMBERED)
-        self._unseen: Cache[tuple[TenantId, str], None] = Cache(clock, most=REMEMBERED)
-        self._labels: Cache[tuple[TenantId, str, str], frozenset[str] | None] = Cache(clock, most=REMEMBERED)
-        self._names: Cache[tuple[TenantId, str], str] = Cache(clock, most=REMEMBERED, lasts=NAMES_LAST)
+        self._spaces: Cache[tuple[TenantId, str], Space] = Cache(clock, most=MOST_REMEMBERED)
+        self._unseen: Cache[tuple[TenantId, str], None] = Cache(clock, most=MOST_REMEMBERED)
+        self._labels: Cache[tuple[TenantId, str, str], frozenset[str] | None] = Cache(clock, most=MOST_REMEMBERED)
+        self._names: Cache[tuple[TenantId, str], str] = Cache(clock, most=MOST_REMEMBERED, lasts=NAMES_LAST)
         self._unanswered: Cache[TenantId, None] = Cache(clock, most=500, lasts=NAMES_RETRY)
 
     def space(

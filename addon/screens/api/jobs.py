@@ -183,7 +183,7 @@ class JobsApi(Api):
             scope="site" if space is None else "space",
             space=space,
             current=current,
-            hold=self._held(lane),
+            hold=self._hold_of(lane),
             first_run=first_run,
             retries=list(retries.values()),
             waiting=[] if active is None else self._waiting(session, viewer),
@@ -252,12 +252,12 @@ class JobsApi(Api):
             self._parts.policies.set_hold(session, caller.tenant_id, hold, by=caller.account_id)
             _, policies = self._parts.policies.current(session, caller.tenant_id)
             apply_policies(self._parts.engine, session, caller.tenant_id, policies, by=caller.account_id)
-            seen = self._held(queries.lane(session, caller.tenant_id))
+            seen = self._hold_of(queries.lane(session, caller.tenant_id))
         seen.by_name = self._lookups.names(caller.tenant_id, [seen.by]).get(seen.by or "")
         return seen
 
-    def _held(self, lane: Lane | None) -> Hold:
-        """A hold whose time has come has ended, although its row still has it."""
+    def _hold_of(self, lane: Lane | None) -> Hold:
+        """Return the lane's hold. One whose time has come has ended, although its row still has it."""
         over = lane is not None and lane.hold_until is not None and lane.hold_until <= self._parts.clock.now()
         if lane is None or not lane.hold or over:
             return Hold(on=False)
