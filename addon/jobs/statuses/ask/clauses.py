@@ -143,17 +143,17 @@ class Halve(QueryTooLong):
 class Group:
     """The queries about some spaces of one scheme. `ancestors`: entry index -> topmost pages its ancestor CQL found.
 
-    `unstamped`: ids that no question about stamps is to return. All methods that return a query raise QueryTooLong.
+    `left_out`: ids that no question is to return. All methods that return a query raise QueryTooLong.
     """
 
     terms: Terms
     keys: tuple[str, ...]
     ancestors: Mapping[int, Sequence[str]] = field(default_factory=dict)
-    unstamped: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
-    def with_unstamped(self) -> Group:
+    def whole(self) -> Group:
         """Return the same questions with nothing left out of them."""
-        return replace(self, unstamped=())
+        return replace(self, left_out=())
 
     def everything(self, keys: Collection[str] | None = None) -> str:
         """All current pages and blog posts, of all spaces or of those with `keys`."""
@@ -235,9 +235,9 @@ class Group:
         )
 
     def asked(self, *parts: str) -> str:
-        """Return the query of what meets all of `parts` in these spaces, without the `unstamped`."""
-        left_out = f"id not in ({','.join(self.unstamped)})" if self.unstamped else ""
-        return _fitting(in_spaces(self.keys, all_of(*parts, left_out)))
+        """Return the query of what meets all of `parts` in these spaces, without what is left out."""
+        others = f"id not in ({','.join(self.left_out)})" if self.left_out else ""
+        return _fitting(in_spaces(self.keys, all_of(*parts, others)))
 
     def stamped(self, slugs: Iterable[str]) -> str:
         """Return the condition of being stamped with any of `slugs`."""

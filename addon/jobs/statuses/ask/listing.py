@@ -29,7 +29,7 @@ def read(asked: Questions) -> None:
     matches = [
         Matches(
             entry.slug,
-            {content.id for content in differences(asked.client, group.with_unstamped(), group.direct(index))},
+            {content.id for content in differences(asked.client, group.whole(), group.direct(index))},
             frozenset(group.ancestors.get(index, ())),
         )
         for index, entry in enumerate(plan.terms.entries)

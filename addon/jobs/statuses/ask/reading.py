@@ -119,7 +119,7 @@ def questions(client: SiteClient, counting: Counting, clock: Clock, plan: Plan) 
 
     Raises SiteError as the calls do.
     """
-    group = Group(plan.terms, plan.keys, unstamped=() if plan.way == "ledger" else tuple(sorted(plan.unstamped)))
+    group = Group(plan.terms, plan.keys, left_out=() if plan.way == "ledger" else tuple(sorted(plan.unstamped)))
     reading = Reading(started=clock.now())
     if plan.to_count:
         reading.total = counting.count(group.everything(plan.to_count))
@@ -135,7 +135,7 @@ def topmost(pages: Sequence[Content]) -> list[str]:
 
 def _topmost_by_entry(client: SiteClient, group: Group) -> dict[int, list[str]]:
     return {
-        index: topmost(list(differences(client, group.with_unstamped(), group.above(index), ("ancestors",))))
+        index: topmost(list(differences(client, group.whole(), group.above(index), ("ancestors",))))
         for index, entry in enumerate(group.terms.entries)
         if entry.ancestor_cql
     }

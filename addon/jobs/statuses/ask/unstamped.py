@@ -24,7 +24,7 @@ def check(asked: Questions) -> None:
 
     Raises QueryTooLong, and SiteError as the calls do.
     """
-    group, terms = asked.group.with_unstamped(), asked.plan.terms
+    group, terms = asked.group.whole(), asked.plan.terms
     for slug, ids in _by_slug(asked.plan.unstamped).items():
         index = terms.position(slug)
         earlier = _union(group, len(terms.entries) if index is None else index)
@@ -60,7 +60,7 @@ def judge(asked: Questions, ids: Iterable[str]) -> dict[str, tuple[Content, str]
     Raises QueryTooLong, and SiteError as the calls do.
     """
     found: dict[str, tuple[Content, str]] = {}
-    for _, condition in asked.group.with_unstamped().id_chunks(ids):
+    for _, condition in asked.group.whole().id_chunks(ids):
         found |= _match_lists(asked, condition)
     return found
 
@@ -152,7 +152,7 @@ def _none_match(asked: Questions, group: Group, pieces: Pieces, condition: str) 
 
 
 def _match_lists(asked: Questions, condition: str) -> dict[str, tuple[Content, str]]:
-    group = asked.group.with_unstamped()
+    group = asked.group.whole()
     found: dict[str, tuple[Content, str]] = {}
     for index, entry in enumerate(asked.plan.terms.entries):
         for content in differences(asked.client, group, group.matching(index, condition), ("space",)):
