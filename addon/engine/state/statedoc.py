@@ -25,7 +25,7 @@ number.
 _RELEASES = "Owner and lease become NULL and the fence rises by one."
 _SETTLES = f"The owner becomes `{TO_SETTLE}` and the fence rises by one, so that the next runner settles it."
 _LOSES = "It has lost one lease more."
-_ENDS = "Owner and lease become NULL, the metrics are summed and the time of the end is set."
+_ENDS = "Owner and lease become NULL, the metrics are summed and compiled, and the time of the end is set."
 
 
 def document() -> str:

@@ -123,7 +123,7 @@ TABLE: tuple[Transition, ...] = (
         "finalizing",
         "The owner",
         Guard.OWNER,
-        "All spaces have ended and the result is compiled. From here on it is too late to cancel.",
+        "All spaces have ended. From here on it is too late to cancel. The job finalizes the run as a whole.",
         "finalizing",
     ),
     Transition("succeed", _FINALIZING, "successful", "The owner", Guard.OWNER, "No space failed.", "successful"),
