@@ -27,7 +27,7 @@ pool.py (the threads that claim).
 
 Threads
 -------
-    runner-0 .. R-1    claims, drives the job, alone writes the execution's rows       RunnerPool, ExecutionRunner
+    runner-0 .. R-1    claims, drives the job, alone records what came of it           RunnerPool, ExecutionRunner
     call-...-0 .. W-1  makes calls and returns results; W threads for each execution   CallThreads
     heartbeat          one beat for all runs of the process, on its own connection     Heartbeat
     any other          sets `run.stop` (shutdown) or `run.cancelled` (a cancel here)   Engine
