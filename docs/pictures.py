@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 
 FILE = Path(__file__).with_name("how-it-works.svg")
-WIDTH, HEIGHT = 1162, 550
+WIDTH, HEIGHT = 1226, 550
 
 STORIES = {
     "R": ("request", "#1868db", "A request: someone presses Start"),
@@ -61,44 +61,44 @@ class Box:
 
 
 ROOMS = (
-    Box("app, cli, server", 170, 20, 810, 46, "put the parts together and serve them"),
-    Box("screens", 170, 80, 390, 66, "pages, JSON API, who may see what", "R2"),
-    Box("listeners", 570, 80, 200, 66, "lifecycle calls and webhooks"),
-    Box("maintenance", 780, 80, 200, 66, "erasure, retention, reports", "T5"),
-    Box("jobs", 170, 160, 810, 76, "what a job does to a space", "J2"),
-    Box("connect", 170, 250, 116, 130, "who is calling", "R1"),
-    Box("confluence", 296, 250, 206, 130, "the only way out"),
-    Box("engine", 512, 250, 300, 130, "one execution per tenant"),
-    Box("policies", 822, 250, 80, 130, "settings"),
-    Box("mail", 912, 250, 68, 130, "outbox", "T4"),
-    Box("base", 170, 404, 810, 46, "clock, ids, database, secrets: imports nothing of ours"),
+    Box("app, cli, server", 194, 20, 826, 46, "put the parts together and serve them"),
+    Box("screens", 194, 80, 390, 66, "pages, JSON API, who may see what", "R2"),
+    Box("listeners", 594, 80, 200, 66, "lifecycle calls and webhooks"),
+    Box("maintenance", 804, 80, 216, 66, "erasure, retention, reports", "T5"),
+    Box("jobs", 194, 160, 826, 76, "what a job does to a space", "J2"),
+    Box("connect", 194, 250, 116, 130, "who is calling", "R1"),
+    Box("confluence", 320, 250, 206, 130, "the only way out"),
+    Box("engine", 536, 250, 300, 130, "one execution per tenant"),
+    Box("policies", 846, 250, 96, 130, "settings"),
+    Box("mail", 952, 250, 68, 130, "outbox", "T4"),
+    Box("base", 194, 404, 826, 46, "clock, ids, database, secrets: imports nothing of ours"),
 )
 PARTS = (
-    Box("jobs.statuses.ask", 352, 172, 138, 52, steps="J3", look="part"),
-    Box("jobs.statuses.write", 498, 172, 138, 52, steps="J5 C4", look="part"),
-    Box("jobs.automations", 644, 172, 138, 52, look="part"),
-    Box("jobs.notifications", 790, 172, 138, 52, look="part"),
-    Box("confluence.rights", 306, 302, 90, 32, steps="R3", look="part"),
-    Box("confluence.cql", 402, 302, 90, 32, look="part"),
-    Box("confluence.quota", 306, 340, 90, 32, look="part"),
-    Box("confluence.http", 402, 340, 90, 32, steps="J4", look="part"),
-    Box("engine.worker", 522, 296, 142, 24, steps="J1 C1 C3", look="part"),
-    Box("engine.lease", 670, 296, 132, 24, steps="C2", look="part"),
-    Box("engine.state", 522, 322, 142, 24, steps="R4 T3 J6", look="part"),
-    Box("engine.schedule", 670, 322, 132, 24, steps="T2", look="part"),
-    Box("engine.wake", 522, 348, 142, 24, steps="R5 T1", look="part"),
+    Box("jobs.statuses.ask", 376, 172, 138, 52, steps="J3", look="part"),
+    Box("jobs.statuses.write", 522, 172, 138, 52, steps="J5 C4", look="part"),
+    Box("jobs.automations", 668, 172, 138, 52, look="part"),
+    Box("jobs.notifications", 814, 172, 138, 52, look="part"),
+    Box("confluence.rights", 330, 302, 90, 32, steps="R3", look="part"),
+    Box("confluence.cql", 426, 302, 90, 32, look="part"),
+    Box("confluence.quota", 330, 340, 90, 32, look="part"),
+    Box("confluence.http", 426, 340, 90, 32, steps="J4", look="part"),
+    Box("engine.worker", 546, 296, 142, 24, steps="J1 C1 C3", look="part"),
+    Box("engine.lease", 694, 296, 132, 24, steps="C2", look="part"),
+    Box("engine.state", 546, 322, 142, 24, steps="R4 T3 J6", look="part"),
+    Box("engine.schedule", 694, 322, 132, 24, steps="T2", look="part"),
+    Box("engine.wake", 546, 348, 142, 24, steps="R5 T1", look="part"),
 )
 OUTSIDE = (
-    Box("Confluence site", 4, 250, 144, 130, "frames and REST API", look="outside"),
-    Box("mail server", 1020, 250, 136, 56, "SMTP", look="outside"),
-    Box("database", 1020, 399, 136, 56, "SQLite, PostgreSQL", look="outside"),
+    Box("Confluence site", 4, 250, 168, 130, "frames and REST API", look="outside"),
+    Box("mail server", 1060, 250, 160, 56, "SMTP", look="outside"),
+    Box("database", 1060, 399, 160, 56, "SQLite, PostgreSQL", look="outside"),
 )
 LINES = (
-    ("every call is signed", "M148 272 H168", 10, 412),
-    ("", "M400 380 V392 H76 V382", 0, 0),
-    ("", "M980 272 H1018", 0, 0),
-    ("", "M980 427 H1018", 0, 0),
-    ("imports go down only", "M1000 84 V380", 1006, 204),
+    ("every call is signed", "M172 272 H192", 14, 412),
+    ("", "M424 380 V392 H88 V382", 0, 0),
+    ("", "M1020 272 H1058", 0, 0),
+    ("", "M1020 427 H1058", 0, 0),
+    ("imports go down only", "M1040 84 V380", 1046, 204),
 )
 """Label, path, and where the label is."""
 
@@ -127,7 +127,7 @@ def _lines() -> Iterator[str]:
         if label:
             yield f'<text class="small" x="{x}" y="{y}">{escape(label)}</text>'
     for place, (letter, (_, _, title)) in enumerate(STORIES.items()):
-        x, y = 190 + 400 * (place % 2), 484 + 34 * (place // 2)
+        x, y = 214 + 400 * (place % 2), 484 + 34 * (place // 2)
         yield from _step(letter, x, y)
         yield f'<text x="{x + 20}" y="{y + 4}">{escape(title)}</text>'
     yield "</svg>"
