@@ -2,7 +2,7 @@
 
 `make bench` prints the table of refreshes and one of what a tick costs (ticks.py), and writes bench.json. It exits 1
 when any status differs from the plain model (model.py), when the two counts differ, or when a target in points, calls
-or stamps is missed; seconds and megabytes are shown only. `BENCH=long` takes 1,000,000 contents, `BENCH=short` 500.
+or stamps is missed; seconds and megabytes are shown only. `BENCH=long` takes 1,000,000 items, `BENCH=short` 500.
 """
 
 from __future__ import annotations

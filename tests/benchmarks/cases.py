@@ -1,7 +1,7 @@
 """The measured cases, in their order, and the target of each figure.
 
 All on one large site, except the one with personal spaces: each case leaves the site as the next one expects it. What
-happens between two cases (a new scheme, contents that were closed) is settled by runs that are not shown; they are
+happens between two cases (a new scheme, items that were closed) is settled by runs that are not shown; they are
 compared with the plain model all the same.
 """
 
@@ -48,7 +48,7 @@ class Cases:
         yield self._first()
         yield from self._nothing_changed()
         yield self._statuses(3, self._idle)
-        yield self._some_changed("1 % of the contents changed status")
+        yield self._some_changed("1 % of the items changed status")
         yield self._lagging()
         yield from self._inherited()
         yield self._five_statuses()
@@ -61,7 +61,7 @@ class Cases:
     def _first(self) -> Row:
         case = "first refresh, 20 % non-default"
         ran = self._world.refresh(case)
-        return self._row(case, ran, round(ran.points / self._profile.contents, 5), "points per content", 0.45, "first")
+        return self._row(case, ran, round(ran.points / self._profile.contents, 5), "points per item", 0.45, "first")
 
     def _nothing_changed(self) -> Iterator[Row]:
         case = "idle, nothing changed"
@@ -78,7 +78,7 @@ class Cases:
         change_some(self._world.site, self._one_percent)
         ran = self._world.refresh(case)
         if ran.changed != self._one_percent:
-            raise Wrong(f"{case}: {ran.changed} contents changed, {self._one_percent} should have")
+            raise Wrong(f"{case}: {ran.changed} items changed, {self._one_percent} should have")
         above = (ran.points - self._idle.points) / ran.changed
         return self._row(case, ran, round(above, 3), "points per change above idle", 2.1, "changed")
 
@@ -113,7 +113,7 @@ class Cases:
         """Let the first section of each space hand "expired" down to what is below it."""
         world = self._world
         found = label_sections(world.site, LABEL)
-        case = f"idle, {found} contents match an ancestor CQL"
+        case = f"idle, {found} items match an ancestor CQL"
         shipped = _entries(world)
 
         def inherit(document: dict[str, Any]) -> None:
@@ -220,4 +220,4 @@ def _scheme(document: dict[str, Any]) -> dict[str, Any]:
 
 def _unchanged(case: str, ran: Ran) -> None:
     if ran.changed:
-        raise Wrong(f"{case}: {ran.changed} contents changed, none should have")
+        raise Wrong(f"{case}: {ran.changed} items changed, none should have")

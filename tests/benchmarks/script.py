@@ -77,9 +77,9 @@ class UsualScript:
 
 
 def usual_points(profile: Profile) -> dict[str, float]:
-    """Measure the script; return its points per content, first run, idle run and one with 1 % changed.
+    """Measure the script; return its points per item, first run, idle run and one with 1 % changed.
 
-    Of the site with personal spaces: the points per content of that whole site, idle.
+    Of the site with personal spaces: the points per item of that whole site, idle.
     """
     contents, spaces = profile.usual
     total, common, personal = profile.crowd

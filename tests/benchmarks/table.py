@@ -47,7 +47,7 @@ class Row:
         return None if self.usual is None else round(self.usual / max(self.points, 1), 1)
 
     def beside(self, per_content: Mapping[str, float]) -> Row:
-        """Return the row with the usual script's points. `per_content`: run of the script -> points per content."""
+        """Return the row with the usual script's points. `per_content`: run of the script -> points per item."""
         return self if self.like is None else replace(self, usual=round(per_content[self.like] * self.contents))
 
     def as_json(self) -> dict[str, object]:
@@ -71,7 +71,7 @@ class Row:
 def show(rows: Sequence[Row], console: Console) -> None:
     """Print the table of refreshes."""
     table = Table(title="Refresh content statuses: what it costs")
-    for heading in ("case", "contents", "changed", "points", "calls", "figure", "target", "", "s", "usual script*"):
+    for heading in ("case", "items", "changed", "points", "calls", "figure", "target", "", "s", "usual script*"):
         table.add_column(heading, justify="left" if heading in ("case", "figure", "") else "right")
     for row in rows:
         table.add_row(

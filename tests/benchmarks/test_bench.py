@@ -23,9 +23,9 @@ from tests.support.clock import VirtualClock
 SCALES = (
     "first refresh, 20 % non-default",
     "idle, 3 statuses",
-    "1 % of the contents changed status",
+    "1 % of the items changed status",
     "index lag",
-    "idle, 10 contents match an ancestor CQL",
+    "idle, 10 items match an ancestor CQL",
     "idle, 5 statuses",
     'idle, exclusive "!="',
 )
