@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[1]
 DROPPED = {
     r"anew": "again",
     r"whoever": "a process that, a person who",
-    r"nobody (?:can|could|may|else)": "no one",
-    r"beside (?:it|them|each|the|a|an)": "next to",
+    r"nobody (?:can|could|may|else|knows|needs)": "no one",
+    r"beside": "next to",
     r"(?:is|are|was|were) waited for": "who waits",
     r"told": "sent, reported, said",
     r"goes on|go on|went on": "resumes, continues",
@@ -81,6 +81,14 @@ def of_documents() -> Iterator[Text]:
             yield f"{path.relative_to(ROOT)}:{number}", line
 
 
+def of_files() -> Iterator[Text]:
+    """Yield every line of what people configure, run and deploy: its comments, and the sentences among its values."""
+    listed = [ROOT / "Makefile", *ROOT.glob("*.toml"), *ROOT.glob("*.json"), *(ROOT / "addon").rglob("*.yaml")]
+    for path in sorted(path for path in (*listed, *(ROOT / "deploy").rglob("*")) if path.is_file()):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            yield f"{path.relative_to(ROOT)}:{number}", line
+
+
 def all_texts() -> Iterator[Text]:
     for path in modules():
         yield from of_module(path)
@@ -88,6 +96,7 @@ def all_texts() -> Iterator[Text]:
         yield script.name, script.read_text()
     yield from of_templates()
     yield from of_documents()
+    yield from of_files()
 
 
 def test_people_read_of_items_pages_and_posts() -> None:
