@@ -48,8 +48,8 @@ An owner has a lease of one ttl (60 s), which its heartbeat extends every ttl/4.
     trusted until  =  beginning of the last good beat  +  ttl  -  ttl/12
 
 by its own monotonic clock. The fence rises with every change of owner, and every write on behalf of an execution
-demands owner and fence of its own lease. So no call begins after the trust ends, and a
-process that acts all the same writes nothing. lease/__init__ has the argument.
+demands owner and fence of its own lease. So no call begins after the trust ends, and a process that acts all the same
+writes nothing. lease/__init__ has the argument.
 
 What happens when ...
 ---------------------

@@ -36,9 +36,8 @@ What a problem is
 
 On failure
     Confluence asks to wait, or its points are used up: 503 with Retry-After. Its signature is refused: 503, a
-    Confluence administrator has to install the add-on again. The database is away: 503, and
-    Retry-After says ten seconds. Anything else:
-    500 with a reference that is also in the log.
+    Confluence administrator has to install the add-on again. The database is away: 503, and Retry-After says ten
+    seconds. Anything else: 500 with a reference that is also in the log.
 
 Modules
     `access` scopes and sight; `operations` and `openapi` the frame of the API; `schemas` shared models; `lookups` names
