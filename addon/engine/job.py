@@ -218,7 +218,7 @@ class Job(Protocol):
         ...
 
     def finalize(self, run: Run) -> Metrics:
-        """Do what belongs to the whole run; a takeover repeats it, so it must be repeatable. Returns metrics to merge."""
+        """Do what belongs to the whole run; a takeover repeats it, so safe to repeat. Returns metrics to merge."""
         ...
 
     def settle(self, run: Run) -> None:
