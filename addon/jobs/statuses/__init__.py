@@ -34,6 +34,7 @@ One group
      ▲       │                  │
      └───────┴── halved when a query fails; without the spaces that turn out to be gone
 
+    stamp   the status property: its value, its owner, its icon.
     ask     the plan of each group, its queries, and the reading that they fill. No database: call threads.
     write   what follows from a reading, and its way into the ledger and to Confluence.
     upkeep  what a run over the whole site does in addition: excluded spaces are cleared, stamps are looked for by id.
@@ -51,7 +52,7 @@ from addon.jobs.statuses.ask.probe import first_spelling
 from addon.jobs.statuses.job import RefreshStatuses
 from addon.jobs.statuses.single.evaluation import Tested
 from addon.jobs.statuses.single.single import Gone, Look, Single, Undecided
-from addon.jobs.statuses.write.stamp import PLAIN_ICON, icon_file, icon_svg, property_key, status_alias
+from addon.jobs.statuses.stamp import PLAIN_ICON, icon_file, icon_svg, property_key, status_alias
 
 __all__ = [
     "PLAIN_ICON",

@@ -26,9 +26,9 @@ from addon.jobs.statuses.ask.parallel_read import parallel_read
 from addon.jobs.statuses.ask.planning import Planner, with_ancestors
 from addon.jobs.statuses.ask.probe import probe, verdict
 from addon.jobs.statuses.ask.reading import Plan, Reading
+from addon.jobs.statuses.stamp import property_key, shown_statuses, status_alias
 from addon.jobs.statuses.upkeep.drift import Drift
 from addon.jobs.statuses.upkeep.excluded import clear_excluded
-from addon.jobs.statuses.write.stamp import property_key, shown_statuses, status_alias
 from addon.jobs.statuses.write.writing import UNCOUNTED, GroupWriter
 
 LIMITED = 429

@@ -12,7 +12,7 @@ from itertools import islice
 
 from addon.confluence import Content
 from addon.jobs.statuses.ask.reading import Questions, differences
-from addon.jobs.statuses.write.stamp import own_stamp
+from addon.jobs.statuses.stamp import own_stamp
 
 MOST = 10_000
 """Items of a space that are listed without an administrator's consent."""

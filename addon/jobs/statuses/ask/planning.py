@@ -30,9 +30,11 @@ from addon.jobs.statuses.ask.clauses import (
     Terms,
 )
 from addon.jobs.statuses.ask.reading import Plan, Way, differences, topmost
-from addon.jobs.statuses.write.stamp import property_key, status_alias
-from addon.jobs.statuses.write.writing import counted
+from addon.jobs.statuses.stamp import property_key, status_alias
 from addon.policies import PolicyDocument, StatusScheme
+
+COUNTED = "counted"
+"""Key of a space's checkpoint: its items are in the run's contentsChecked, so that a later owner adds none again."""
 
 
 class Planner:
@@ -239,3 +241,8 @@ def _questions(terms: Terms, plans: Sequence[Plan]) -> Iterator[_Question]:
             alone = max(encoded_length(probe.asked(*pair.within, pair.part)) for pair in probe.above(index))
             for group in group_spaces(spaces, alone, most=len(spaces), url_bytes=URL_BYTES):
                 yield _Question(terms, index, tuple(space.key for space in group))
+
+
+def counted(space: RunSpace) -> bool:
+    """Return whether the space's items are already in the run's contentsChecked."""
+    return bool(space.checkpoint and space.checkpoint.get(COUNTED))

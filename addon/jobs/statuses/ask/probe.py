@@ -14,7 +14,7 @@ from addon.confluence import SiteClient
 from addon.confluence.cql import CONTENT, NEGATION_FORMS, NEGATION_TYPES, Spelling, all_of, any_of, spelling, values
 from addon.jobs.counting import Counting
 from addon.jobs.site_facts import Negation, Readings
-from addon.jobs.statuses.write.stamp import expiration_alias, status_alias
+from addon.jobs.statuses.stamp import expiration_alias, status_alias
 
 NOWHERE = "~none~"
 """No slug can be this."""

@@ -21,7 +21,7 @@ from addon.jobs.ledger import LedgerEntry
 from addon.jobs.review import Review, review_key, write_review
 from addon.jobs.spaces import with_labels
 from addon.jobs.statuses.single.evaluation import Evaluation, Tested
-from addon.jobs.statuses.write.stamp import property_key, shown_statuses
+from addon.jobs.statuses.stamp import property_key, shown_statuses
 from addon.jobs.statuses.write.stamping import Change, Outcome, Stamper
 from addon.policies import Policies, PolicyDocument
 

@@ -1,6 +1,5 @@
 """What keeps ledger and site in agreement where no status changes.
 
-    missing    items that search no longer shows, looked up by id before the ledger forgets or follows them
     drift      every stamp looked for once a week, because one that went and one that came balance in every count
     excluded   stamps and entries in spaces that are excluded now, or gone
 

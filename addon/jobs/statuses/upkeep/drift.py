@@ -24,8 +24,8 @@ from addon.jobs.counting import Counting, chunked, ids_in
 from addon.jobs.faults import SITE_FAULTS, reason_of
 from addon.jobs.ledger import LedgerEntry
 from addon.jobs.statuses.ask.clauses import URL_BYTES
-from addon.jobs.statuses.upkeep.missing import look_up
-from addon.jobs.statuses.write.stamp import Stamp, own_stamp
+from addon.jobs.statuses.stamp import Stamp, own_stamp
+from addon.jobs.statuses.write.missing import look_up
 from addon.jobs.statuses.write.stamping import adopt
 
 DAY = timedelta(hours=23)

@@ -1,8 +1,8 @@
 """The writes of a refresh: from a reading to stamps, ledger and ended spaces.
 
     deciding   what follows from a reading, given the ledger. Pure.
-    stamp      the status property: its value, its owner, its icon
     stamping   one item's stamp, whatever its property says now. Calls only.
+    missing    items that search no longer shows, looked up by id before the ledger forgets or follows them
     writing    a group's changes on their way, in batches, and the end of its spaces
 
 Each outcome is known before it is recorded and recorded before it is counted:

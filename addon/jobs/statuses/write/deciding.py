@@ -15,7 +15,7 @@ from datetime import datetime
 from addon.confluence import Content
 from addon.jobs.ledger import LedgerEntry
 from addon.jobs.statuses.ask.reading import Candidate, Plan, Reading
-from addon.jobs.statuses.write.stamp import own_stamp
+from addon.jobs.statuses.stamp import own_stamp
 from addon.jobs.statuses.write.stamping import Change, adopt, unrecorded
 
 

@@ -25,7 +25,7 @@ from addon.confluence import (
     SiteError,
 )
 from addon.jobs.ledger import LAG, LedgerEntry
-from addon.jobs.statuses.write.stamp import Stamp, Status, own_stamp, stamp_value
+from addon.jobs.statuses.stamp import Stamp, Status, own_stamp, stamp_value
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,11 @@ from addon.engine.job import CancelRequested, Interrupted, Run, RunSpace
 from addon.jobs import ledger
 from addon.jobs.faults import SITE_FAULTS, STOPS, Reason, reason_of
 from addon.jobs.ledger import LedgerEntry
+from addon.jobs.statuses.ask.planning import COUNTED
 from addon.jobs.statuses.ask.reading import Plan, Reading
-from addon.jobs.statuses.upkeep.missing import LookedUp, emptied_spaces, look_up
+from addon.jobs.statuses.stamp import Status
 from addon.jobs.statuses.write.deciding import Decided, Known, decide
-from addon.jobs.statuses.write.stamp import Status
+from addon.jobs.statuses.write.missing import LookedUp, emptied_spaces, look_up
 from addon.jobs.statuses.write.stamping import Change, Outcome, Stamper
 
 log = get_logger(__name__)
@@ -254,7 +255,7 @@ class GroupProgress:
             for progress in self._open.values():
                 if progress.touched:
                     changed = {"statusesChanged": progress.changed}
-                    self._run.save(session, progress.space, {"counted": True, **changed}, changed)
+                    self._run.save(session, progress.space, {COUNTED: True, **changed}, changed)
                     self._run.progress(session, progress.space, progress.total - progress.left, progress.total)
                     progress.touched = False
         self._entries, self._dropped = [], []
@@ -313,11 +314,6 @@ class GroupProgress:
         if others:
             # The group's total was added to the default's count: what has another status is taken off it again.
             self._run.add(session, {"statusCounts": {default: -others}})
-
-
-def counted(space: RunSpace) -> bool:
-    """Return whether the space's items are already in the run's contentsChecked."""
-    return bool(space.checkpoint and space.checkpoint.get("counted"))
 
 
 def _resumed(space: RunSpace) -> SpaceProgress:

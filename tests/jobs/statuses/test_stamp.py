@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from addon.base.bounds import EARLIEST, LATEST
 from addon.confluence import Property
 from addon.jobs.review import Review
-from addon.jobs.statuses.write.stamp import own_stamp
+from addon.jobs.statuses.stamp import own_stamp
 
 
 def written(**value: Any) -> Property:
