@@ -25,6 +25,9 @@ SETTINGS: dict[str, Callable[[Any], Any]] = {
     "quotaPoints": int,
     "usedPoints": int,
     "archiveSeconds": float,
+    "archiveQueueSeconds": float,
+    "archiveUnknownSeconds": float,
+    "archiveBusyWords": str,
     "emailApiApproved": bool,
 }
 WORDS = {
@@ -182,6 +185,9 @@ def _settings(site: Site) -> dict[str, Any]:
         "quotaPoints": site.meter.quota,
         "usedPoints": site.meter.used,
         "archiveSeconds": site.tasks.archive_seconds,
+        "archiveQueueSeconds": site.tasks.queue_seconds,
+        "archiveUnknownSeconds": site.tasks.unknown_seconds,
+        "archiveBusyWords": site.tasks.busy_words,
         "emailApiApproved": site.email_api_approved,
     }
 
@@ -196,6 +202,9 @@ def _apply(site: Site, wanted: dict[str, Any]) -> None:
         "quotaPoints": (site.meter, "quota"),
         "usedPoints": (site.meter, "used"),
         "archiveSeconds": (site.tasks, "archive_seconds"),
+        "archiveQueueSeconds": (site.tasks, "queue_seconds"),
+        "archiveUnknownSeconds": (site.tasks, "unknown_seconds"),
+        "archiveBusyWords": (site.tasks, "busy_words"),
         "emailApiApproved": (site, "email_api_approved"),
     }
     for name, value in wanted.items():

@@ -132,12 +132,17 @@ class RoleAssignment:
 
 @dataclass(slots=True)
 class LongTask:
-    """An archive job: `due_at` is when it does its work; until then it runs."""
+    """An archive job: in the queue until `begins_at`, and done with its work at `due_at`.
+
+    `known_at` is when GET /longtask begins to know it, None for a job that the add-on never sees.
+    """
 
     id: str
     page_ids: tuple[str, ...]
     started_at: datetime
+    begins_at: datetime
     due_at: datetime
+    known_at: datetime | None
     finished_at: datetime | None = None
     errors: tuple[str, ...] = ()
 

@@ -195,7 +195,7 @@ def _archive(rest: Rest, site: Site) -> None:
 
     def shown(task: LongTask) -> dict[str, Any]:
         until = task.finished_at or site.clock.now()
-        return shapes.task_v1(task, int((until - task.started_at).total_seconds() * 1000))
+        return shapes.task_v1(task, int((until - task.started_at).total_seconds() * 1000), site.tasks.progress(task))
 
     @rest.on("GET", f"{V1}/longtask/<task_id>", "READ")
     def long_task(task_id: str) -> Answer:

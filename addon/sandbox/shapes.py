@@ -166,8 +166,8 @@ def space_v1(space: Space) -> Json:
     }
 
 
-def task_v1(task: LongTask, elapsed_ms: int) -> Json:
-    """Return a long task."""
+def task_v1(task: LongTask, elapsed_ms: int, percent: int) -> Json:
+    """Return a long task, `percent` done."""
     done = task.finished_at is not None
     successful = done and not task.errors
     errors = [{"translation": message, "args": []} for message in task.errors]
@@ -175,7 +175,7 @@ def task_v1(task: LongTask, elapsed_ms: int) -> Json:
         "id": task.id,
         "name": {"key": "archive.pages.long.running.task.name", "args": []},
         "elapsedTime": elapsed_ms,
-        "percentageComplete": 100 if done else 0,
+        "percentageComplete": percent,
         "successful": successful,
         "finished": done,
         "messages": [{"translation": f"{len(task.page_ids)} pages", "args": []}],

@@ -119,6 +119,36 @@ def test_archiving_is_a_task_that_takes_its_time_and_keeps_others_waiting(
     assert call.get("/wiki/rest/api/longtask/unknown").status_code == 404
 
 
+def test_an_archive_job_waits_in_a_queue_and_is_not_known_at_first(
+    site: Site, call: Caller, clock: VirtualClock
+) -> None:
+    site.tasks.queue_seconds, site.tasks.archive_seconds, site.tasks.unknown_seconds = 60, 40, 10
+    runbook = page_of(site, "Runbook")
+    task = f"/wiki/rest/api/longtask/{call('POST', ARCHIVE, json={'pages': [{'id': int(runbook.id)}]}).json()['id']}"
+    assert (call.get(task).status_code, call.get("/wiki/rest/api/longtask").json()["size"]) == (404, 0)
+    clock.advance(10)
+    assert call.get(task).json()["percentageComplete"] == 0
+    clock.advance(70)
+    assert (call.get(task).json()["percentageComplete"], site.get(runbook.id).status) == (50, "current")
+    clock.advance(20)
+    assert (call.get(task).json()["finished"], site.get(runbook.id).status) == (True, "archived")
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_another_apps_archive_job_keeps_ours_out_in_words_of_its_own(
+    site: Site, call: Caller, clock: VirtualClock, listed: bool
+) -> None:
+    site.tasks.busy_words = "Bitte versuchen Sie es spaeter"
+    site.tasks.occupy(300, listed=listed)
+    pages = {"pages": [{"id": int(page_of(site, "Runbook").id)}]}
+    refused = call("POST", ARCHIVE, json=pages)
+    assert (refused.status_code, "Bitte versuchen Sie es spaeter" in refused.json()["message"]) == (400, True)
+    unfinished = [task for task in call.get("/wiki/rest/api/longtask").json()["results"] if not task["finished"]]
+    assert len(unfinished) == listed
+    clock.advance(300)
+    assert call("POST", ARCHIVE, json=pages).status_code == 202
+
+
 def test_a_page_that_fails_to_archive_stays_and_is_reported(site: Site, call: Caller) -> None:
     runbook, handbook = page_of(site, "Runbook"), page_of(site, "Handbook")
     site.tasks.fail_page(runbook.id, "Runbook is locked")
