@@ -123,9 +123,10 @@ def doctor(mail_to: str | None) -> None:
     """Check the settings, the database, the keys and the mail transport; exit 1 if something needs attention."""
     from addon.doctor import examine
 
-    findings = examine(_settings(), mail_to=mail_to)
+    findings = examine(_read_settings(), mail_to=mail_to)
     for finding in findings:
-        click.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.subject}: {finding.detail}")
+        mark = "note" if finding.note else "ok  " if finding.ok else "FAIL"
+        click.echo(f"{mark}  {finding.subject}: {finding.detail}")
     if not all(finding.ok for finding in findings):
         sys.exit(1)
 
@@ -156,7 +157,9 @@ def backup(file: Path) -> None:
 
 
 @main.command("after-restore")
-@click.confirmation_option(prompt="Is no `steward serve` and no `steward worker` running on this database?")
+@click.confirmation_option(
+    prompt="Have all `steward serve` and `steward worker` processes on this database been stopped?"
+)
 def after_restore() -> None:
     """Make a restored database ready: what was under way or waited to be sent may have been done since the backup."""
     from addon import maintenance
@@ -237,10 +240,14 @@ def demo(
 
 
 def _settings(**overrides: Any) -> Settings:
-    from addon.parts import mistakes
-
     for line in strangers():
         log.warning("a variable is none of the settings", action="setting_unknown", problem=line)
+    return _read_settings(**overrides)
+
+
+def _read_settings(**overrides: Any) -> Settings:
+    from addon.parts import mistakes
+
     try:
         settings = read(**overrides)
     except SettingsMistaken as error:
@@ -290,7 +297,7 @@ def _run_until_told(run: Callable[[], object]) -> None:
     try:
         run()
     except SystemExit:
-        log.info("stopping", action="stop")
+        log.info("the process is stopping", action="stop")
 
 
 def _leave(*, stopped: bool) -> None:

@@ -142,8 +142,8 @@ class Settings(BaseSettings):
             try:
                 SecretBox([key])
             except ValueError:
-                which = "it" if len(value) == 1 else f"number {number} of {len(value)}"
-                raise ValueError(f"must hold Fernet keys, and {which} is none: `steward new-key` makes one") from None
+                which = "this" if len(value) == 1 else f"number {number} of {len(value)}"
+                raise ValueError(f"must be Fernet keys, but {which} is not one: `steward new-key` makes one") from None
         return value
 
     @field_validator("mail_ehlo")

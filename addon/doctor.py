@@ -23,6 +23,8 @@ class Finding:
     subject: str
     ok: bool
     detail: str
+    note: bool = False
+    """Nothing has to be done, yet it may not be what was meant."""
 
 
 def examine(settings: Settings, *, mail_to: str | None = None) -> list[Finding]:
@@ -55,7 +57,8 @@ def _keys(settings: Settings) -> Finding:
 
 def _names() -> Finding:
     found = strangers()
-    return Finding("Settings", not any("did you mean" in line for line in found), "; ".join(found) or "all known")
+    ok = not any("did you mean" in line for line in found)
+    return Finding("Settings", ok, "; ".join(found) or "all known", note=ok and bool(found))
 
 
 def _database(settings: Settings) -> tuple[Finding, bool]:

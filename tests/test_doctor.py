@@ -151,3 +151,8 @@ def test_what_the_mail_server_says_is_told_and_nothing_is_sent(tmp_path: Path) -
 def test_an_address_to_try_is_one_address(tmp_path: Path, address: str) -> None:
     status, found = _doctor(f"sqlite:///{tmp_path / 'a.sqlite3'}", "--mail-to", address, SMTP_URL="smtp://127.0.0.1:1")
     assert (status, found["Mail"]) == (1, "FAIL --mail-to takes one plain mail address")
+
+
+def test_a_note_is_no_failure(tmp_path: Path) -> None:
+    status, found = _doctor(f"sqlite:///{tmp_path / 'a.sqlite3'}", PORT="tcp://10.0.0.1:80")
+    assert (status, found["Settings"]) == (0, "note STEWARD_PORT is no setting and is ignored")

@@ -38,7 +38,7 @@ from addon.base.logs import about, bind, configure, get_logger, unbind
 from addon.base.patience import PATIENCE, cause_of, is_away, is_blocked, is_temporary
 from addon.base.piecemeal import write_piecemeal
 from addon.base.ports import Caller, ScheduleSpec, Site, SiteSource, Space, TenantGone, Unreachable
-from addon.base.refusals import FieldError, Location, Refusal, dotted, field_errors, pointer
+from addon.base.refusals import FieldError, Location, Refusal, dotted, field_errors, plain, pointer
 from addon.base.secrets import SecretBox, SecretUnreadable
 
 __all__ = [
@@ -80,6 +80,7 @@ __all__ = [
     "known_zone",
     "metadata",
     "new_id",
+    "plain",
     "pointer",
     "seconds_since",
     "sleep",

@@ -164,7 +164,14 @@ def lifecycle_blueprint(
             if outcome.changed:
                 session.info["tenant_id"] = outcome.tenant_id
                 listener.on_installed(session, outcome.tenant_id, first=outcome.first, returning=outcome.returning)
-        log.info("installed", action="tenant_installed", tenant=outcome.tenant_id, outcome=str(outcome))
+        log.info(
+            "the add-on was installed on a site",
+            action="tenant_installed",
+            tenant=outcome.tenant_id,
+            changed=outcome.changed,
+            first=outcome.first,
+            returning=outcome.returning,
+        )
         return Response(status=204)
 
     @blueprint.post(LIFECYCLE_PATHS["uninstalled"])
@@ -177,7 +184,11 @@ def lifecycle_blueprint(
             if tenant_id is not None:
                 session.info["tenant_id"] = tenant_id
                 listener.on_uninstalled(session, tenant_id)
-        log.info("uninstalled", action="tenant_uninstalled", tenant=tenant_id or "unknown or unchanged")
+        log.info(
+            "the add-on was uninstalled from a site",
+            action="tenant_uninstalled",
+            tenant=tenant_id or "unknown or unchanged",
+        )
         return Response(status=204)
 
     @blueprint.post(LIFECYCLE_PATHS["enabled"])

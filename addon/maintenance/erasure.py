@@ -51,7 +51,7 @@ class Erasure:
         with self.db.write_all() as session:
             forget_quota(session, tenant_id)
             gone = delete_tenant(session, tenant_id)
-        log.info("erased", action="tenant_erased", tenant=tenant_id)
+        log.info("the data of a site was erased", action="tenant_erased", tenant=tenant_id)
         return gone
 
     def _batch(self, table: sa.Table, tenant_id: TenantId) -> int:

@@ -38,6 +38,8 @@ MEDIA_TYPES: Mapping[str, str] = {
     "text/x-yaml": YAML,
 }
 """Every content type that is understood, and which of the two formats it means."""
+PROBLEMS = {"but found another document": "a second document begins here, but only one is read"}
+"""What the parser says only together with its context, as a sentence of its own."""
 NO_ALIASES = "anchors and aliases are not read; put text that begins with * or & in quotes"
 
 
@@ -196,7 +198,7 @@ def _read_yaml(text: str) -> _Read:
             raise _Mistake(NO_ALIASES, error.context_mark.line + 1, error.context_mark.column + 1) from error
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise _Mistake(error.problem or "cannot be read", line, column) from error
+        raise _Mistake(PROBLEMS.get(error.problem or "", error.problem or "cannot be read"), line, column) from error
     except yaml.reader.ReaderError as error:
         raise _Mistake("a character is not allowed here", *_position(text, error.position)) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:

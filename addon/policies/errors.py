@@ -8,25 +8,13 @@ from typing import Any
 
 import pydantic
 
-from addon.base import FieldError, Location, Refusal, pointer
+from addon.base import FieldError, Location, Refusal, plain, pointer
 from addon.base import field_errors as pydantic_errors
 
 MAX_ERRORS = 50
 """How many mistakes one error names: no more than a person reads."""
 
-SENTENCES = {
-    "missing": "is missing",
-    "extra_forbidden": "is not a field of the policies document",
-    "string_type": "must be text",
-    "string_pattern_mismatch": "has characters that are not allowed here",
-    "bool_type": "must be true or false",
-    "int_type": "must be a whole number",
-    "model_type": "must be an object with fields",
-    "dict_type": "must be an object with fields",
-    "tuple_type": "must be a list",
-    "list_type": "must be a list",
-    "timezone_aware": "must name its time zone, such as 2026-12-01T08:00:00Z",
-}
+UNKNOWN = "is not a field of the policies document"
 PATTERNS = {
     "id": "must be a slug: small letters, digits and single hyphens, at most 64",
     "status": "must be the id of a status",
@@ -79,13 +67,19 @@ class InvalidPolicies(PolicyError):
 
 
 class PoliciesChanged(PolicyError):
-    """The policies changed since the author of this document read them. `extra` has the current version."""
+    """The policies changed since the author of this document read them. `extra` has the current version.
 
-    def __init__(self, version: int) -> None:
+    Parameters: `version` is the current one, `named` the one that the author names.
+    """
+
+    def __init__(self, version: int, named: int) -> None:
+        if named > version:
+            why = f"The policies never had a version {named}"
+        else:
+            why = "The policies were changed meanwhile"
         super().__init__(
             "policies-changed",
-            f"The policies were changed meanwhile: the current version is {version}. Load them again, repeat your "
-            "changes and save.",
+            f"{why}: the current version is {version}. Load them again, repeat your changes and save.",
             extra={"currentVersion": version},
         )
 
@@ -129,7 +123,5 @@ def _texts(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tu
 
 def _sentence(kind: str, location: Location, message: str) -> str:
     if kind == "string_pattern_mismatch" and location:
-        return PATTERNS.get(str(location[-1]), SENTENCES[kind])
-    if kind == "value_error":
-        return message.removeprefix("Value error, ")
-    return SENTENCES.get(kind, message[:1].lower() + message[1:])
+        return PATTERNS.get(str(location[-1]), plain(kind, location, message))
+    return UNKNOWN if kind == "extra_forbidden" else plain(kind, location, message)

@@ -181,7 +181,7 @@ class Policies:
         """
         version = self.version(session, tenant_id)
         if if_match != version:
-            raise PoliciesChanged(version)
+            raise PoliciesChanged(version, if_match)
         if version and _same(self.at(session, tenant_id, version), checked.document):
             return version
         self._refuse_a_flood(session, tenant_id)
@@ -235,7 +235,7 @@ class Policies:
             .returning(PolicyVersion.version)
         )
         if session.scalar(row) is None:
-            raise PoliciesChanged(self.version(session, tenant_id))
+            raise PoliciesChanged(self.version(session, tenant_id), version - 1)
         return version
 
     def _refuse_a_flood(self, session: Session, tenant_id: TenantId) -> None:

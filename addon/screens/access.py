@@ -158,7 +158,7 @@ def find(session: Session, caller: Caller, execution_id: str) -> JobExecution:
 
 def unknown_execution() -> Problem:
     """Return the one answer for ids that do not exist, are another tenant's, or are none of the caller's business."""
-    return Problem(404, "unknown-execution", "There is no execution of this id here.")
+    return Problem(404, "unknown-execution", "There is no execution with this id here.")
 
 
 def _age(write: bool) -> timedelta:

@@ -9,11 +9,23 @@ from typing import Any, TypeVar
 import pydantic
 from flask import Response, request
 
-from addon.base import Caller, dotted, field_errors
+from addon.base import Caller, Location, dotted, field_errors, plain
 from addon.screens.problems import Problem
 from addon.screens.schemas import Body, Model, Query
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+PATTERNS = {
+    "spaceKey": "must be a space key",
+    "spaces": "must be a space key",
+    "spaceKeys": "must be space keys with commas between them",
+    "keys": "must be space keys with commas between them",
+    "contentId": "must be the id of a page or post",
+    "ids": "must be the id of a page or post",
+    "job": "must be the name of a job",
+    "cursor": "was not given by this list",
+}
+"""What text must be where a pattern decides, by the field's name."""
 
 MAX_BODY = 64 * 1024
 """Bytes of a request body, where an operation does not say otherwise."""
@@ -111,7 +123,10 @@ def read_query(model: type[Query]) -> Any:
         return model.model_validate(values)
     except pydantic.ValidationError as error:
         raise Problem(
-            422, "invalid", "A query parameter is not acceptable.", errors=field_errors(error, name=dotted)
+            422,
+            "invalid",
+            "A query parameter is not acceptable.",
+            errors=field_errors(error, name=dotted, sentence=_sentence),
         ) from error
 
 
@@ -125,5 +140,15 @@ def read_body(model: type[Body]) -> Any:
         if any(entry["type"] == "json_invalid" for entry in error.errors(include_context=False)):
             raise Problem(400, "not-json", "The body is not JSON.") from error
         raise Problem(
-            422, "invalid", "The request is not acceptable: see the fields.", errors=field_errors(error)
+            422,
+            "invalid",
+            "The request is not acceptable: see the fields.",
+            errors=field_errors(error, sentence=_sentence),
         ) from error
+
+
+def _sentence(kind: str, location: Location, message: str) -> str:
+    names = [step for step in location if isinstance(step, str)]
+    if kind == "string_pattern_mismatch" and names and names[-1] in PATTERNS:
+        return PATTERNS[names[-1]]
+    return plain(kind, location, message)

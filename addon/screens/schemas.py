@@ -21,8 +21,10 @@ SpaceKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9~_:.\-]{1,255}$
 
 def _decimal(value: object) -> object:
     """Refuse what int() reads besides plain digits: signs, blanks, underscores, leading zeros, other alphabets."""
-    if isinstance(value, str) and not re.fullmatch(r"0|[1-9][0-9]{0,17}", value):
+    if isinstance(value, str) and not re.fullmatch(r"0|[1-9][0-9]*", value):
         raise ValueError("must be a number in plain digits")
+    if isinstance(value, str) and len(value) > 18:
+        raise ValueError("is too large")
     return value
 
 

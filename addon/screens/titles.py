@@ -44,7 +44,7 @@ BY_KIND = {
     "not-site-administrator": "For Confluence administrators only",
     "not-space-administrator": "For administrators of this space only",
     "not-startable": "This cannot start now",
-    "policies-changed": "Somebody else saved meanwhile",
+    "policies-changed": "This is not the current version of the policies",
     "precondition-required": "The version is missing",
     "quota": _QUOTA,
     "quota-exhausted": _QUOTA,

@@ -113,6 +113,7 @@ def test_a_running_job_is_cancelled_after_a_question(stack: Stack, page: Page) -
     start(frame)
     frame.get_by_role("button", name="Cancel job").click()
     question = frame.get_by_role("dialog")
+    expect(question).to_contain_text("Cancel “Refresh content statuses”?")
     expect(question).to_contain_text("Work already done stays done. Spaces not finished are skipped.")
     question.get_by_role("button", name="Cancel job").click()
     stack.site.latency_ms = 0
@@ -244,7 +245,7 @@ def test_a_space_administrator_sees_what_a_run_over_the_site_did_in_the_space(st
     page.goto(f"{stack.server.url}/wiki/spaces/NARROW/settings")
     page.get_by_role("link", name="Content Steward").first.click()
     frame = page.frame_locator("iframe.ac-iframe")
-    expect(frame.locator(".runs li").first).to_contain_text("all spaces")
+    expect(frame.locator(".runs li").first).to_contain_text("all included spaces")
     frame.get_by_role("link", name="Job audit log").first.click()
     row = frame.get_by_role("region", name="Job audit log").locator("tbody tr").first
     expect(row).to_contain_text("This space: done")

@@ -93,7 +93,7 @@ def test_the_focus_goes_round_inside_a_dialog_and_back_to_its_opener(frame: Fram
         browser_page.keyboard.press(key)
         assert inside(browser_page).evaluate(FOCUSED) == "dialog"
         assert browser_page.evaluate("document.activeElement.tagName") == "IFRAME"
-    frame.get_by_role("heading", name="Execute automations over all spaces?").click()
+    frame.get_by_role("heading", name="Execute automations over all included spaces?").click()
     browser_page.keyboard.press("Tab")
     assert inside(browser_page).evaluate(FOCUSED) == "dialog"
     browser_page.keyboard.press("Escape")

@@ -346,3 +346,21 @@ def test_what_waits_behind_a_run_is_named_in_its_order(modules: Page) -> None:
         "Next: Refresh content statuses (retry 1 of 3), due 2 Jan 2099 08:00; "
         "then Send notifications, due since 22 Nov 2020 08:00"
     ) in text
+
+
+def test_a_dry_run_that_plans_nothing_says_so(modules: Page) -> None:
+    labels = """async (dry) => (await import('/words.js')).metricList({contentsArchived: 0}, dry)
+                 .map((each) => `${each.label} ${each.value}`)"""
+    assert modules.evaluate(labels, True) == ["Items planned 0", "Items archived 0"]
+    assert modules.evaluate(labels, False) == ["Items archived 0"]
+
+
+def test_one_page_that_cannot_be_edited_has_its_status_and_two_have_theirs(modules: Page) -> None:
+    said = "async (many) => (await import('/words.js')).uncovered({metrics: {contentsReadOnly: many}})"
+    assert "1 page or post cannot be edited by Content Steward, so its status" in modules.evaluate(said, 1)
+    assert "2 pages and posts cannot be edited by Content Steward, so their status" in modules.evaluate(said, 2)
+
+
+def test_a_run_over_the_site_is_said_to_cover_the_included_spaces(modules: Page) -> None:
+    said = "async () => (await import('/words.js')).scopeOf({scope: 'site'})"
+    assert modules.evaluate(said) == "All included spaces"

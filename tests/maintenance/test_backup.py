@@ -97,7 +97,11 @@ def test_a_copy_is_made_of_a_database_in_use_and_a_restored_one_repeats_nothing(
 
 
 def test_making_ready_asks_whether_anything_runs(parts: Parts) -> None:
-    assert _run(str(parts.db.url), "after-restore").exit_code == 1
+    answer = _run(str(parts.db.url), "after-restore")
+    assert answer.exit_code == 1
+    assert (
+        "Have all `steward serve` and `steward worker` processes on this database been stopped? [y/N]" in answer.output
+    )
     with parts.db.read_all() as session:
         assert {mail.state for mail in session.scalars(sa.select(OutboxMail))} == {"pending"}
 

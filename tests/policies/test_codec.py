@@ -284,3 +284,8 @@ def test_a_yaml_is_scanned_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(yaml, "compose", None)
     assert parse("a: [1, 2]", "application/yaml") == {"a": [1, 2]}
     assert len(made) == 1
+
+
+def test_a_second_yaml_document_is_named_in_a_sentence_of_its_own() -> None:
+    detail = _refused("a: 1\n---\nb: 2\n").detail
+    assert detail.endswith(": a second document begins here, but only one is read.")

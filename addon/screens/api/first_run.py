@@ -218,7 +218,9 @@ class FirstRunApi(Api):
 
 
 def _confirmed_before() -> Problem:
-    return Problem(409, "first-run-confirmed", "The first run was confirmed before.")
+    return Problem(
+        409, "first-run-confirmed", "Nothing more needs to be confirmed. Change the included spaces in the policies."
+    )
 
 
 def _zone(client: SiteClient) -> str | None:

@@ -284,7 +284,11 @@ def _if_match() -> int:
         raise Problem(428, "precondition-required", 'Say in If-Match which version you changed, such as "3".')
     match = re.fullmatch(r'(?:W/)?"?([0-9]{1,9})"?', given)
     if match is None:
-        raise Problem(412, "policies-changed", "If-Match is not a version of the policies: load them again.")
+        raise Problem(
+            412,
+            "policies-changed",
+            'If-Match names no version of the policies. Load them and send the version they have, such as "3".',
+        )
     return int(match[1])
 
 

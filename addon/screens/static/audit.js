@@ -37,13 +37,13 @@ export function auditScreen(app, query) {
     morph(
       app.main,
       h("h1", {}, "Job audit log"),
-      h("p", { class: "subtle lead" }, inSpace ? "What ran in this space, newest first. Runs over the whole site are listed with what they did here; those that changed nothing for 30 days." : "Every execution on this site, newest first."),
+      h("p", { class: "subtle lead" }, inSpace ? "What ran in this space, newest first. A run over all included spaces is listed with what it did here. One that changed nothing here is listed for 30 days." : "Every execution on this site, newest first."),
       h(
         "form",
         { class: "filters", role: "search", "aria-label": "Filter the log", onsubmit: (event) => event.preventDefault() },
         select("Job", "job", filters.job, choices(JOBS, "All jobs"), (value) => choose("job", value)),
         select("Status", "status", filters.status, choices(pick(STATUS, ["successful", "failed", "cancelled", "running"]), "Any status"), (value) => choose("status", value)),
-        select("Scope", "scope", filters.scope, [["", "Any scope"], ["site", "All spaces"], ["space", inSpace ? "This space" : "One space"]], (value) => choose("scope", value)),
+        select("Scope", "scope", filters.scope, [["", "Any scope"], ["site", "All included spaces"], ["space", inSpace ? "This space" : "One space"]], (value) => choose("scope", value)),
         select("Started by", "trigger", filters.trigger, choices(TRIGGER, "Anyone"), (value) => choose("trigger", value)),
         button("Refresh", reload, { kind: "subtle" }),
       ),

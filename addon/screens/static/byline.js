@@ -69,7 +69,7 @@ function head(seen) {
       h("h1", {}, status.name),
       status.description && h("p", {}, status.description),
       (since || previous) &&
-        h("p", { class: "subtle" }, since && ["It has this status", since], previous && [since ? ", before it was " : "Before it was ", previous.name], "."),
+        h("p", { class: "subtle" }, since && ["It has had this status", since], previous && [since ? "; before that it was " : "Before that it was ", previous.name], "."),
     ),
     closer(),
   );

@@ -59,7 +59,7 @@ export function executionScreen(app, id) {
   function body(execution) {
     return [
       active(execution) && h("section", { class: "panel panel-running", "aria-labelledby": "current-title", "data-key": "run" }, runningPanel(execution, () => poll.now())),
-      execution.spaceResult && message("info", "A run over the whole site", paragraph("Here is what it did in this space. The rest of it is for Confluence administrators.")),
+      execution.spaceResult && message("info", "A run over all included spaces", paragraph("Here is what it did in this space. The rest of it is for Confluence administrators.")),
       execution.coverage === "incomplete" && message("warning", "Coverage incomplete", paragraph(uncovered(execution))),
       execution.error && message("error", "Why it ended", paragraph(execution.error)),
       execution.nextRetry && message("info", "It will be retried", paragraph(`${capital(retryName(execution.nextRetry.attempt, execution.nextRetry.attempts))} starts `, at(execution.nextRetry.dueAt), " with the spaces that were not done.")),
@@ -99,7 +99,7 @@ export function executionScreen(app, id) {
       "section",
       { "aria-labelledby": "metrics-title", "data-key": "metrics" },
       h("h2", { id: "metrics-title" }, execution.spaceResult ? "Results in this space" : "Results"),
-      metricTiles(execution.metrics, execution.statuses),
+      metricTiles(execution.metrics, execution.statuses, execution.dryRun),
       execution.mails && liveMails(execution),
     );
   }

@@ -122,12 +122,12 @@ export function jobsScreen(app) {
 
   function next(job, jobs) {
     if (!job.nextAt) return "No schedule is on";
-    const where = jobs.scope === "space" ? "All spaces: " : "Next: ";
+    const where = jobs.scope === "space" ? "All included spaces: " : "Next: ";
     return [where, at(job.nextAt), jobs.hold.on || jobs.firstRun ? " (on hold)" : ""];
   }
 
   async function start(job, jobs, dryRun) {
-    const where = jobs.space ? `in ${jobs.space.name}` : "over all spaces";
+    const where = jobs.space ? `in ${jobs.space.name}` : "over all included spaces";
     const body = { job: job.job, scope: jobs.scope, dryRun, ...(jobs.space ? { spaceKey: jobs.space.key } : {}) };
     const go = (dry) => () => post("/executions", { ...body, dryRun: dry });
     const started = await ask({
@@ -172,7 +172,7 @@ export function jobsScreen(app) {
     if (jobs.hold.on) return "All schedules are on hold. Jobs can be started by hand.";
     const coming = jobs.items.filter((job) => job.nextAt).sort((a, b) => new Date(a.nextAt) - new Date(b.nextAt));
     if (!coming.length) return "No schedule is on. Jobs can be started by hand.";
-    return `Next over all spaces: ${coming[0].title}, ${moment(coming[0].nextAt)} (${timeZone()}).`;
+    return `Next over all included spaces: ${coming[0].title}, ${moment(coming[0].nextAt)} (${timeZone()}).`;
   }
 
   function lastOnes() {
@@ -195,7 +195,7 @@ export function jobsScreen(app) {
         "span",
         { class: "run-what" },
         h("a", { href: `#/executions/${execution.id}` }, execution.title),
-        h("span", { class: "subtle" }, execution.dryRun ? " dry run" : "", execution.scope === "space" ? ` ${scopeOf(execution)}` : app.spaceKey ? " all spaces" : ""),
+        h("span", { class: "subtle" }, execution.dryRun ? " dry run" : "", execution.scope === "space" ? ` ${scopeOf(execution)}` : app.spaceKey ? " all included spaces" : ""),
       ),
       h("span", { class: "run-status" }, lozenge(execution.status), coverageMark(execution)),
       h("span", { class: "run-result subtle" }, [duration(execution), outcome(execution)].filter(Boolean).join(" · ")),

@@ -151,7 +151,7 @@ export function overviewScreen(app) {
     if (!mayAsk()) return message("warning", "This host cannot be asked", paragraph("The counts are asked of Confluence in your name, and this host offers no way to do that."));
     if (app.spaceKey && rows.length && rows[0].note) return message("info", "This space is not counted", paragraph(`${sentence(rows[0].note)}.`));
     if (!about.refreshedAt) return unrefreshed();
-    const foot = h("p", { class: "subtle overview-foot" }, "Items that Content Steward never had to stamp count as the last status of their scheme.");
+    const foot = h("p", { class: "subtle overview-foot" }, "Items that never needed a status written to them count as the last status of their scheme.");
     return [!app.spaceKey && filterForm(), rows.length ? [uncovered(), grid(), foot] : nothing(), !app.spaceKey && pager()];
   }
 

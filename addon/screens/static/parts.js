@@ -42,8 +42,8 @@ export function skeleton(lines = 3) {
 }
 
 /* Numbers as tiles, those that mean trouble marked; the counts per status as a bar with its legend. */
-export function metricTiles(metrics, statuses = []) {
-  const list = metricList(metrics);
+export function metricTiles(metrics, statuses = [], dryRun = false) {
+  const list = metricList(metrics, dryRun);
   const tile = ({ name, label, value, bad, minor }) =>
     h("div", { class: minor ? "minor" : bad ? "tile tile-bad" : "tile", "data-metric": name }, h("dt", {}, label), h("dd", {}, number(value)));
   const counts = metrics.statusCounts;

@@ -24,7 +24,7 @@ export function schemeView(screen, id) {
       areaField(screen, scheme, "description", { label: "Description" }),
     ),
     h("h3", { id: "entries-title" }, "Statuses, first match wins"),
-    paragraph("From top to bottom: a page or post has the first status whose CQL it matches, or below whose ancestor it lies. ", SCOPE),
+    paragraph("From top to bottom: a page or post has the first status whose CQL it matches or whose ancestor is above it in the page tree. ", SCOPE),
     h(
       "ol",
       { class: "entries", "aria-labelledby": "entries-title" },

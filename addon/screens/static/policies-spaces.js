@@ -21,14 +21,14 @@ export function spacesView(screen) {
   const { doc } = screen.draft;
   return [
     assignments(screen, doc),
-    section("included", "Included spaces", doc.includedSpaces.length ? "Only these take part, as far as they are not excluded below. Spaces that are made later are left alone until they are included; the Jobs screen lists new ones." : "All spaces take part, also those that are made later, but for those that are excluded below. With the first line here, only the chosen ones do.", [
+    section("included", "Included spaces", doc.includedSpaces.length ? "Only these take part, unless they are excluded below. Spaces that are made later are left alone until they are included; the Jobs screen lists new ones." : "All spaces take part, also those that are made later, except the excluded spaces below. As soon as you include a space here, only included spaces take part.", [
       selectors(screen, doc.includedSpaces, "included", "Include only some spaces"),
     ]),
     section("excluded", "Excluded spaces", "Jobs leave these spaces alone; statuses they had are removed. A space that an assignment names by its key is not excluded by its type.", [
       selectors(screen, doc.excludedSpaces, "excluded", "Exclude spaces"),
     ]),
     section("visible", "Where statuses show", null, [
-      switchField(screen, doc, "statusStamps", "Write statuses to pages and posts", "On: a status is written to its page or post, so that readers can search for it with CQL, and rules and automations can look for it. Off: statuses are kept in Content Steward only; a refresh writes nothing to Confluence and leaves its own inactivity clock alone."),
+      switchField(screen, doc, "statusStamps", "Write statuses to pages and posts", "On: a status is written to its page or post, so that readers can search for it with CQL, and rules and automations can look for it. Off: statuses are kept in Content Steward only; a refresh writes nothing to Confluence, so Confluence does not take a status for activity on the item."),
       switchField(screen, doc.indicator, "on", "Show the status indicator in every space", "The line below a page's title then shows the page's status; a click says why. It needs statuses written to pages and posts."),
       !doc.indicator.on && h("h3", {}, "Show it in these spaces only"),
       !doc.indicator.on && selectors(screen, doc.indicator.spaces, "indicator", "Add spaces"),

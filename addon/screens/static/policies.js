@@ -139,7 +139,7 @@ export function policiesScreen(app, path) {
     return h(
       "div",
       { class: "toolbar policy-save" },
-      h("span", { class: "subtle" }, `Version ${draft.version}`, changed ? " · not saved" : ""),
+      h("span", { class: "subtle" }, `Version ${draft.version}`, changed ? " · your changes are not saved" : ""),
       button("Discard changes", () => busy || discard(), { kind: "subtle", disabled: !changed, "aria-disabled": busy && "true" }),
       button(busy ? "Saving…" : "Save", save, { kind: "primary", disabled: !changed || blocked, "aria-disabled": busy && "true" }),
     );

@@ -54,7 +54,7 @@ function details(execution) {
   const spaces = execution.runningSpaces || [];
   if (spaces.length) parts.push(`now: ${spaces.join(", ")}`);
   if (!execution.restricted) parts.push(`${number(execution.points)} API points`);
-  parts.push(scopeOf(execution).toLowerCase() === "all spaces" ? "all spaces" : `space ${scopeOf(execution)}`);
+  parts.push(execution.scope === "site" ? "all included spaces" : `space ${scopeOf(execution)}`);
   const joined = parts.join(" · ");
   return [joined, " · started ", at(execution.startedAt), execution.restricted ? "" : ` by ${by(execution)}`];
 }
@@ -105,14 +105,14 @@ function actions(execution, refresh) {
   if (execution.mayCancel) {
     links.unshift(h("button", { type: "button", class: "link link-danger", id: "cancel-job", onclick: () => cancel(execution, refresh) }, "Cancel job"));
   } else if (execution.restricted && execution.scope === "site") {
-    return h("p", { class: "subtle" }, "It runs over all spaces: only a Confluence administrator can cancel it.");
+    return h("p", { class: "subtle" }, "It runs over all included spaces: only a Confluence administrator can cancel it.");
   }
   return links.length ? h("p", { class: "links" }, links) : null;
 }
 
 async function cancel(execution, refresh) {
   await ask({
-    title: `Cancel ${execution.title.toLowerCase()}?`,
+    title: `Cancel “${execution.title}”?`,
     content: [
       paragraph("Work already done stays done. Spaces not finished are skipped."),
       paragraph("The execution stops at the next safe point, usually within seconds."),
@@ -160,7 +160,7 @@ export function resultPanel(execution, statuses, dismiss, retried) {
     execution.error && message("error", null, paragraph(execution.error)),
     failures(execution),
     execution.coverage === "incomplete" && paragraph(uncovered(execution)),
-    metricTiles(execution.metrics || {}, statuses),
+    metricTiles(execution.metrics || {}, statuses, execution.dryRun),
     h(
       "p",
       { class: "links" },

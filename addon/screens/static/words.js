@@ -50,8 +50,10 @@ const MINOR = new Set(["points", "calls"]);
 const RARE = new Set(["spacesSkipped", "spacesCancelled"]);
 const TROUBLE = new Set(["spacesFailed", "contentsFailed", "contentsUntold", "emailsFailed"]);
 
-/* [{name, label, value, bad, minor}] in the order in which they matter; statusCounts is left to its own bar. */
-export function metricList(metrics) {
+/* [{name, label, value, bad, minor}] in the order in which they matter; statusCounts is left to its own bar. What a
+   dry run plans is shown when it is nothing, too: zero is its result. */
+export function metricList(given, dryRun = false) {
+  const metrics = dryRun ? { contentsPlanned: 0, ...given } : given;
   const known = Object.keys(METRICS).filter((name) => name in metrics && !(RARE.has(name) && !metrics[name]));
   const other = Object.keys(metrics).filter((name) => !(name in METRICS) && typeof metrics[name] === "number");
   return [...known, ...other].map((name) => ({
@@ -87,13 +89,13 @@ export function uncovered({ metrics, spacesUnseen }) {
   const reasons = [];
   if (spacesUnseen > 0) reasons.push(`${spacesUnseen === 1 ? "1 space" : `${number(spacesUnseen)} spaces`} of the last run could not be seen any more: which and why is said with the skipped spaces.`);
   const items = (many) => `${number(many)} ${many === 1 ? "page or post" : "pages and posts"}`;
-  if (metrics.contentsReadOnly > 0) reasons.push(`${items(metrics.contentsReadOnly)} cannot be edited by Content Steward, so their status does not show in Confluence.`);
+  if (metrics.contentsReadOnly > 0) reasons.push(`${items(metrics.contentsReadOnly)} cannot be edited by Content Steward, so ${metrics.contentsReadOnly === 1 ? "its" : "their"} status does not show in Confluence.`);
   if (metrics.contentsNotAllowed > 0) reasons.push(`${items(metrics.contentsNotAllowed)} may not be archived or deleted by Content Steward.`);
   return reasons.join(" ");
 }
 
 export const scopeOf = (execution) =>
-  execution.scope === "site" ? "All spaces" : execution.spaceKey || "Another space";
+  execution.scope === "site" ? "All included spaces" : execution.spaceKey || "Another space";
 
 /* The second attempt is the first retry. */
 export const retryName = (attempt, attempts) => `retry ${attempt - 1}${attempts ? ` of ${attempts - 1}` : ""}`;

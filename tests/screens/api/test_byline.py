@@ -344,3 +344,9 @@ def test_a_status_icon_is_public_and_kept_for_ever(house: House) -> None:
     assert "max-age=31536000" in answer.headers["Cache-Control"]
     for name in ("alert.svg", "alert-C9372C.svg", "nothing-c9372c.svg", "alert-c9372c.svg.html", "alert-%22x%22.svg"):
         assert house.app.test_client().get(f"/status-icons/{name}").status_code == 404
+
+
+def test_a_review_that_changes_nothing_is_refused_in_plain_words(house: House) -> None:
+    answer = review(house, "Guide")
+    assert answer.status_code == 422
+    assert answer.json["errors"][0]["detail"] == "says nothing to change: send expirationDate, stillValid or keep"

@@ -41,7 +41,7 @@ def test_a_second_start_is_refused_and_told_what_is_in_the_way(house: House) -> 
     problem = second.json
     assert problem["execution"]["id"] == first["id"]
     assert problem["execution"]["startedBy"] == ADMIN
-    assert "Refresh content statuses is running over all spaces" in problem["detail"]
+    assert "Refresh content statuses is running over all included spaces" in problem["detail"]
     assert "started by" in problem["detail"]
     assert "at 13:00 (Europe/Berlin)." in problem["detail"]
 

@@ -144,3 +144,42 @@ def test_what_is_switched_on_before_the_first_run_is_counted(new_house: House) -
     assert put.status_code == 200, put.json
     shown = new_house.get("/first-run").json
     assert (shown["rulesOn"], shown["automationsOn"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("spaces", "errors"),
+    [
+        (["<x>"], [("/spaces/0", "must be a space key")]),
+        ("x", [("/spaces", "must be 'all', or must be a list")]),
+    ],
+)
+def test_a_choice_that_cannot_be_read_is_named_at_its_field(
+    new_house: House, spaces: object, errors: list[tuple[str, str]]
+) -> None:
+    answer = new_house.call("POST", "/first-run", json={"spaces": spaces})
+    assert answer.status_code == 422
+    assert [(each["pointer"], each["detail"]) for each in answer.json["errors"]] == errors
+
+
+def test_a_second_confirmation_is_answered_with_what_can_be_done(house: House) -> None:
+    answer = house.call("POST", "/first-run", json={"spaces": "all"})
+    assert answer.status_code == 409
+    assert answer.json["detail"] != answer.json["title"]
+    assert "Change the included spaces in the policies." in answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("limit=+5", "must be a number in plain digits"),
+        ("limit=" + "9" * 20, "is too large"),
+        ("limit=" + "9" * 40, "is too large"),
+        ("limit=0", "must be at least 1"),
+        ("limit=101", "must be at most 100"),
+        ("spaceKey=<x>", "must be a space key"),
+    ],
+)
+def test_a_parameter_that_cannot_be_read_is_named_in_plain_words(house: House, query: str, detail: str) -> None:
+    answer = house.get(f"/executions?{query}")
+    assert answer.status_code == 422
+    assert [each["detail"] for each in answer.json["errors"]] == [detail]

@@ -180,3 +180,17 @@ def test_a_hold_until_the_end_of_the_calendar_is_refused_at_its_field(house: Hou
     )
     assert put.status_code == 422
     assert "/schedules/hold/until" in [error["pointer"] for error in put.json["errors"]]
+
+
+@pytest.mark.parametrize("given", ["*", "x", "-1", "9" * 30])
+def test_what_names_no_version_is_not_called_somebody_elses_change(house: House, given: str) -> None:
+    answer = put(house, text_of(house), if_match=given)
+    assert (answer.status_code, answer.json["type"]) == (412, "urn:content-steward:problem:policies-changed")
+    assert answer.json["title"] == "This is not the current version of the policies"
+    assert answer.json["detail"].startswith("If-Match names no version of the policies.")
+
+
+def test_a_version_that_never_was_is_said_to_be_none(house: House) -> None:
+    answer = put(house, text_of(house), if_match='"9999"')
+    assert (answer.status_code, answer.json["currentVersion"]) == (412, 1)
+    assert answer.json["detail"].startswith("The policies never had a version 9999: the current version is 1.")

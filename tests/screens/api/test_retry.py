@@ -92,7 +92,7 @@ def test_while_another_runs_a_retry_is_refused_and_names_it(house: House) -> Non
     answer = retry(house, failed)
     assert answer.status_code == 409
     assert answer.json["execution"]["id"] == running
-    assert "Send notifications is running over all spaces" in answer.json["detail"]
+    assert "Send notifications is running over all included spaces" in answer.json["detail"]
 
 
 def test_only_what_failed_is_retried(house: House) -> None:

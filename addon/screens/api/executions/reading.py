@@ -133,5 +133,7 @@ class ExecutionsApi(Api):
         if sight == "part" and viewer.space is not None:
             return viewer.space.id
         if sight != "full":
-            raise Problem(403, "forbidden", "The details of a run over all spaces are for Confluence administrators.")
+            raise Problem(
+                403, "forbidden", "The details of a run over all included spaces are for Confluence administrators."
+            )
         return None

@@ -191,12 +191,13 @@ class StartsApi(Api):
             return
         _, policies = self._parts.policies.current(session, caller.tenant_id)
         zone = reader_zone(policies)
-        over = "all spaces" if row.scope == "site" else f"the space {space.key}"
+        over = "all included spaces" if row.scope == "site" else f"the space {space.key}"
         raise Problem(
             422,
             "notified-lately",
-            f"Send notifications ran over {over} and ended at {said(row.ended_at, now, zone)}: people have their mails "
-            f"about {space.key}. It can be started here again from {said(row.ended_at + QUIET, now, zone)}. "
+            f"Send notifications ran over {over} and ended at {said(row.ended_at, now, zone)}: people have "
+            f"been mailed about {space.key}. It can be started here again from "
+            f"{said(row.ended_at + QUIET, now, zone)}. "
             "Before that a Confluence administrator can have the same sent again, through the API.",
         )
 
@@ -226,10 +227,12 @@ def notified_lately(
 
 def in_the_way(seen: schemas.Execution, now: datetime, zone: str) -> str:
     """Return the sentences that tell a person why nothing can start now. `zone`: the IANA zone of their times."""
-    if seen.restricted:
-        what = f"{seen.title} is running over {'all spaces' if seen.scope == 'site' else 'another space'}"
+    if seen.scope == "site":
+        where = "all included spaces"
     else:
-        what = f"{seen.title} is running over {'all spaces' if seen.scope == 'site' else f'the space {seen.space_key}'}"
+        where = "another space" if seen.restricted else f"the space {seen.space_key}"
+    what = f"{seen.title} is running over {where}"
+    if not seen.restricted:
         starter = "a person" if seen.trigger == "manual" else "the schedule"
         who = seen.started_by_name or seen.started_by or starter
         what += f", started by {who} at {said(seen.started_at, now, zone)}"
