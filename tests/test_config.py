@@ -143,7 +143,10 @@ def test_the_name_for_ehlo_is_the_host_of_the_base_url_unless_one_is_given(
     assert Settings(base_url=base_url, mail_ehlo=configured).ehlo == name
 
 
-def test_a_variable_of_a_platform_is_a_note_of_the_doctor_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_variable_of_a_platform_is_a_note_of_the_doctor_and_said_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STEWARD_TEST_REQUIRE", raising=False)
     answer = _run("doctor", PORT="tcp://10.0.0.1:80")
     line = "STEWARD_PORT is no setting and is ignored"
     assert [each for each in answer.output.splitlines() if "STEWARD_PORT" in each] == [f"note  Settings: {line}"]

@@ -123,7 +123,8 @@ export function jobsScreen(app) {
   function next(job, jobs) {
     if (!job.nextAt) return "No schedule is on";
     const where = jobs.scope === "space" ? "All included spaces: " : "Next: ";
-    return [where, at(job.nextAt), jobs.hold.on || jobs.firstRun ? " (on hold)" : ""];
+    const unless = jobs.firstRun ? " (once the first run is confirmed)" : jobs.hold.on ? " (on hold)" : "";
+    return [where, at(job.nextAt), unless];
   }
 
   async function start(job, jobs, dryRun) {
