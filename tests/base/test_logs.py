@@ -1,4 +1,4 @@
-"""A log line is found by its action and by what it is about, whoever writes it."""
+"""A log line is found by its action and by what it is about, in every room and every library."""
 
 import logging
 import threading

@@ -21,7 +21,7 @@ STRICT = {
 
 @pytest.fixture
 def labelled(house: House) -> House:
-    """A site with a space for rules of its own and one that is left alone, both told by their labels only."""
+    """A site with a space for rules of its own and one that is left alone, both known by their labels only."""
     house.site.add_space("OPS", "Operations", labels=["strict"], admins=["u-ola"])
     house.site.add_space("OLD", "Old things", labels=["old"], admins=["u-ola"])
     change(
